@@ -1,0 +1,39 @@
+# make setup   a virtual environment in .venv with the pinned dependencies; nothing global
+# make run     setup, then the whole study with config.yaml: results/report/index.html
+# make test    setup, then every test
+# make lint    setup, then all style checks
+#
+# PYTHON=python3.12 chooses the interpreter, CONFIG=config/smoke.yaml a preset,
+# ARGS="..." passes anything else to Snakemake (make run) or pytest (make test).
+
+PYTHON ?= python3
+CONFIG ?=
+ARGS ?=
+VENV := .venv
+STAMP := $(VENV)/.installed
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: setup run test lint
+setup: $(STAMP)
+
+# The stamp is written last: an interrupted installation is taken up again.
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.exit(0 if sys.version_info >= (3, 11) else f"error: $(PYTHON) is Python {v}, expected 3.11 or newer; try: make PYTHON=python3.12")'
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet "$$(grep '^torch==' requirements.lock)"
+	$(VENV)/bin/python -m pip install --quiet --requirement requirements.lock
+	touch $@
+
+run: setup
+	snakemake --profile local $(if $(CONFIG),--configfile $(CONFIG)) $(ARGS)
+
+# One worker keeps all tests that share the executed smoke run.
+test: setup
+	OMP_NUM_THREADS=1 python -m pytest -n auto --dist loadgroup $(ARGS)
+
+lint: setup
+	ruff check .
+	ruff format --check .
+	snakefmt --check Snakefile workflow/Snakefile rules
+	snakemake --lint

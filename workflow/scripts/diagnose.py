@@ -1,0 +1,39 @@
+"""Measure gates, surprise and the size of the fast weights of one run.
+
+    python workflow/scripts/diagnose.py --config config.yaml --run recall --seed 0 \
+        --model results/runs/recall/0/model --base data/models/embedded \
+        --benchmark results/benchmark/benchmark.parquet --out results/runs/recall/0/diagnostics.parquet
+"""
+
+import argparse
+
+from ttt_memory import io, options, schemas
+from ttt_memory.benchmark import read_benchmark
+from ttt_memory.conversation.config import RecallConfig
+from ttt_memory.conversation.diagnostics import diagnose
+from ttt_memory.conversation.prompts import Prompter
+from ttt_memory.conversation.stage import load_run, pick_device
+from ttt_memory.errors import run
+from ttt_memory.provenance import provenance
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--config", required=True, help="JSON, or a JSON/YAML file, with key `recall`")
+    parser.add_argument("--run", required=True, help="name of the run, for the table")
+    parser.add_argument("--seed", required=True, type=int, help="training seed, for the table")
+    parser.add_argument("--model", required=True, help="folder of the trained run")
+    parser.add_argument("--base", required=True, help="base model, hub-format folder")
+    parser.add_argument("--benchmark", required=True, help="benchmark, Parquet")
+    parser.add_argument("--out", required=True, help="statistics, Parquet")
+    args = parser.parse_args()
+    config = options.section(args.config, "recall", RecallConfig)
+    samples = read_benchmark(args.benchmark)
+    fw = load_run(args.model, args.base, pick_device(config.device))
+    rows = diagnose(fw, Prompter.load(args.base), samples, config)
+    rows = [{"run": args.run, "seed": args.seed, **row} for row in rows]
+    io.write_table(args.out, rows, schemas.DIAGNOSTICS, provenance(config, seed=args.seed))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,57 @@
+"""Ask one run the benchmark's probes under one condition or sweep.
+
+    python workflow/scripts/recall.py --config config.yaml --run recall --seed 0 --condition B \
+        --model results/runs/recall/seed0/model --base data/models/embedded \
+        --benchmark results/benchmark/benchmark.parquet --out results/recall/recall/seed0/B/0-of-1.parquet
+"""
+
+import argparse
+
+from transformers.utils import logging
+
+from ttt_memory import io, options, schemas
+from ttt_memory.benchmark import read_benchmark
+from ttt_memory.conversation.config import RecallConfig
+from ttt_memory.conversation.prompts import Prompter
+from ttt_memory.conversation.recall import Recall
+from ttt_memory.conversation.stage import load_run, pick_device
+from ttt_memory.errors import UserError, run
+from ttt_memory.provenance import provenance
+
+
+def shard_of(text: str) -> tuple[int, int]:
+    """'0/4' as (0, 4)."""
+    try:
+        index, count = map(int, text.split("/"))
+    except ValueError:
+        raise UserError(f"--shard: found {text!r}, expected INDEX/COUNT such as 0/4") from None
+    if not 0 <= index < count:
+        raise UserError(f"--shard: found {text!r}, expected 0 <= INDEX < COUNT")
+    return index, count
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--config", required=True, help="JSON, or a JSON/YAML file, with key `recall`")
+    parser.add_argument("--run", required=True, help="name of the run, for the table")
+    parser.add_argument("--seed", required=True, type=int, help="training seed, for the table")
+    parser.add_argument("--model", required=True, help="folder of the trained run")
+    parser.add_argument("--base", required=True, help="base model, hub-format folder")
+    parser.add_argument("--benchmark", required=True, help="benchmark, Parquet")
+    parser.add_argument("--condition", required=True, help="A B C D W N, or a sweep's name")
+    parser.add_argument("--shard", default="0/1", help="INDEX/COUNT")
+    parser.add_argument("--out", required=True, help="predictions, Parquet")
+    args = parser.parse_args()
+    logging.disable_progress_bar()
+    config = options.section(args.config, "recall", RecallConfig)
+    shard = shard_of(args.shard)
+    samples = read_benchmark(args.benchmark)
+    fw = load_run(args.model, args.base, pick_device(config.device))
+    recall = Recall(fw, Prompter.load(args.base), samples, config)
+    rows = recall.run(args.condition, shard)
+    rows = [{"run": args.run, "seed": args.seed, **row} for row in rows]
+    io.write_table(args.out, rows, schemas.PREDICTIONS, provenance(config, seed=args.seed))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,44 @@
+"""Check a trained run before it is scored; fails, naming the check, when its memory is broken.
+
+    python workflow/scripts/sanity.py --config config.yaml --model results/runs/recall/0/model \
+        --base data/models/embedded --benchmark results/benchmark/benchmark.parquet --out sanity.json
+"""
+
+import argparse
+
+from ttt_memory import io, options
+from ttt_memory.benchmark import read_benchmark
+from ttt_memory.conversation.config import RecallConfig
+from ttt_memory.conversation.prompts import Prompter
+from ttt_memory.conversation.sanity import Sanity
+from ttt_memory.conversation.stage import BASE, load_run, pick_device
+from ttt_memory.errors import UserError, run
+from pathlib import Path
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--config", required=True, help="JSON, or a JSON/YAML file, with key `recall`")
+    parser.add_argument("--model", required=True, help="folder of the trained run")
+    parser.add_argument("--base", required=True, help="base model, hub-format folder")
+    parser.add_argument("--benchmark", required=True, help="benchmark, Parquet")
+    parser.add_argument("--out", required=True, help="results, JSON")
+    args = parser.parse_args()
+    config = options.section(args.config, "recall", RecallConfig)
+    samples = [s for s in read_benchmark(args.benchmark) if s.level == 1][:4]
+    if len(samples) < 2:
+        raise UserError(f"{args.benchmark}: sanity needs two level-1 samples, found {len(samples)}")
+    own = Path(args.model) / BASE
+    base = own if own.is_dir() else Path(args.base)
+    fw = load_run(args.model, args.base, pick_device(config.device))
+    results = Sanity(fw, str(base), Prompter.load(args.base), samples, config.segment_tokens).run()
+    for name, result in results.items():
+        print(f"{'ok  ' if result['passed'] else 'FAIL'} {name}: {result['detail']}")
+    failed = [name for name, result in results.items() if not result["passed"]]
+    if failed:
+        raise UserError(f"{args.model}: sanity check failed: {', '.join(failed)}")
+    io.write_json(args.out, results)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,40 @@
+"""Score predictions against their benchmark.
+
+python workflow/scripts/score.py --benchmark results/benchmark/benchmark.parquet \
+    --predictions results/recall/recall/0/A.parquet results/recall/recall/0/B.parquet \
+    --out results/scores/recall
+
+The benchmark and the predictions are Parquet files of this project or JSON files of the
+published layout; a JSON file of predictions is given with its condition: A=FILE. Writes
+DIR/scored.parquet (one row per probe) and, last, DIR/metrics.parquet.
+"""
+
+import argparse
+from pathlib import Path
+
+from ttt_memory import errors, options
+from ttt_memory.scoring.config import ScoringConfig
+from ttt_memory.scoring.files import score_files
+
+
+def main() -> None:
+    """Parse the command line, score, and print the table of conditions."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--benchmark", required=True, type=Path, metavar="FILE")
+    parser.add_argument(
+        "--predictions", required=True, nargs="+", metavar="[CONDITION=]FILE", help="one or more"
+    )
+    parser.add_argument("--run", help="name of the run in the tables (default: the files' own)")
+    parser.add_argument("--config", help="JSON, or a JSON/YAML file, with key `scoring`")
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR")
+    args = parser.parse_args()
+    config = ScoringConfig()
+    if args.config:
+        config = options.section(args.config, "scoring", ScoringConfig)
+    print(score_files(args.benchmark, args.predictions, args.run, config, args.out))
+
+
+if __name__ == "__main__":
+    errors.run(main)

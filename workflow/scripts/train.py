@@ -1,0 +1,52 @@
+"""Train one run of the conversation study: fast weights, and the base where the regime says so.
+
+    python workflow/scripts/train.py --config config.yaml --run recall --seed 0 --base data/models/embedded \
+        --corpus results/corpus/dialogues.parquet --passages results/corpus/passages.parquet \
+        --out results/runs/recall/seed0/model --curve results/runs/recall/seed0/curve.parquet
+"""
+
+import argparse
+
+import torch
+from accelerate import Accelerator
+from transformers import AutoTokenizer
+
+from ttt_memory import fast_weights, io, options, schemas
+from ttt_memory.conversation.base import load_model
+from ttt_memory.conversation.config import RunConfig
+from ttt_memory.conversation.stage import corpus_sampler, save_run
+from ttt_memory.conversation.train import train
+from ttt_memory.errors import run
+from ttt_memory.provenance import provenance
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--config", required=True, help="JSON, or a JSON/YAML file, with key `runs`")
+    parser.add_argument("--run", required=True, help="name of the run under `runs`")
+    parser.add_argument("--seed", required=True, type=int, help="training seed")
+    parser.add_argument("--base", required=True, help="base model, hub-format folder")
+    parser.add_argument("--corpus", required=True, help="training dialogues, Parquet")
+    parser.add_argument("--passages", required=True, help="distractor passages, Parquet")
+    parser.add_argument("--checkpoints", help="folder to resume from")
+    parser.add_argument("--out", required=True, help="folder for the trained run")
+    parser.add_argument("--curve", required=True, help="training curve, Parquet")
+    args = parser.parse_args()
+    config = options.section(args.config, f"runs.{args.run}", RunConfig)
+    model = load_model(args.base)
+    tokenizer = AutoTokenizer.from_pretrained(args.base)
+    torch.manual_seed(args.seed)
+    fw = fast_weights.inject(model, config.fast_weights)
+    sampler = corpus_sampler(
+        args.corpus, args.passages, tokenizer, args.seed, config.train.probes_per_dialogue
+    )
+    accelerator = Accelerator(mixed_precision=config.train.mixed_precision)
+    label = f"{args.run} seed {args.seed}"
+    rows = train(fw, sampler, config, accelerator, args.checkpoints, label)
+    save_run(fw, args.out, config.train.regime == "joint", tokenizer)
+    rows = [{"run": args.run, "seed": args.seed, **row} for row in rows]
+    io.write_table(args.curve, rows, schemas.CURVE, provenance(config, seed=args.seed))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,50 @@
+"""Train the tokenizer and the embedded base model on the training corpus.
+
+    python workflow/scripts/train_base.py --config config.yaml --corpus results/corpus/dialogues.parquet \
+        --passages results/corpus/passages.parquet --out results/base/model --curve results/base/curve.parquet
+"""
+
+import argparse
+from itertools import chain
+
+from accelerate import Accelerator
+
+from ttt_memory import io, options, schemas
+from ttt_memory.conversation.base import build_model, train_tokenizer
+from ttt_memory.conversation.config import BaseConfig
+from ttt_memory.conversation.pretrain import pretrain
+from ttt_memory.conversation.stage import corpus_sampler
+from ttt_memory.errors import run
+from ttt_memory.provenance import provenance
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--config", required=True, help="JSON, or a JSON/YAML file, with key `base`")
+    parser.add_argument("--corpus", required=True, help="training dialogues, Parquet")
+    parser.add_argument("--passages", required=True, help="distractor passages, Parquet")
+    parser.add_argument("--checkpoints", help="folder to resume from")
+    parser.add_argument("--out", required=True, help="folder for model and tokenizer, hub format")
+    parser.add_argument("--curve", required=True, help="training curve, Parquet")
+    args = parser.parse_args()
+    config = options.section(args.config, "base", BaseConfig)
+    columns = io.read_table(args.corpus, schemas.BENCHMARK)
+    passages = io.read_table(args.passages, schemas.PASSAGES)
+    questions = chain.from_iterable(([p["question"] for p in probes] for probes in columns["probes"]))
+    texts = chain(columns["dialogue"], questions, ["问：\n答：", "Q: \nA:"], passages["text"])
+    tokenizer = train_tokenizer(texts, config.architecture.vocab_size)
+    seed = config.pretrain.seed
+    sampler = corpus_sampler(
+        args.corpus, args.passages, tokenizer, seed, config.pretrain.probes_per_dialogue
+    )
+    model = build_model(config.architecture, tokenizer, seed)
+    rows = pretrain(model, sampler, config.pretrain, Accelerator(), args.checkpoints)
+    with io.beside(args.out) as folder:
+        model.save_pretrained(folder, safe_serialization=True)
+        tokenizer.save_pretrained(folder)
+    rows = [{"run": "base", "seed": seed, **row} for row in rows]
+    io.write_table(args.curve, rows, schemas.CURVE, provenance(config, seed=seed))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,130 @@
+"""A small generative grammar: named lists of templates, compiled once and expanded quickly.
+
+A template is plain text with
+
+    {rule}          one entry of the list `rule`, chosen uniformly
+    {VARIABLE}      a value bound by the caller (any name declared as a variable; also {W.1})
+    {10..99}        an integer; {100..900/50} in steps; {05..59} zero-padded to the width of `05`
+    {A..Z}          a letter
+    <one|two|>      one of the alternatives, which may hold braces but no further alternatives
+"""
+
+import math
+import random
+import re
+from collections.abc import Collection, Mapping
+
+from ..errors import UserError
+
+LITERAL, VARIABLE, CHOICE, RULE, INTEGER, LETTER = range(6)
+Nodes = tuple[tuple[int, object], ...]
+
+_PIECE = re.compile(r"\{([^{}]*)\}|<([^<>]*)>|([^{}<>]+)|(.)", re.DOTALL)
+_INTEGER = re.compile(r"(\d+)\.\.(\d+)(?:/(\d+))?")
+_LETTER = re.compile(r"([A-Za-z])\.\.([A-Za-z])")
+
+
+class Grammar:
+    """Compiled rules; `where` names the file in errors.
+
+    Raises:
+        UserError: a list is empty, or a template names a rule that does not exist.
+    """
+
+    def __init__(self, rules: Mapping[str, list[str]], where: str):
+        self.where = where
+        self._rules: dict[str, list[Nodes]] = {name: [] for name in rules}
+        for name, entries in rules.items():
+            if not isinstance(entries, list) or not entries:
+                raise UserError(f"{where}: rule {name!r} is {entries!r}; expected a list of texts")
+            self._rules[name].extend(self.compile(str(entry)) for entry in entries)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._rules
+
+    def compile(self, template: str, variables: Collection[str] = ()) -> Nodes:
+        """Parse `template`; names in `variables` are left to be bound at expansion."""
+        nodes: list[tuple[int, object]] = []
+        for brace, choice, literal, stray in _PIECE.findall(template):
+            if stray:
+                raise UserError(f"{self.where}: stray {stray!r} in template {template!r}")
+            if literal:
+                nodes.append((LITERAL, literal))
+            elif brace:
+                nodes.append(self._compile_brace(brace, template, variables))
+            else:
+                options = [self.compile(text, variables) for text in choice.split("|")]
+                nodes.append((CHOICE, options))
+        return tuple(nodes)
+
+    def _compile_brace(self, name: str, template: str, variables: Collection[str]) -> tuple:
+        if name in variables:
+            return VARIABLE, name
+        if name in self._rules:
+            return RULE, self._rules[name]
+        if match := _INTEGER.fullmatch(name):
+            low, high, step = match.groups()
+            width = len(low) if low.startswith("0") else 0
+            return INTEGER, (range(int(low), int(high) + 1, int(step or 1)), width)
+        if match := _LETTER.fullmatch(name):
+            return LETTER, range(ord(match[1]), ord(match[2]) + 1)
+        raise UserError(f"{self.where}: unknown name {{{name}}} in template {template!r}")
+
+    def draw(self, name: str, rng: random.Random) -> str:
+        """One text of rule `name`."""
+        out: list[str] = []
+        options = self._rules[name]
+        expand(options[int(rng.random() * len(options))], rng, {}, out, {})
+        return "".join(out)
+
+    def size(self, name: str) -> int:
+        """How many expansions rule `name` has, counting equal texts made in two ways twice."""
+        return sum(_size(nodes) for nodes in self._rules[name])
+
+
+def expand(
+    nodes: Nodes,
+    rng: random.Random,
+    bound: Mapping[str, str],
+    out: list[str],
+    marks: dict[str, list[int]],
+) -> None:
+    """Append the pieces of an expansion to `out`.
+
+    `marks[name]` collects the indices in `out` at which the variable `name` was put, so that a
+    caller can tell where in the joined text it stands.
+    """
+    for kind, payload in nodes:
+        if kind == LITERAL:
+            out.append(payload)
+        elif kind == VARIABLE:
+            marks.setdefault(payload, []).append(len(out))
+            out.append(bound[payload])
+        elif kind == CHOICE or kind == RULE:
+            chosen = payload[int(rng.random() * len(payload))]
+            expand(chosen, rng, bound, out, marks)
+        elif kind == INTEGER:
+            numbers, width = payload
+            number = numbers[int(rng.random() * len(numbers))]
+            out.append(str(number).zfill(width))
+        else:
+            out.append(chr(payload[int(rng.random() * len(payload))]))
+
+
+def text(nodes: Nodes, rng: random.Random, bound: Mapping[str, str]) -> str:
+    """The expansion of `nodes` as one string."""
+    out: list[str] = []
+    expand(nodes, rng, bound, out, {})
+    return "".join(out)
+
+
+def _size(nodes: Nodes) -> int:
+    sizes = []
+    for kind, payload in nodes:
+        if kind in (CHOICE, RULE):
+            sizes.append(sum(_size(option) for option in payload))
+        elif kind == INTEGER:
+            sizes.append(len(payload[0]))
+        elif kind == LETTER:
+            sizes.append(len(payload))
+    return math.prod(sizes)

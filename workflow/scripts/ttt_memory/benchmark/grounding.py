@@ -1,0 +1,77 @@
+"""Does a question share a content word with the utterances that state its facts?
+
+An utterance is what one turn says, without the speaker's label; the turn before it counts too
+if it asks something ("Which bay?" "Bay 14."), since the answer alone may be elliptic.
+English: words of two letters or more, lower-cased, stop words removed, stripped of the endings
+-ing, -ed, -es, -s, -e. Chinese: pairs of neighbouring CJK characters neither of which is a
+function character. Names count as words. The words of the value itself do not count.
+"""
+
+import re
+from collections.abc import Sequence
+from functools import cache
+
+from .sample import TURN_SEPARATOR, Fact
+
+_WORD = re.compile(r"[a-z0-9]+")
+_CJK = re.compile(r"[\u3400-\u9fff]+")
+_STOP_EN = frozenset(
+    """a an the and or but if so as at by for from in into of off on onto out over per than that to
+    up with about around before after until till between both each every again also just still
+    only too very i me my mine you your yours he him his she her hers it its we us our ours they
+    them their theirs this these those there here be am is are was were been being do does did
+    doing done have has had having will would shall should can could may might must who whom whose
+    what which when where why how many much long old far often time kind sort thing one ones not
+    no nor yes please tell know say said says go goes going went get gets got let make made take
+    put use used come need want like exactly then now ll re ve don didn doesn isn""".split()
+)
+_STOP_ZH = frozenset(
+    "的了是在吗呢吧啊哦嗯和与跟及或我你他她它们这那哪什么谁几多少怎样为何时候点有没不也都就还"
+    "要会能可以到从向对把被让给用请问叫做说个位些一下里上去来又再很最吃喝过着得地之其该"
+)
+
+
+def grounding(language: str, question: str, dialogue: str, required: Sequence[Fact]) -> str:
+    """ "shared" if the question and an utterance of a required fact share a content word."""
+    asked = _words(language, question)
+    for fact in required:
+        stated = utterance(dialogue, fact, TURN_SEPARATOR[language])
+        if asked & _words(language, stated):
+            return "shared"
+    return "none"
+
+
+def utterance(dialogue: str, fact: Fact, separator: str) -> str:
+    """The utterance that holds the fact's value, value blanked, after the question it answers."""
+    begin = dialogue.rfind("\n", 0, fact.start) + 1
+    end = dialogue.find("\n", fact.end)
+    said = dialogue[begin : fact.start] + "\n" + dialogue[fact.end : end if end >= 0 else None]
+    said = said.partition(separator)[2]
+    previous = dialogue[:begin].rstrip("\n").rpartition("\n")[2].partition(separator)[2]
+    if "?" in previous or "？" in previous:
+        return previous + "\n" + said
+    return said
+
+
+def _words(language: str, text: str) -> set[str]:
+    if language == "zh":
+        return {
+            run[i : i + 2]
+            for run in _CJK.findall(text)
+            for i in range(len(run) - 1)
+            if run[i] not in _STOP_ZH and run[i + 1] not in _STOP_ZH
+        }
+    words = (word for word in _WORD.findall(text.lower()) if len(word) > 1)
+    return {_stem(word) for word in words if word not in _STOP_EN}
+
+
+@cache
+def _stem(word: str) -> str:
+    for ending in ("ing", "ed", "es", "s", "e"):
+        if word.endswith(ending) and len(word) - len(ending) >= 3:
+            word = word[: -len(ending)]
+            break
+    # stopped and stops, planned and plan: one consonant less.
+    if len(word) > 3 and word[-1] == word[-2] and word[-1] not in "ls":
+        word = word[:-1]
+    return word

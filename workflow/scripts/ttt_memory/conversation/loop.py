@@ -1,0 +1,178 @@
+"""The training loop that pretraining and every run share: schedule, resume, curves, guard.
+
+A step is a pure function of (seed, step number), so a resumed run sees the batches an
+uninterrupted one would have seen, and its losses are the same.
+"""
+
+import json
+import math
+import random
+import shutil
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from ..errors import UserError
+from ..io import beside
+from .config import OptimiserConfig
+
+
+@dataclass
+class StepOutput:
+    """What one micro-batch gives: the loss to minimise and what to write into the curve."""
+
+    loss: Tensor
+    objective: str
+    tokens: int
+    inner_norm: float = math.nan
+
+
+@dataclass
+class Schedule:
+    """Number of steps, micro-batches per step, and the optimiser's settings."""
+
+    steps: int
+    accumulation: int
+    checkpoint_every: int
+    optimiser: OptimiserConfig
+
+    def factor(self, step: int) -> float:
+        """Learning-rate factor at `step`: linear rise, plateau, linear fall."""
+        done = (step + 1) / self.steps
+        rise = done / self.optimiser.warmup if self.optimiser.warmup else 1.0
+        fall = (1 - done + 1 / self.steps) / self.optimiser.cooldown if self.optimiser.cooldown else 1.0
+        return min(1.0, rise, fall)
+
+
+def build_optimisers(
+    base: Iterable[tuple[str, nn.Parameter]], fast: Iterable[nn.Parameter], config: OptimiserConfig
+) -> list[torch.optim.Optimizer]:
+    """Muon (arXiv 2502.16982) for the base's matrices, AdamW for embeddings, vectors, fast weights."""
+    matrices, rest = [], []
+    for name, parameter in base:
+        if parameter.requires_grad:
+            inner = parameter.ndim == 2 and "embed" not in name and "lm_head" not in name
+            (matrices if inner else rest).append(parameter)
+    fast = [parameter for parameter in fast if parameter.requires_grad]
+    groups = [{"params": rest, "lr": config.adam_lr}, {"params": fast, "lr": config.fast_lr}]
+    groups = [group for group in groups if group["params"]]
+    optimisers: list[torch.optim.Optimizer] = []
+    if groups:
+        optimisers.append(
+            torch.optim.AdamW(groups, betas=(0.9, 0.95), weight_decay=config.weight_decay)
+        )
+    if matrices:
+        optimisers.append(
+            torch.optim.Muon(matrices, lr=config.muon_lr, weight_decay=config.weight_decay)
+        )
+    if not optimisers:
+        raise UserError("train: nothing to train (every parameter is frozen)")
+    for optimiser in optimisers:
+        for group in optimiser.param_groups:
+            group["peak_lr"] = group["lr"]
+    return optimisers
+
+
+class Loop:
+    """Runs a schedule over `step_output(step, micro)`, resuming from `checkpoints` if it can."""
+
+    def __init__(
+        self,
+        accelerator: Accelerator,
+        model: nn.Module,
+        optimisers: list[torch.optim.Optimizer],
+        schedule: Schedule,
+        checkpoints: str | Path | None = None,
+        label: str = "train",
+    ):
+        self.accelerator = accelerator
+        self.model = accelerator.prepare(model)
+        self.optimisers = [accelerator.prepare(optimiser) for optimiser in optimisers]
+        self.schedule = schedule
+        self.checkpoints = Path(checkpoints) if checkpoints else None
+        self.label = label
+        self.rows: list[dict] = []
+
+    def run(self, step_output: Callable[[nn.Module, int, int], StepOutput]) -> list[dict]:
+        """Train to the last step; returns one curve row per step (columns of schemas.CURVE).
+
+        Raises:
+            UserError: a loss or gradient is not finite; names the step and the kept checkpoint.
+        """
+        first = self._resume()
+        started = time.monotonic() - (self.rows[-1]["seconds"] if self.rows else 0.0)
+        steps = range(first, self.schedule.steps)
+        bar = tqdm(steps, desc=self.label, initial=first, total=self.schedule.steps, mininterval=5)
+        for step in bar:
+            row = self._step(step, step_output)
+            row["seconds"] = time.monotonic() - started
+            self.rows.append(row)
+            bar.set_postfix(loss=f"{row['loss']:.3f}", refresh=False)
+            if (step + 1) % self.schedule.checkpoint_every == 0 and step + 1 < self.schedule.steps:
+                self._save(step + 1)
+        return self.rows
+
+    def _step(self, step: int, step_output: Callable[[nn.Module, int, int], StepOutput]) -> dict:
+        factor = self.schedule.factor(step)
+        for optimiser in self.optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = group["peak_lr"] * factor
+        losses, tokens, output = [], 0, None
+        for micro in range(self.schedule.accumulation):
+            random.seed(f"{step}/{micro}")
+            torch.manual_seed(step * self.schedule.accumulation + micro)
+            output = step_output(self.model, step, micro)
+            self._require_finite(output.loss, step, "loss")
+            self.accelerator.backward(output.loss / self.schedule.accumulation)
+            losses.append(output.loss.detach().float().item())
+            tokens += output.tokens
+        norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.schedule.optimiser.clip)
+        self._require_finite(norm, step, "gradient norm")
+        for optimiser in self.optimisers:
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+        return {
+            "step": step,
+            "tokens": tokens + (self.rows[-1]["tokens"] if self.rows else 0),
+            "objective": output.objective,
+            "loss": sum(losses) / len(losses),
+            "inner_norm": output.inner_norm,
+            "learning_rate": factor,
+        }
+
+    def _require_finite(self, value: Tensor, step: int, what: str) -> None:
+        if not torch.isfinite(value).all():
+            kept = self._latest()
+            where = f"last checkpoint kept at {kept}" if kept else "no checkpoint had been written yet"
+            raise UserError(f"{self.label}: the {what} is not finite at step {step}; {where}")
+
+    def _latest(self) -> Path | None:
+        if self.checkpoints is None or not self.checkpoints.is_dir():
+            return None
+        whole = [path for path in self.checkpoints.glob("step-*") if (path / "curve.json").is_file()]
+        return max(whole, default=None, key=lambda path: int(path.name.split("-")[1]))
+
+    def _save(self, step: int) -> None:
+        if self.checkpoints is None or not self.accelerator.is_main_process:
+            return
+        target = self.checkpoints / f"step-{step:06d}"
+        with beside(target) as temporary:
+            self.accelerator.save_state(str(temporary))
+            (temporary / "curve.json").write_text(json.dumps(self.rows))
+        whole = sorted(self.checkpoints.glob("step-*"))
+        for old in whole[:-2]:
+            shutil.rmtree(old)
+
+    def _resume(self) -> int:
+        latest = self._latest()
+        if latest is None:
+            return 0
+        self.accelerator.load_state(str(latest))
+        self.rows = json.loads((latest / "curve.json").read_text())
+        return int(latest.name.split("-")[1])

@@ -1,0 +1,29 @@
+"""The oracle of the batched engine: one dialogue, one probe, one token at a time."""
+
+import torch
+from transformers import DynamicCache
+
+from ..fast_weights import FastState, FastWeights
+from .ask import Answer
+from .prompts import Prompter
+
+
+@torch.no_grad()
+def write_naive(fw: FastWeights, dialogue: list[int]) -> FastState:
+    """The dense fast weights [1, d, ff] after one dialogue."""
+    ids = torch.tensor([dialogue], device=fw.model.device)
+    return fw.write(input_ids=ids).state.fold(always=True)
+
+
+@torch.no_grad()
+def answer_naive(
+    fw: FastWeights, prompter: Prompter, question: list[int], state: FastState, max_new_tokens: int
+) -> Answer:
+    """Answer one probe greedily from a state of one row."""
+    ids, cache, said = torch.tensor([question], device=fw.model.device), DynamicCache(), []
+    while len(said) < max_new_tokens and (not said or said[-1] != prompter.end):
+        logits = fw.read(state, input_ids=ids, past_key_values=cache, use_cache=True).logits
+        said.append(int(logits[0, -1].argmax()))
+        ids = torch.tensor([[said[-1]]], device=fw.model.device)
+    text, ended = prompter.decode(said)
+    return Answer(text, ended, len(said))

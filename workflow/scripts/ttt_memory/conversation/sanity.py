@@ -1,0 +1,117 @@
+"""Checks that gate every use of a trained run: a memory that is broken is never scored."""
+
+import torch
+from torch import Tensor
+
+from ..benchmark import Sample
+from ..fast_weights import FastState, FastWeights, inject
+from .base import load_model
+from .packing import pad_right
+from .prompts import Prompter
+from .recall import write_texts
+
+# Batches of different shape sum in another order; float32 logits of order 10 differ by this.
+TOLERANCE = 1e-3
+
+
+class Sanity:
+    """Runs every check on a few dialogues; `results` maps a check's name to (passed, detail)."""
+
+    def __init__(
+        self, fw: FastWeights, base_folder: str, prompter: Prompter, samples: list[Sample], segment: int
+    ):
+        self.fw, self.base_folder, self.prompter, self.segment = fw, base_folder, prompter, segment
+        self.dialogues = [[ids] for ids in prompter.ids([s.dialogue for s in samples])]
+        # The longest first, so that alone it is unpadded and in the batch it is not.
+        self.dialogues.sort(key=lambda texts: -len(texts[0]))
+        first = samples[0]
+        question = prompter.question(first.probes[0].question, first.language)
+        self.question = torch.tensor(prompter.ids([question]), device=fw.model.device)
+
+    @torch.no_grad()
+    def run(self) -> dict[str, dict]:
+        """Every check by name: {"passed": bool, "detail": str}."""
+        self.state = self._write(self.dialogues[:1])
+        checks = (
+            self.memory_changes_outputs,
+            self.parameters_moved,
+            self.writing_is_reproducible,
+            self.writing_depends_on_input,
+            self.stripped_cache_works,
+            self.disabled_is_base,
+            self.padding_writes_nothing,
+            self.batch_equals_singles,
+        )
+        results = {}
+        for check in checks:
+            passed, detail = check()
+            results[check.__name__] = {"passed": bool(passed), "detail": detail}
+        return results
+
+    def _write(self, texts: list[list[list[int]]]) -> FastState:
+        return write_texts(self.fw, self.prompter, texts, self.segment)
+
+    def _read(self, state: FastState | None) -> Tensor:
+        if state is None:
+            return self.fw.plain(input_ids=self.question).logits
+        return self.fw.read(state, input_ids=self.question).logits
+
+    def memory_changes_outputs(self) -> tuple[bool, str]:
+        """A probe's logits differ with and without the state."""
+        change = (self._read(self.state) - self._read(None)).abs().max().item()
+        return change > 0, f"largest change of a logit {change:.3g}"
+
+    def parameters_moved(self) -> tuple[bool, str]:
+        """Training moved every fast-weight tensor that can move."""
+        model = load_model(self.base_folder)
+        torch.manual_seed(0)
+        fresh = dict(inject(model, self.fw.config).fast.named_parameters())
+        moved = {
+            name: (parameter.cpu() - fresh[name]).abs().max().item()
+            for name, parameter in self.fw.fast.named_parameters()
+        }
+        still = [name for name, change in moved.items() if change == 0]
+        return not still, f"{len(moved)} tensors, unmoved: {still or 'none'}"
+
+    def writing_is_reproducible(self) -> tuple[bool, str]:
+        """Writing the same dialogue twice gives the same logits, bit for bit."""
+        change = (self._read(self.state) - self._read(self._write(self.dialogues[:1]))).abs().max()
+        return change == 0, f"largest change of a logit {change.item():.3g}"
+
+    def writing_depends_on_input(self) -> tuple[bool, str]:
+        """Another dialogue gives another state."""
+        other = self._read(self._write(self.dialogues[1:2]))
+        change = (self._read(self.state) - other).abs().max().item()
+        return change > 0, f"largest change of a logit {change:.3g}"
+
+    def stripped_cache_works(self) -> tuple[bool, str]:
+        """With the dialogue's KV cache gone, a probe still gets finite logits."""
+        logits = self._read(self.state)
+        return torch.isfinite(logits).all(), f"logits within {logits.abs().max().item():.3g}"
+
+    def disabled_is_base(self) -> tuple[bool, str]:
+        """With the memory off the model is its base, bit for bit."""
+        expected_logits = self._read(None)
+        base = load_model(self.base_folder).to(self.fw.model.device)
+        change = (base(input_ids=self.question).logits - expected_logits).abs().max().item()
+        return change == 0, f"largest change of a logit {change:.3g}"
+
+    def padding_writes_nothing(self) -> tuple[bool, str]:
+        """Padding the row on the right leaves the state's reading unchanged."""
+        ids, mask = pad_right([self.dialogues[0][0]], self.prompter.pad)
+        wide = torch.nn.functional.pad(ids, (0, 17), value=self.prompter.pad)
+        wide_mask = torch.nn.functional.pad(mask, (0, 17))
+        device = self.fw.model.device
+        padded = self.fw.write(input_ids=wide.to(device), attention_mask=wide_mask.to(device)).state
+        single = self.fw.write(input_ids=ids.to(device), attention_mask=mask.to(device)).state
+        change = (self._read(padded) - self._read(single)).abs().max().item()
+        return change <= TOLERANCE, f"largest change of a logit {change:.3g}"
+
+    def batch_equals_singles(self) -> tuple[bool, str]:
+        """A batch of dialogues writes what each alone would."""
+        together = self._write(self.dialogues)
+        changes = [
+            (self._read(together.index([i])) - self._read(self._write([texts]))).abs().max().item()
+            for i, texts in enumerate(self.dialogues)
+        ]
+        return max(changes) <= TOLERANCE, f"largest change of a logit {max(changes):.3g}"

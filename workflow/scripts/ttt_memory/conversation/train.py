@@ -1,0 +1,55 @@
+"""Train one run: its fast weights, and its base unless that is frozen."""
+
+from pathlib import Path
+
+from accelerate import Accelerator
+from torch import nn
+
+from ..errors import UserError
+from ..fast_weights import FastWeights
+from .config import RunConfig
+from .data import Sampler
+from .loop import Loop, Schedule, StepOutput, build_optimisers
+from .objectives import Batches, Objective
+
+
+def train(
+    fw: FastWeights,
+    sampler: Sampler,
+    run: RunConfig,
+    accelerator: Accelerator,
+    checkpoints: str | Path | None = None,
+    label: str = "train",
+) -> list[dict]:
+    """Train in place; returns the curve's rows (see `Loop.run`).
+
+    Raises:
+        UserError: the objective cannot reach the fast weights, or a loss is not finite.
+    """
+    config = run.train
+    if config.objective != "recall" and not run.fast_weights.read_while_writing:
+        raise UserError(
+            f"train.objective {config.objective!r} needs fast_weights.read_while_writing: true "
+            "(a next-token loss reaches the fast weights only where they are read)"
+        )
+    fw.model.requires_grad_(config.regime == "joint")
+    for parameter in fw.fast_parameters():
+        parameter.requires_grad_(True)
+    fast = {id(parameter) for parameter in fw.fast_parameters()}
+    base = [(name, p) for name, p in fw.model.named_parameters() if id(p) not in fast]
+    optimisers = build_optimisers(base, fw.fast_parameters(), config.optimiser)
+    schedule = Schedule(
+        config.steps, config.accumulation, config.checkpoint_every, config.optimiser
+    )
+    loop = Loop(accelerator, Objective(fw, config), optimisers, schedule, checkpoints, label)
+    batches = Batches(sampler, config)
+
+    def step_output(module: nn.Module, step: int, micro: int) -> StepOutput:
+        batch = batches.batch(step, micro)
+        loss, inner_norm = module(batch.to(accelerator.device))
+        return StepOutput(loss, batch.objective, batch.tokens, inner_norm.item())
+
+    fw.train()
+    rows = loop.run(step_output)
+    fw.eval()
+    return rows

@@ -1,0 +1,233 @@
+"""Fast weights for any Hugging Face decoder with gated MLPs, by hooks: the model is not changed.
+
+    fw = inject(model, FastWeightsConfig(layers=(0, 1)))
+    state = fw.write(dialogue_ids).state
+    logits = fw.read(state, input_ids=question_ids).logits
+
+A hook on each chosen MLP sees its input, one on its `down_proj` sees z and may add z dW^T.
+Outside `write` and `read` the hooks return at once: the model is the base model, bit for bit.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from transformers import Cache, PreTrainedModel
+from transformers.modeling_outputs import ModelOutput
+
+from ..errors import UserError
+from .calls import Read, Write, current, running
+from .config import FastWeightsConfig
+from .module import FastLayer
+from .state import FastState, LayerState
+
+PROJECTIONS = ("gate_proj", "up_proj", "down_proj")
+
+
+@dataclass(frozen=True)
+class WriteResult:
+    """What a writing pass leaves."""
+
+    state: FastState
+    hidden: Tensor  # [B, T, d], output of the model's final norm
+    logits: Tensor | None  # [B, T, vocabulary], if asked for
+    gates: dict[int, Tensor] | None  # layer -> [B, T]; None without a gate
+    past_key_values: Cache | None
+
+
+class FastWeights(nn.Module):
+    """A model with a memory. `inject` makes one.
+
+    `fw.model` is the model that was given, `fw.fast` the memory's own parameters by layer.
+    """
+
+    def __init__(self, model: PreTrainedModel, config: FastWeightsConfig) -> None:
+        super().__init__()
+        self.model, self.config = model, config
+        mlps = gated_mlps(model, config.layers)
+        self.down_projs = {i: mlp.down_proj for i, mlp in mlps.items()}
+        weight = next(iter(self.down_projs.values())).weight
+        self.fast = nn.ModuleDict(
+            {
+                str(i): FastLayer(config, *down.weight.shape).to(weight.device, self.dtype)
+                for i, down in self.down_projs.items()
+            }
+        )
+        self._handles = [model.get_input_embeddings().register_forward_hook(self._on_embeds)]
+        for i, mlp in mlps.items():
+            self._handles += [
+                mlp.register_forward_pre_hook(partial(self._on_mlp, i)),
+                mlp.down_proj.register_forward_hook(partial(self._on_down, i)),
+            ]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the memory and its parameters: the model's, but float32 at least."""
+        return torch.promote_types(self.model.dtype, torch.float32)
+
+    def fast_parameters(self) -> Iterator[nn.Parameter]:
+        """The memory's own parameters: all that trains when the base is frozen."""
+        return self.fast.parameters()
+
+    def base_weight(self, layer: int) -> Tensor:
+        """W `[d, ff]`: the `down_proj` weight that dW is added to."""
+        return self.down_projs[layer].weight
+
+    def eject(self) -> PreTrainedModel:
+        """Remove the hooks and return the model."""
+        for handle in self._handles:
+            handle.remove()
+        return self.model
+
+    def empty_state(self, batch: int) -> FastState:
+        """The state of `batch` sequences of which nothing is written."""
+        like = self.base_weight(self.config.layers[0]).new_empty(0, dtype=self.dtype)
+        count = torch.zeros(batch, dtype=torch.long, device=like.device)
+        layers = {
+            i: LayerState.empty(batch, *self.base_weight(i).shape, like)
+            for i in self.config.layers
+        }
+        return FastState(layers, count, count)
+
+    def write(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        state: FastState | None = None,
+        write_weight: Tensor | None = None,
+        write_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        past_key_values: Cache | None = None,
+        flush: bool = True,
+        logits: bool = False,
+        **model_kwargs: object,
+    ) -> WriteResult:
+        """Run the model over a text and write it into the memory.
+
+        Args:
+            input_ids: `[B, T]`.
+            attention_mask: as the model takes it. A 2-D one also says what is padding, which is
+                never written.
+            state: what to continue; None starts empty. It is not changed.
+            write_weight: `[B, T]` float, multiplies the gated write of each token.
+            write_mask: `[B, T]` bool, the tokens to write; needed beside a 4-D attention mask.
+            flush: the text ends here: its partial chunk is written, or dropped if the
+                configuration says so. False lets it wait in the state for the next call.
+            logits: also compute the logits.
+
+        Raises:
+            ValueError: shapes that do not belong together.
+        """
+        self._check_checkpointing()
+        mask = _write_mask(input_ids, attention_mask, write_mask)
+        state = self.empty_state(len(input_ids)) if state is None else state
+        if state.batch != len(input_ids):
+            raise ValueError(f"a state of {state.batch} rows for a batch of {len(input_ids)}")
+        end = "wait" if not flush else "write" if self.config.flush else "drop"
+        layers = {int(i): layer for i, layer in self.fast.items()}
+        call = Write(self.config, layers, state, mask, write_weight, end)
+        model_kwargs.setdefault("use_cache", past_key_values is not None)
+        backbone = self.model.get_decoder()
+        with running(self, call):
+            output = backbone(
+                input_ids=input_ids,
+                attention_mask=attention_mask,
+                position_ids=position_ids,
+                past_key_values=past_key_values,
+                **model_kwargs,
+            )
+        hidden = output.last_hidden_state
+        return WriteResult(
+            state=call.finish(hidden),
+            hidden=hidden,
+            logits=self.model.get_output_embeddings()(hidden) if logits else None,
+            gates=call.gates if self.config.gate != "none" else None,
+            past_key_values=output.past_key_values,
+        )
+
+    def read(self, state: FastState, repeat: int = 1, **model_kwargs: object) -> ModelOutput:
+        """The model's own forward with dW added to each `down_proj`; nothing is written.
+
+        Batch row b reads row b // repeat of the state, so that several questions about one
+        dialogue share its row. All other arguments go to the model: KV caches, 4-D masks and
+        packed rows work as they do there.
+
+        Raises:
+            ValueError: the batch is not `repeat` times the state's.
+        """
+        self._check_checkpointing()
+        with running(self, Read(state, repeat)):
+            return self.model(**model_kwargs)
+
+    def plain(self, **model_kwargs: object) -> ModelOutput:
+        """The model's own forward, memory off."""
+        return self.model(**model_kwargs)
+
+    def _check_checkpointing(self) -> None:
+        backbone = self.model.get_decoder()
+        on = getattr(backbone, "gradient_checkpointing", False)
+        if on and backbone.training and torch.is_grad_enabled():
+            raise UserError(
+                "gradient checkpointing would recompute layers without their fast weights: "
+                "switch it off (model.gradient_checkpointing_disable())"
+            )
+
+    def _on_embeds(self, module: nn.Module, args: tuple, output: Tensor) -> None:
+        if call := current(self):
+            call.embeds(output)
+
+    def _on_mlp(self, layer: int, module: nn.Module, args: tuple) -> None:
+        if call := current(self):
+            call.enter(layer, args[0])
+
+    def _on_down(self, layer: int, module: nn.Module, args: tuple, output: Tensor) -> Tensor | None:
+        call = current(self)
+        return None if call is None else call.down(layer, args[0], output)
+
+
+def inject(model: PreTrainedModel, config: FastWeightsConfig) -> FastWeights:
+    """Give `model` a memory in the layers that `config` names.
+
+    Raises:
+        UserError: a layer that the model does not have, or that has no gated MLP.
+    """
+    return FastWeights(model, config)
+
+
+def gated_mlps(model: PreTrainedModel, layers: tuple[int, ...]) -> dict[int, nn.Module]:
+    """The gated MLP of each of the given decoder layers.
+
+    Raises:
+        UserError: a layer out of range, or without exactly one gated MLP.
+    """
+    name = type(model).__name__
+    decoder = getattr(model.get_decoder(), "layers", None)
+    expected = f"expected a decoder whose layers hold {', '.join(PROJECTIONS)}"
+    if not isinstance(decoder, nn.ModuleList):
+        raise UserError(f"{name} has no gated MLPs; {expected}")
+    found = {}
+    for i in layers:
+        if i >= len(decoder):
+            raise UserError(
+                f"layers: layer {i} of {len(decoder)}; expected 0 to {len(decoder) - 1} for {name}"
+            )
+        mlps = [m for m in decoder[i].modules() if all(hasattr(m, p) for p in PROJECTIONS)]
+        if len(mlps) != 1:
+            raise UserError(f"{name}: layer {i} has {len(mlps)} gated MLPs; {expected}, one each")
+        found[i] = mlps[0]
+    return found
+
+
+def _write_mask(ids: Tensor, attention_mask: Tensor | None, mask: Tensor | None) -> Tensor:
+    """`[B, T]` bool: the tokens to write."""
+    if mask is None and attention_mask is not None:
+        if attention_mask.ndim != 2:
+            raise ValueError("a 4-D attention mask does not say what to write: pass write_mask")
+        mask = attention_mask[:, -ids.shape[1] :]
+    if mask is None:
+        return torch.ones_like(ids, dtype=torch.bool)
+    if mask.shape != ids.shape:
+        raise ValueError(f"write mask {tuple(mask.shape)} for input_ids {tuple(ids.shape)}")
+    return mask.bool()

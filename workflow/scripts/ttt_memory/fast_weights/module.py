@@ -1,0 +1,58 @@
+"""The learned parts of one layer's memory; what was written is a `LayerState`, elsewhere."""
+
+import torch
+from torch import Tensor, nn
+
+from .config import FastWeightsConfig
+from .parallel import Rule
+
+GATE_BIAS = 2.2  # gate(0) = 0.98: every token is written until the gate learns better
+GATE_STRETCH = 1.2  # beyond [0, 1] and clamped, so that a gate can close, and open, completely
+PROJ_STD = 0.02  # diagonal of the published projection at the start
+
+
+class FastLayer(nn.Module):
+    """Rate, convolution, projection and gate of one layer.
+
+    Args:
+        config: the choices.
+        d: hidden size; ff: intermediate size.
+    """
+
+    def __init__(self, config: FastWeightsConfig, d: int, ff: int) -> None:
+        super().__init__()
+        self.config, self.d, self.ff = config, d, ff
+        self.log_rate = nn.Parameter(torch.zeros(())) if config.learn_lr else None
+        self.conv = nn.Parameter(self._conv()) if config.conv_width > 1 else None
+        self.proj = nn.Parameter(self._proj()) if config.projection else None
+        gated = config.gate != "none"
+        self.gate_weight = nn.Parameter(torch.zeros(d)) if gated else None
+        self.gate_bias = nn.Parameter(torch.tensor(GATE_BIAS)) if gated else None
+
+    def _conv(self) -> Tensor:
+        """Taps `[d, width]`: the next token, or none, as the publication's code starts."""
+        taps = torch.zeros(self.d, self.config.conv_width)
+        if self.config.init == "copy":
+            taps[:, self.config.conv_width // 2 + 1] = 1
+        return taps
+
+    def _proj(self) -> Tensor:
+        """`[d, d]`: the identity, or a small random diagonal, as the publication's code starts."""
+        if self.config.init == "copy":
+            return torch.eye(self.d)
+        return torch.diag(torch.randn(self.d) * PROJ_STD)
+
+    def rule(self, dtype: torch.dtype) -> Rule:
+        """The write rule in the memory's dtype."""
+        return Rule(
+            lr=self.config.lr if self.log_rate is None else self.config.lr * self.log_rate.to(dtype).exp(),
+            conv=None if self.conv is None else self.conv.to(dtype),
+            proj=None if self.proj is None else self.proj.to(dtype),
+            normalise=self.config.key_norm == "l2",
+            delta=self.config.update == "delta",
+        )
+
+    def gate(self, u: Tensor) -> Tensor:
+        """g `[B, T]` in [0, 1] from hidden states `[B, T, d]`, which get no gradient from it."""
+        score = u.detach() @ self.gate_weight.to(u) + self.gate_bias.to(u)
+        return (GATE_STRETCH * score.sigmoid() - (GATE_STRETCH - 1) / 2).clamp(0, 1)

@@ -1,0 +1,86 @@
+"""The memory network: a small MLP whose weights are the memory's state, one set per sequence.
+
+Equation: M(k) = W_L silu(... silu(W_1 k + b_1) ...) + b_L (Titans, arXiv 2501.00663, section 3.1).
+The weights carry a leading batch dimension, so every sequence of a batch has its own network.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import silu
+
+State = dict[str, Tensor]
+
+
+def start(emb_dim: int, hidden: int, depth: int) -> dict[str, nn.Parameter]:
+    """Learned initial weights of one sequence's network, each with a leading dimension of 1.
+
+    `weight{l}` is [1, out, in] and `bias{l}` [1, out]; the initialisation is `nn.Linear`'s.
+    """
+    widths = [emb_dim] + [hidden] * (depth - 1) + [emb_dim]
+    state = {}
+    for level, (fan_in, fan_out) in enumerate(zip(widths, widths[1:], strict=False)):
+        bound = 1 / math.sqrt(fan_in)
+        weight = torch.empty(1, fan_out, fan_in).uniform_(-bound, bound)
+        bias = torch.empty(1, fan_out).uniform_(-bound, bound)
+        state[f"weight{level}"] = nn.Parameter(weight)
+        state[f"bias{level}"] = nn.Parameter(bias)
+    return state
+
+
+def depth(state: State) -> int:
+    """Number of linear maps in `state`."""
+    return sum(name.startswith("weight") for name in state)
+
+
+def weights(state: State) -> State:
+    """The entries of `state` that are the network's weights, without what a strategy added."""
+    return {
+        f"{kind}{level}": state[f"{kind}{level}"]
+        for level in range(depth(state))
+        for kind in ("weight", "bias")
+    }
+
+
+def forward(state: State, keys: Tensor) -> Tensor:
+    """M(k) for keys [B, N, E]; returns [B, N, E]."""
+    last = depth(state) - 1
+    for level in range(last + 1):
+        keys = _linear(state, level, keys)
+        if level < last:
+            keys = silu(keys)
+    return keys
+
+
+def vjp(state: State, keys: Tensor) -> tuple[Tensor, Callable[[Tensor], State]]:
+    """M(k) for keys [B, N, E], and the map from dL/dM(k) [B, N, E] to dL/dweights.
+
+    Written out by hand, so that the gradient is itself differentiable at the cost of a few
+    batched products: the inner step of every gradient-based strategy.
+    """
+    last = depth(state) - 1
+    inputs, slopes = [keys], []
+    for level in range(last):
+        pre = _linear(state, level, inputs[-1])
+        sigmoid = torch.sigmoid(pre)
+        hidden = pre * sigmoid
+        slopes.append(sigmoid + hidden * (1 - sigmoid))
+        inputs.append(hidden)
+
+    def pullback(error: Tensor) -> State:
+        gradient = {}
+        for level in range(last, -1, -1):
+            gradient[f"weight{level}"] = error.transpose(1, 2) @ inputs[level]
+            gradient[f"bias{level}"] = error.sum(1)
+            if level:
+                error = (error @ state[f"weight{level}"]) * slopes[level - 1]
+        return gradient
+
+    return _linear(state, last, inputs[-1]), pullback
+
+
+def _linear(state: State, level: int, inputs: Tensor) -> Tensor:
+    bias = state[f"bias{level}"].unsqueeze(1)
+    return torch.baddbmm(bias, inputs, state[f"weight{level}"].transpose(1, 2))

@@ -1,0 +1,99 @@
+"""Typed options from JSON or YAML, each mistake told in one line.
+
+A configuration class derives from `Options`; a script reads its part with `section`:
+
+    config = options.section(args.config, "benchmark", BenchmarkConfig)
+"""
+
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from .errors import UserError
+
+T = TypeVar("T")
+
+
+class Options(BaseModel):
+    """Base of every configuration class: unknown keys refused, values never change."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
+
+
+def read(source: str | Path) -> dict[str, Any]:
+    """The mapping in `source`: JSON text (starting with a brace) or the path of a JSON/YAML file.
+
+    Raises:
+        UserError: no such file, not JSON/YAML, or not a mapping.
+    """
+    text, where = str(source), "--config"
+    inline = text.lstrip().startswith("{")
+    if not inline:
+        path = Path(source)
+        where = str(path)
+        if not path.is_file():
+            raise UserError(f"{path}: no such config file")
+        text = path.read_text(encoding="utf-8")
+    try:
+        data = json.loads(text) if inline else yaml.safe_load(text)
+    except (json.JSONDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{where}: not readable as JSON or YAML ({error})") from error
+    if not isinstance(data, dict):
+        raise UserError(f"{where}: expected a mapping of keys, found {type(data).__name__}")
+    return data
+
+
+def validate(kind: type[T], data: Any, where: str = "") -> T:
+    """`data` as a `kind` (an `Options` class, a dataclass or any annotation).
+
+    `where` names the file or the key that `data` stands under, for the message.
+
+    Raises:
+        UserError: names the first wrong key, what was found and what was expected.
+    """
+    try:
+        return TypeAdapter(kind).validate_python(data)
+    except ValidationError as error:
+        raise UserError(describe(error, where)) from error
+
+
+def section(source: str | Path, key: str, kind: type[T]) -> T:
+    """The part of `source` under the dotted `key`, as a `kind`; all defaults where it is absent.
+
+    Raises:
+        UserError: as `read` and `validate`.
+    """
+    data: Any = read(source)
+    for part in key.split("."):
+        data = data.get(part, {}) if isinstance(data, dict) else {}
+    return validate(kind, data, key)
+
+
+def describe(error: ValidationError, where: str = "") -> str:
+    """The first mistake in `error` as one line: key, found, expected; and how many more."""
+    first, *more = error.errors(include_url=False)
+    key = ".".join(str(part) for part in first["loc"])
+    key = ".".join(part for part in (where, key) if part) or "config"
+    if first["type"] in {"extra_forbidden", "unexpected_keyword_argument"}:
+        text = f"{key}: unknown key"
+    elif first["type"] in {"missing", "missing_argument"}:
+        text = f"{key}: missing"
+    elif first["type"] == "value_error":
+        text = f"{key}: {first['ctx']['error']}"
+    else:
+        found = json.dumps(first["input"], ensure_ascii=False, default=str)
+        text = f"{key}: found {found[:80]}, expected {_expected(first['msg'])}"
+    return text + (f" (and {len(more)} more)" if more else "")
+
+
+def _expected(message: str) -> str:
+    """Pydantic's 'Input should be greater than 0' as 'greater than 0'."""
+    for start in ("Input should be a valid ", "Input should be ", "Value should be "):
+        if message.startswith(start):
+            return message[len(start) :].split(", unable to parse")[0]
+    return message[:1].lower() + message[1:]

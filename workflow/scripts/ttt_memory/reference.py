@@ -1,0 +1,104 @@
+"""The configuration described for editors (JSON schema) and for people (a table of keys)."""
+
+import json
+from collections.abc import Iterator
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from .config import Config
+
+MARK = "<!-- Below: written by workflow/scripts/export_schema.py. -->\n"
+
+
+def schema() -> dict[str, Any]:
+    """JSON schema of config.yaml and of its presets."""
+    found = Config.model_json_schema()
+    found["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    return _loosen(found)
+
+
+def _loosen(node: Any) -> Any:
+    """Without `required`, since a preset holds differences only; names by their pattern alone."""
+    if isinstance(node, list):
+        return [_loosen(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    node = {key: _loosen(value) for key, value in node.items()}
+    if isinstance(node.get("required"), list):
+        del node["required"]
+    if "patternProperties" in node:
+        node["additionalProperties"] = False
+    return node
+
+
+def keys(model: type[BaseModel] = Config, prefix: str = "") -> Iterator[tuple[str, ...]]:
+    """Rows (section, key, values, default, meaning) of every key below `model`, in order."""
+    for name, field in model.model_fields.items():
+        key = prefix + name
+        inner, many = _model(field.annotation)
+        if inner is None:
+            default = "required" if field.is_required() else _literal(field.get_default())
+            yield key, _values(field.annotation), default, field.description or ""
+        else:
+            yield from keys(inner, f"{key}.<name>." if many else f"{key}.")
+
+
+def table() -> str:
+    """Markdown: one section per top-level key, one row per key."""
+    lines, top = [], ""
+    for key, values, default, meaning in keys():
+        if key.split(".")[0] != top:
+            top = key.split(".")[0]
+            lines += ["", f"## `{top}`", ""]
+            lines += [str(Config.model_fields[top].description), ""]
+            lines += ["| Key | Values | Default | Meaning |", "|---|---|---|---|"]
+        cells = (f"`{key}`", values, f"`{default}`", meaning)
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines).lstrip("\n") + "\n"
+
+
+def readme(current: str) -> str:
+    """`current`, the text of config/README.md, with the table of keys brought up to date."""
+    return current.split(MARK)[0] + MARK + "\n" + table()
+
+
+def _model(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
+    """The model class that an annotation nests, and whether it is a mapping of names to it."""
+    if get_origin(annotation) is Annotated:
+        return _model(get_args(annotation)[0])
+    if get_origin(annotation) is dict:
+        return _model(get_args(annotation)[1])[0], True
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation, False
+    return None, False
+
+
+def _values(annotation: Any) -> str:
+    """What an annotation allows, in words."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _values(arguments[0])
+    if origin is Literal:
+        return ", ".join(f"`{value}`" for value in arguments)
+    if origin in {Union, UnionType}:
+        return " or ".join(_values(part) for part in arguments)
+    if origin in {tuple, list}:
+        if Ellipsis in arguments or origin is list:
+            return f"list of {_values(arguments[0])}"
+        return "[" + ", ".join(_values(part) for part in arguments) + "]"
+    if origin is dict:
+        return f"mapping of names to {_values(arguments[1])}"
+    names = {int: "integer", float: "number", str: "text", bool: "true, false", NoneType: "null"}
+    return names.get(annotation, getattr(annotation, "__name__", str(annotation)))
+
+
+def _literal(default: Any) -> str:
+    """A default as it would be written in YAML's flow style."""
+    if default is PydanticUndefined:
+        return "required"
+    if isinstance(default, str) and default:
+        return default
+    return json.dumps(default, ensure_ascii=False, default=list)
