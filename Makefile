@@ -26,7 +26,7 @@ $(STAMP): requirements.lock pyproject.toml
 	touch $@
 
 run: setup
-	snakemake --profile local $(if $(CONFIG),--configfile $(CONFIG)) $(ARGS)
+	snakemake --profile local --quiet host reason $(if $(CONFIG),--configfile $(CONFIG)) $(ARGS)
 
 # One worker keeps all tests that share the executed smoke run.
 test: setup

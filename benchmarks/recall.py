@@ -74,7 +74,9 @@ def main() -> None:
         print(f"{name:<28}{len(single):>8}{seconds:>10.2f}{len(single) / seconds:>10.1f}")
     print(f"ratio {ratio:.1f} (target {TARGET:g}), different answers {len(different)} (target 0)")
     if args.check and (ratio < TARGET or different):
-        missed = f"ratio {ratio:.1f} < {TARGET:g}" if ratio < TARGET else f"answers: {different[:3]}"
+        missed = (
+            f"ratio {ratio:.1f} < {TARGET:g}" if ratio < TARGET else f"answers: {different[:3]}"
+        )
         sys.exit(f"benchmarks/recall.py: target missed: {missed}")
 
 

@@ -1,10 +1,9 @@
-"""Paths, configuration slices, code closures and resources that every rule uses."""
+"""Configuration, paths, and what rules take from them: slices, closures, resources."""
 
 import json
 import os
-import shlex
 import sys
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 ROOT = Path(os.path.relpath(Path(str(workflow.current_basedir)).parent))
 SCRIPTS = ROOT / "workflow" / "scripts"
@@ -13,34 +12,91 @@ sys.path.insert(0, str(SCRIPTS.resolve()))
 from ttt_memory import closure as closures
 from ttt_memory.config import load
 from ttt_memory.errors import UserError
+from ttt_memory.report.config import FIGURES
 
-# The interpreter that runs Snakemake also runs the scripts, whether or not it is activated.
-PYTHON = shlex.quote(sys.executable)
-
-# Only `fetch_model` may use the network: compute nodes have none.
-os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1")
-
+os.environ.update(
+    # `python` is the interpreter that runs Snakemake, whether or not its environment is active.
+    PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]),
+    # Only `fetch_model` may use the network: compute nodes have none.
+    HF_HUB_OFFLINE="1",
+    TRANSFORMERS_OFFLINE="1",
+)
 
 try:
-    CONFIG = load(config, [Path(file) for file in workflow.configfiles], ROOT)
+    # The strongest first: the command line, then presets, then config.yaml.
+    files = {str(file): None for file in workflow.configfiles}
+    CONFIG = load(config, {"--config": workflow.config_settings.config} | files, ROOT)
 except UserError as error:
     print(f"error: {error}", file=sys.stderr)
     raise SystemExit(2) from None
 
+ENVIRONMENT = "../envs/environment.yaml"
 RESULTS = Path(CONFIG.results)
-REPORT = RESULTS / "report"
 LOGS = RESULTS / "logs"
 TIMES = RESULTS / "benchmarks"
 # Outside the declared outputs, which are deleted before a rerun.
 CHECKPOINTS = RESULTS / "checkpoints"
 
+BENCHMARK = RESULTS / "benchmark" / "benchmark.parquet"
+IMPORTED = RESULTS / "imports" / "{imported}" / "benchmark.parquet"
+DIALOGUES = RESULTS / "corpus" / "dialogues.parquet"
+PASSAGES = RESULTS / "corpus" / "passages.parquet"
+PRETRAINED = RESULTS / "base" / "model"
+HUB_MODELS = Path("data") / "hub"
+RUN = RESULTS / "runs" / "{run}" / "{seed}"
+MODEL = RUN / "model"
+SANITY = RUN / "sanity.json"
+CURVE = RUN / "curve.parquet"
+DIAGNOSTICS = RUN / "diagnostics.parquet"
+PREDICTIONS = RUN / "predictions" / "{condition}" / "{shard}.parquet"
+METRICS = RESULTS / "metrics" / "{run}" / "metrics.parquet"
+IMPORTED_METRICS = RESULTS / "imports" / "{imported}" / "metrics.parquet"
+REPORT = RESULTS / "report"
+
+# What saving a model and its tokenizer leaves in a folder.
+MODEL_FILES = [
+    "config.json",
+    "generation_config.json",
+    "model.safetensors",
+    "tokenizer.json",
+    "tokenizer_config.json",
+]
+# Keys of `recall` that only the sweeps of this name read, that all sweeps read, and that no
+# single job reads.
+SWEEP_KEYS = {"scales": "scale", "distances": "retention", "dialogues": "capacity"}
+ALL_SWEEPS_KEYS = {"sweep_samples", "sweep_split"}
+STAGE_KEYS = {"conditions", "sweeps", "shards"}
+
 
 wildcard_constraints:
     run="|".join(CONFIG.runs),
     seed=r"\d+",
-    condition=r"[A-Za-z]+",
+    condition=r"\w+",
     shard=r"\d+-of-\d+",
     imported="|".join(CONFIG.imports) or "none",
+
+
+def closure(script):
+    """A script and the first-party files it imports: inputs, compared by content."""
+    script = SCRIPTS / script
+    return {
+        "script": str(script),
+        "code": [str(file) for file in closures.closure(script) if file != script],
+    }
+
+
+def resources_of(rule):
+    """The resources of `rule` from the configuration; memory grows with each attempt."""
+    means = getattr(CONFIG.resources, rule)
+    found = {
+        "mem_mb": lambda wildcards, attempt: means.mem_mb * attempt,
+        "runtime": means.runtime,
+    }
+    if means.gpu:
+        found["gpu"] = means.gpu
+        if means.gpu_model:
+            found["gpu_model"] = means.gpu_model
+    return found
 
 
 def slice_of(*keys):
@@ -59,26 +115,87 @@ def slice_of(*keys):
     return json.dumps(part, sort_keys=True, ensure_ascii=False)
 
 
-def closure(script):
-    """The first-party files that `script` imports: inputs, compared by content."""
-    return [str(file) for file in closures.closure(SCRIPTS / script)]
+def train_slice(wildcards):
+    """The configuration of one run's training; its label and number of seeds are not in it."""
+    run = f"runs.{wildcards.run}"
+    return slice_of(f"{run}.fast_weights", f"{run}.train", "base.dtype")
 
 
-def checkpoint_key(config, *scripts):
-    """A folder name that changes with the configuration and with the scripts' code."""
+def recall_slice(wildcards):
+    """The configuration of one condition or sweep, so that adding another reruns none."""
+    condition = wildcards.get("condition", "")
+    unused = {key for key, sweep in SWEEP_KEYS.items() if not condition.startswith(sweep)}
+    if unused == set(SWEEP_KEYS):
+        unused |= ALL_SWEEPS_KEYS
+    keys = [key for key in type(CONFIG.recall).model_fields if key not in unused | STAGE_KEYS]
+    return slice_of("base.dtype", *(f"recall.{key}" for key in keys))
+
+
+def report_slice(wildcards):
+    """What the report says of itself, of the verdict and of each run."""
+    texts = [f"runs.{run}.{key}" for run in CONFIG.runs for key in ("label", "differs")]
+    return slice_of("report", "scoring", *texts)
+
+
+def base_files():
+    """The files by which a rule depends on the base model, so that they compare by content."""
+    base = CONFIG.base
+    if base.source == "pretrain":
+        return [PRETRAINED / name for name in MODEL_FILES]
+    if base.source == "hub":
+        # The revision pins the rest; the fetched folder appears as a whole.
+        folder = HUB_MODELS / "--".join(PurePosixPath(base.hub_id).parts)
+        return [folder / base.revision / "config.json"]
+    return sorted(file for file in Path(base.path).iterdir() if file.is_file())
+
+
+def base_folder(wildcards, input):
+    """The base model's folder."""
+    return str(Path(input.base[0]).parent)
+
+
+def base_checkpoints(wildcards):
+    """Where pretraining resumes from, keyed by its configuration, its corpus and their code."""
+    key = _checkpoint_key(slice_of("corpus", "base"), "make_corpus.py", "train_base.py")
+    return str(CHECKPOINTS / "base" / key)
+
+
+def train_checkpoints(wildcards):
+    """Where training resumes from, keyed by the run, its base, its corpus and their code."""
+    config = train_slice(wildcards) + slice_of("corpus", "base") + _local_base()
+    key = _checkpoint_key(config, "make_corpus.py", "train_base.py", "train.py")
+    return str(CHECKPOINTS / wildcards.run / wildcards.seed / key)
+
+
+def _checkpoint_key(config, *scripts):
     files = {file for script in scripts for file in closures.closure(SCRIPTS / script)}
     return closures.fingerprint(sorted(files), config)
 
 
-def resources_of(rule):
-    """The resources of `rule` from the configuration; memory grows with each attempt."""
-    means = getattr(CONFIG.resources, rule)
-    found = {
-        "mem_mb": lambda wildcards, attempt: means.mem_mb * attempt,
-        "runtime": means.runtime,
-    }
-    if means.gpu:
-        found["gpu"] = means.gpu
-        if means.gpu_model:
-            found["gpu_model"] = means.gpu_model
-    return found
+def _local_base():
+    """What tells a local base from another: sizes and beginnings, since models may be large."""
+    if CONFIG.base.source != "local":
+        return ""
+    parts = []
+    for path in base_files():
+        with open(path, "rb") as file:
+            parts.append(f"{path.name} {path.stat().st_size} {file.read(2**20).hex()}")
+    return closures.fingerprint([], *parts)
+
+
+def answers(wildcards):
+    """Every prediction file of a run: all seeds, conditions, sweeps and shards."""
+    run, shards = CONFIG.runs[wildcards.run], CONFIG.recall.shards
+    return expand(
+        PREDICTIONS,
+        run=wildcards.run,
+        seed=run.seeds,
+        condition=[*CONFIG.recall.conditions, *(CONFIG.recall.sweeps if run.sweeps else ())],
+        shard=[f"{index}-of-{shards}" for index in range(shards)],
+    )
+
+
+def of_each_model(pattern):
+    """`pattern` filled in for every run and training seed."""
+    models = [(run, seed) for run, entry in CONFIG.runs.items() for seed in entry.seeds]
+    return [str(pattern).format(run=run, seed=seed) for run, seed in models]

@@ -1,54 +1,46 @@
 """What it means: metrics of each run over its seeds, and of imported predictions."""
 
-METRICS = RESULTS / "metrics" / "{run}" / "metrics.parquet"
-IMPORTED_METRICS = IMPORTED.with_name("metrics.parquet")
-
-
-def answers(wildcards):
-    """Every prediction file of a run."""
-    return expand(
-        PROBES,
-        run=wildcards.run,
-        seed=CONFIG.runs[wildcards.run].seeds,
-        condition=questions(wildcards.run),
-        shard=SHARDS,
-    )
-
 
 rule score:
     input:
+        **closure("score.py"),
         benchmark=BENCHMARK,
         predictions=answers,
-        code=closure("score.py"),
     output:
         METRICS,
     log:
         LOGS / "score" / "{run}.log",
     benchmark:
         TIMES / "score" / "{run}.tsv"
+    conda:
+        ENVIRONMENT
     threads: CONFIG.resources.score.threads
     resources:
         **resources_of("score"),
     params:
         config=slice_of("scoring"),
         folder=subpath(output[0], parent=True),
+    message:
+        "Scoring {wildcards.run}"
     shell:
-        "{PYTHON} {SCRIPTS}/score.py --config {params.config:q} --run {wildcards.run:q}"
+        "python {input.script:q} --config {params.config:q} --run {wildcards.run:q}"
         " --benchmark {input.benchmark:q} --predictions {input.predictions:q}"
         " --out {params.folder:q} > {log:q} 2>&1"
 
 
 rule score_imported:
     input:
+        **closure("score.py"),
         benchmark=IMPORTED,
         predictions=lambda wildcards: list(CONFIG.imports[wildcards.imported].predictions.values()),
-        code=closure("score.py"),
     output:
         IMPORTED_METRICS,
     log:
         LOGS / "score_imported" / "{imported}.log",
     benchmark:
         TIMES / "score_imported" / "{imported}.tsv"
+    conda:
+        ENVIRONMENT
     threads: CONFIG.resources.score.threads
     resources:
         **resources_of("score"),
@@ -59,7 +51,9 @@ rule score_imported:
             f"{condition}={path}"
             for condition, path in CONFIG.imports[wildcards.imported].predictions.items()
         ],
+    message:
+        "Scoring {wildcards.imported}"
     shell:
-        "{PYTHON} {SCRIPTS}/score.py --config {params.config:q}"
+        "python {input.script:q} --config {params.config:q}"
         " --run {wildcards.imported:q} --benchmark {input.benchmark:q}"
         " --predictions {params.predictions:q} --out {params.folder:q} > {log:q} 2>&1"

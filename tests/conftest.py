@@ -7,8 +7,13 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+from snakemake.utils import update_config
+
+from ttt_memory import config
 
 ROOT = Path(__file__).parents[1]
 # Not part of a fresh clone.
@@ -21,23 +26,46 @@ class Clone:
 
     path: Path
 
-    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def snakemake(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run Snakemake in the copy, as typed from its root; never raises."""
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(self.path)}
+        own = {"OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(self.path / ".cache")}
         return subprocess.run(
             [sys.executable, "-m", "snakemake", *arguments],
             cwd=self.path,
-            env=environment,
-            capture_output=True,
+            env={**os.environ, **own, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
             check=False,
         )
 
-    def planned(self, *arguments: str) -> set[str]:
-        """Names of the rules that a dry run would run."""
+    def planned(self, *arguments: str) -> dict[str, int]:
+        """How many jobs of each rule a dry run would run."""
         result = self.snakemake("--profile", "local", "--dry-run", *arguments)
-        assert result.returncode == 0, result.stdout + result.stderr
-        return set(re.findall(r"^(?:local)?rule (\w+):", result.stdout + result.stderr, re.M))
+        assert result.returncode == 0, result.stdout
+        return jobs_of(result.stdout)
+
+
+def jobs_of(output: str) -> dict[str, int]:
+    """The table of jobs that Snakemake prints; empty where there is nothing to do."""
+    if "Nothing to be done" in output:
+        return {}
+    table = output.split("Job stats:")[1].split("\ntotal")[0]
+    return {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table, re.M)}
+
+
+def merged(*overlays: dict[str, Any], preset: str = "smoke") -> dict[str, Any]:
+    """config.yaml under a preset and overlays, as Snakemake merges them."""
+    data = yaml.safe_load((ROOT / "config.yaml").read_text())
+    update_config(data, yaml.safe_load((ROOT / "config" / f"{preset}.yaml").read_text()))
+    for overlay in overlays:
+        update_config(data, overlay)
+    return data
+
+
+def preset_config(preset: str) -> config.Config:
+    """config.yaml under a preset, checked."""
+    return config.load(merged(preset=preset), root=ROOT)
 
 
 def copy_repository(target: Path) -> Clone:
@@ -61,7 +89,7 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     """A copy in which the smoke preset has run to its report."""
     made = copy_repository(tmp_path_factory.mktemp("executed"))
     result = made.snakemake("--profile", "local", "--configfile", "config/smoke.yaml")
-    assert result.returncode == 0, (result.stdout + result.stderr)[-8000:]
+    assert result.returncode == 0, result.stdout[-8000:]
     return made
 
 

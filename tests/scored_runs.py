@@ -1,15 +1,15 @@
 """A small benchmark and prediction files of known accuracy, for the tests of scoring and report."""
 
 import random
+from itertools import product
 from pathlib import Path
 
 import pandas as pd
 
 from ttt_memory import io, schemas
-
 from ttt_memory.benchmark.sample import CATEGORIES, LANGUAGES, SPLITS, Fact, Probe, Sample
 
-FILES = {"scale": (0.1, 0.5, 1.0), "retention": (0, 400, 4000), "capacity": (1, 2, 4)}
+SETTINGS = {"scale": (0.1, 0.5, 1.0), "retention": (0, 400, 4000), "capacity": (1, 2, 4)}
 
 
 def sample(number: int, level: int, rng: random.Random) -> Sample:
@@ -104,16 +104,16 @@ def run_rows(
             rows += predictions(chosen, run, seed, condition, chance)
         if not sweeps:
             continue
-        for scale in FILES["scale"]:
+        for scale in SETTINGS["scale"]:
             rows += predictions(level_1, run, seed, "scale", memory * scale, scale)
-        for distance in FILES["retention"]:
+        for distance in SETTINGS["retention"]:
             chance = memory * (1 - distance / 8000)
             rows += predictions(level_1, run, seed, "retention", chance, distance)
-        for dialogues in FILES["capacity"]:
-            for order in range(dialogues):
-                rows += predictions(
-                    level_1[order::dialogues], run, seed, "capacity", memory / dialogues, dialogues, order
-                )
+        for dialogues in SETTINGS["capacity"]:
+            kept = {"capacity": memory / dialogues, "capacity_context": 0.95}
+            for sweep, order in product(kept, range(dialogues)):
+                chosen = level_1[order::dialogues]
+                rows += predictions(chosen, run, seed, sweep, kept[sweep], dialogues, order)
     return rows
 
 

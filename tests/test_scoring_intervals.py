@@ -17,7 +17,7 @@ def rows(by_dialogue: np.ndarray, seed: int = 0) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "seed": seed,
-            "sample_id": np.repeat([f"d{n}" for n in range(dialogues)], probes),
+            "dialogue": np.repeat(np.arange(dialogues), probes),
             "em": by_dialogue.ravel().astype(float),
         }
     )
@@ -25,7 +25,7 @@ def rows(by_dialogue: np.ndarray, seed: int = 0) -> pd.DataFrame:
 
 def naive_draws(frame: pd.DataFrame, config: ScoringConfig) -> np.ndarray:
     """The bootstrap as one would write it by hand: repeat each drawn dialogue's rows."""
-    dialogues, seeds = frame["sample_id"].unique(), frame["seed"].unique()
+    dialogues, seeds = frame["dialogue"].unique(), frame["seed"].unique()
     by_dialogue = weights(len(dialogues), config.bootstrap, config.seed).astype(int)
     by_seed = weights(len(seeds), config.bootstrap, config.seed + 1)
     found = []
@@ -33,7 +33,7 @@ def naive_draws(frame: pd.DataFrame, config: ScoringConfig) -> np.ndarray:
         chosen = np.repeat(dialogues, draw)
         means = []
         for seed in seeds:
-            part = frame[frame["seed"] == seed].set_index("sample_id")["em"]
+            part = frame[frame["seed"] == seed].set_index("dialogue")["em"]
             means.append(pd.concat([part.loc[[name]] for name in chosen]).mean())
         found.append(np.average(means, weights=seed_weights))
     return np.array(found)
@@ -42,9 +42,7 @@ def naive_draws(frame: pd.DataFrame, config: ScoringConfig) -> np.ndarray:
 def test_agrees_with_repeating_rows():
     rng = np.random.default_rng(0)
     config = ScoringConfig(bootstrap=100)
-    ragged = pd.concat(
-        [rows(rng.random((5, 3)) < 0.6, seed).iloc[: 15 - 2] for seed in (0, 1, 2)]
-    )
+    ragged = pd.concat([rows(rng.random((5, 3)) < 0.6, seed).iloc[: 15 - 2] for seed in (0, 1, 2)])
     cells = Cells.of(ragged, ["em"])
     np.testing.assert_allclose(cells.draws(config)[:, 0], naive_draws(ragged, config))
     by_seed = ragged.groupby("seed")["em"].mean()
@@ -61,7 +59,7 @@ def test_covers_the_truth_about_as_often_as_it_says(seeds, within):
         chance = np.clip(rng.beta(2, 2, size=(dialogues, 1)), 0, 1)
         frames = [rows(rng.random((dialogues, probes)) < chance, seed) for seed in range(seeds)]
         frame = pd.concat(frames)
-        low, high = percentile(Cells.of(frame, ["em"]).draws(CONFIG)[:, 0])
+        low, high = percentile(Cells.of(frame, ["em"]).draws(CONFIG))[:, 0]
         covered += low <= 0.5 <= high
         spread = 1.96 * frame["em"].std() / np.sqrt(len(frame))
         covered_by_probes += abs(frame["em"].mean() - 0.5) <= spread
@@ -82,7 +80,7 @@ def test_more_dialogues_narrow_the_interval():
     widths = []
     for dialogues in (20, 80, 320):
         frame = rows(rng.random((dialogues, 5)) < 0.5)
-        low, high = percentile(Cells.of(frame, ["em"]).draws(CONFIG)[:, 0])
+        low, high = percentile(Cells.of(frame, ["em"]).draws(CONFIG))[:, 0]
         widths.append(high - low)
     assert widths[0] > 1.5 * widths[1] > 2.25 * widths[2]
 
@@ -90,7 +88,7 @@ def test_more_dialogues_narrow_the_interval():
 def test_agrees_with_scipy():
     rng = np.random.default_rng(4)
     frame = rows(rng.random((50, 1)) < 0.3)
-    ours = percentile(Cells.of(frame, ["em"]).draws(ScoringConfig(bootstrap=5000))[:, 0])
+    ours = percentile(Cells.of(frame, ["em"]).draws(ScoringConfig(bootstrap=5000)))[:, 0]
     theirs = stats.bootstrap(
         (frame["em"],), np.mean, n_resamples=5000, method="percentile", rng=rng
     ).confidence_interval
@@ -100,7 +98,8 @@ def test_agrees_with_scipy():
 def test_quotient_of_nothing_is_undefined():
     found = quotient(np.array([1.0, 0.0, 0.5]), np.array([2.0, 0.0, 0.0]))
     np.testing.assert_array_equal(found, [0.5, np.nan, np.nan])
-    assert all(np.isnan(percentile(np.array([np.nan, np.nan]))))
+    assert np.isnan(percentile(np.array([[np.nan], [np.nan]]))).all()
+    assert percentile(np.array([[np.nan], [3.0]])).tolist() == [[3.0], [3.0]]
 
 
 def test_sign_flips_agree_with_scipy():

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import scored_runs
 
+import scored_runs
 from ttt_memory import io, options, schemas
 from ttt_memory.errors import UserError
 from ttt_memory.scoring.config import ScoringConfig
@@ -64,28 +64,26 @@ def em(scored: pd.DataFrame, **where) -> float:
     return rows.groupby("seed")["em"].mean().mean()
 
 
-@pytest.mark.parametrize("condition", "ABCDWN")
+GROUPS = [
+    {},
+    {"level": "3"},
+    {"level": "3", "split": "train"},
+    {"split": "heldout_both", "grounding": "none"},
+    {"language": "zh", "split": "heldout_values"},
+    {"position": "middle"},
+    {"probe_order": "back"},
+    {"kind": "person"},
+    {"composition": "bridge"},
+]
+
+
 @pytest.mark.parametrize(
-    "group",
-    [
-        {},
-        {"level": "3"},
-        {"split": "train", "level": "3"},
-        {"split": "heldout_both", "grounding": "none"},
-        {"language": "zh", "split": "heldout_values"},
-        {"position": "middle"},
-        {"probe_order": "back"},
-        {"kind": "person"},
-    ],
+    ("condition", "group"),
+    [(condition, group) for condition in "ABCWN" for group in GROUPS]
+    + [("D", {"level": "3"}), ("D", {"position": "front"}), ("D", {"language": "en"})],
     ids=str,
 )
 def test_groups_are_means_over_seeds_of_means_over_probes(scored, table, condition, group):
-    if condition == "D" and "level" not in group:
-        group = group | {"level": "3"}
-    if set(group) - {"level", "split", "grounding", "language", "position"} and condition == "D":
-        pytest.skip("no breakdown of this by level")
-    if condition == "D" and len(group) > 2 and set(group) != {"level", "split", "grounding"}:
-        pytest.skip("no breakdown of this by level")
     row = pick(table, condition=condition, metric="em", **group)
     assert row.value == pytest.approx(em(scored, condition=condition, **group))
     assert row.low <= row.value <= row.high
@@ -93,7 +91,7 @@ def test_groups_are_means_over_seeds_of_means_over_probes(scored, table, conditi
 
 
 def test_sweeps_carry_their_setting(scored, table):
-    for scale in scored_runs.FILES["scale"]:
+    for scale in scored_runs.SETTINGS["scale"]:
         row = pick(table, condition="scale", setting=scale, metric="em")
         assert row.value == pytest.approx(em(scored, condition="scale", setting=scale))
     for order in range(4):
@@ -146,6 +144,14 @@ def test_last_against_first_of_a_full_state(scored, table):
     assert row.low <= row.value <= row.high
 
 
+def test_a_full_state_against_all_dialogues_in_context(scored, table):
+    row = pick(table, condition="capacity", setting=4, metric="memory_efficiency")
+    upper, lower = (
+        em(scored, condition=name, setting=4) for name in ("capacity", "capacity_context")
+    )
+    assert row.value == pytest.approx(upper / lower)
+
+
 def test_undefined_ratio_of_a_model_that_answers_nothing():
     rows = [
         row
@@ -166,7 +172,7 @@ def test_undefined_ratio_of_a_model_that_answers_nothing():
 
 def test_fits_the_schema_and_prints(table, tmp_path):
     io.write_table(tmp_path / "metrics.parquet", table, schemas.METRICS, {})
-    key = [name for name in schemas.METRICS.names[: schemas.METRICS.names.index("value")]]
+    key = schemas.METRICS.names[: schemas.METRICS.names.index("value")]
     assert not table.duplicated(key).any()
     assert not table[key].drop(columns="setting").isna().any().any()
     printed = short_table(table)
@@ -210,11 +216,14 @@ def test_floors_keep_kinds_and_languages_apart():
     assert guesses(probes.assign(kind="k"))["em_floor"].mean() == 0.5
 
 
-def test_floor_rows_are_of_the_group_itself(table):
+def test_floors_of_groups_are_those_of_one_guesser(table):
     row = pick(table, condition=ALL, metric="em_floor", kind="person")
-    assert row.n == 2 * 16
-    assert row.value >= 1 / 32
-    assert pick(table, condition=ALL, metric="em_floor_others").value <= row.value
+    # Kind "person" in two languages, with all values different: one right guess in each.
+    assert (row.n, row.value) == (2 * 16, 2 / 32)
+    levels = [pick(table, condition=ALL, metric="em_floor", level=level) for level in "123"]
+    whole = pick(table, condition=ALL, metric="em_floor")
+    assert sum(row.value * row.n for row in levels) == pytest.approx(whole.value * whole.n)
+    assert pick(table, condition=ALL, metric="em_floor_others").value <= whole.value
 
 
 # --- verdict, attributes
@@ -255,7 +264,9 @@ def test_thirds_of_ten_are_four_three_three():
 
 
 def test_composition():
-    found = [composition(*given) for given in (("slot", 1), ("bridge:x", 2), ("pair:y", 2), ("q", 2))]
+    found = [
+        composition(*given) for given in (("slot", 1), ("bridge:x", 2), ("pair:y", 2), ("q", 2))
+    ]
     assert found == ["single", "bridge", "pair", "several"]
 
 
@@ -291,7 +302,7 @@ def test_d_must_answer_every_sample_with_a_distractor_and_no_other(tmp_path):
     level_3 = [one for one in SAMPLES if one.level == 3]
     rows = scored_runs.predictions(level_3, "recall", 0, "D", 0.5)
     assert len(score(SAMPLES, read(tmp_path, rows))) == len(rows)
-    with pytest.raises(UserError, match="condition D: 6 probes have no prediction.*L3-0000"):
+    with pytest.raises(UserError, match=r"condition D: 6 probes have no prediction.*L3-0000"):
         score(SAMPLES, read(tmp_path, rows[6:]))
 
 
@@ -302,6 +313,11 @@ def test_a_sweep_answers_whole_samples(tmp_path):
         score(SAMPLES, read(tmp_path, rows[1:]))
 
 
+def test_capacity_may_leave_out_a_question_that_two_dialogues_answer(tmp_path):
+    rows = scored_runs.predictions(SAMPLES[:2], "recall", 0, "capacity", 0.5, setting=2, order=1)
+    assert len(score(SAMPLES, read(tmp_path, rows[1:]))) == 11
+
+
 # --- the published JSON layout
 
 
@@ -310,7 +326,11 @@ def published(path: Path, change=None) -> Path:
         {
             "sample_id": one.sample_id,
             "predictions": [
-                {"probe_id": probe.probe_id, "predicted": f"\n {probe.gold}.\nQuestion", "gold": probe.gold}
+                {
+                    "probe_id": probe.probe_id,
+                    "predicted": f"\n {probe.gold}.\nQuestion",
+                    "gold": probe.gold,
+                }
                 for probe in one.probes
             ],
         }
@@ -386,7 +406,14 @@ def test_the_script_scores_and_repeats_itself_to_the_byte(tmp_path, folder):
     rows = [one.row() for one in SAMPLES]
     io.write_table(benchmark, rows, schemas.BENCHMARK, {})
     config = json.dumps({"scoring": {"bootstrap": 100, "permutations": 99}})
-    common = ["--benchmark", benchmark, "--config", config, "--predictions", folder / "null.parquet"]
+    common = [
+        "--benchmark",
+        benchmark,
+        "--config",
+        config,
+        "--predictions",
+        folder / "null.parquet",
+    ]
     for out in ("one", "two"):
         done = run_script(*common, "--out", tmp_path / out)
         assert done.returncode == 0, done.stderr
@@ -396,7 +423,9 @@ def test_the_script_scores_and_repeats_itself_to_the_byte(tmp_path, folder):
     assert io.read_metadata(tmp_path / "one" / "metrics.parquet")["config"]["bootstrap"] == 100
 
     shutil.rmtree(tmp_path / "two")
-    done = run_script(*common, "--predictions", tmp_path / "missing.parquet", "--out", tmp_path / "two")
+    done = run_script(
+        *common, "--predictions", tmp_path / "missing.parquet", "--out", tmp_path / "two"
+    )
     assert done.returncode == 2
     assert done.stderr == f"error: {tmp_path / 'missing.parquet'}: no such file\n"
     assert not (tmp_path / "two").exists()

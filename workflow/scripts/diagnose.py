@@ -1,8 +1,6 @@
 """Measure gates, surprise and the size of the fast weights of one run.
 
-    python workflow/scripts/diagnose.py --config config.yaml --run recall --seed 0 \
-        --model results/runs/recall/0/model --base data/models/embedded \
-        --benchmark results/benchmark/benchmark.parquet --out results/runs/recall/0/diagnostics.parquet
+python workflow/scripts/diagnose.py --help
 """
 
 import argparse
@@ -19,7 +17,9 @@ from ttt_memory.provenance import provenance
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--config", required=True, help="JSON, or a JSON/YAML file, with key `recall`")
+    parser.add_argument(
+        "--config", required=True, help="JSON, or a JSON/YAML file, with key `recall`"
+    )
     parser.add_argument("--run", required=True, help="name of the run, for the table")
     parser.add_argument("--seed", required=True, type=int, help="training seed, for the table")
     parser.add_argument("--model", required=True, help="folder of the trained run")

@@ -1,6 +1,6 @@
 """Download a hub model at a pinned revision, safetensors only, into a local folder.
 
-    python workflow/scripts/fetch_model.py --config config/qwen3-8b.yaml --out data/hub/Qwen--Qwen3-8B
+python workflow/scripts/fetch_model.py --config config/qwen3-8b.yaml --out data/hub/Qwen--Qwen3-8B
 """
 
 import argparse
@@ -19,14 +19,20 @@ KEPT = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--config", required=True, help="JSON, or a JSON/YAML file, with key `base`")
+    parser.add_argument(
+        "--config", required=True, help="JSON, or a JSON/YAML file, with key `base`"
+    )
     parser.add_argument("--out", required=True, help="folder for the model")
     args = parser.parse_args()
     config = options.section(args.config, "base", BaseConfig)
     if config.source != "hub":
-        raise UserError(f"base.source: found {config.source!r}, expected 'hub' for a model to fetch")
+        raise UserError(
+            f"base.source: found {config.source!r}, expected 'hub' for a model to fetch"
+        )
     if not re.fullmatch(r"[0-9a-f]{40}", config.revision):
-        raise UserError(f"base.revision: found {config.revision!r}, expected a 40-digit commit hash")
+        raise UserError(
+            f"base.revision: found {config.revision!r}, expected a 40-digit commit hash"
+        )
     try:
         with io.beside(args.out) as folder:
             snapshot_download(

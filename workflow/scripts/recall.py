@@ -1,8 +1,6 @@
 """Ask one run the benchmark's probes under one condition or sweep.
 
-    python workflow/scripts/recall.py --config config.yaml --run recall --seed 0 --condition B \
-        --model results/runs/recall/seed0/model --base data/models/embedded \
-        --benchmark results/benchmark/benchmark.parquet --out results/recall/recall/seed0/B/0-of-1.parquet
+python workflow/scripts/recall.py --help
 """
 
 import argparse
@@ -32,7 +30,9 @@ def shard_of(text: str) -> tuple[int, int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--config", required=True, help="JSON, or a JSON/YAML file, with key `recall`")
+    parser.add_argument(
+        "--config", required=True, help="JSON, or a JSON/YAML file, with key `recall`"
+    )
     parser.add_argument("--run", required=True, help="name of the run, for the table")
     parser.add_argument("--seed", required=True, type=int, help="training seed, for the table")
     parser.add_argument("--model", required=True, help="folder of the trained run")

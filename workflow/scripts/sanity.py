@@ -1,10 +1,10 @@
 """Check a trained run before it is scored; fails, naming the check, when its memory is broken.
 
-    python workflow/scripts/sanity.py --config config.yaml --model results/runs/recall/0/model \
-        --base data/models/embedded --benchmark results/benchmark/benchmark.parquet --out sanity.json
+python workflow/scripts/sanity.py --help
 """
 
 import argparse
+from pathlib import Path
 
 from ttt_memory import io, options
 from ttt_memory.benchmark import read_benchmark
@@ -13,12 +13,13 @@ from ttt_memory.conversation.prompts import Prompter
 from ttt_memory.conversation.sanity import Sanity
 from ttt_memory.conversation.stage import BASE, load_run, pick_device
 from ttt_memory.errors import UserError, run
-from pathlib import Path
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--config", required=True, help="JSON, or a JSON/YAML file, with key `recall`")
+    parser.add_argument(
+        "--config", required=True, help="JSON, or a JSON/YAML file, with key `recall`"
+    )
     parser.add_argument("--model", required=True, help="folder of the trained run")
     parser.add_argument("--base", required=True, help="base model, hub-format folder")
     parser.add_argument("--benchmark", required=True, help="benchmark, Parquet")

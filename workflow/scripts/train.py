@@ -1,8 +1,6 @@
 """Train one run of the conversation study: fast weights, and the base where the regime says so.
 
-    python workflow/scripts/train.py --config config.yaml --run recall --seed 0 --base data/models/embedded \
-        --corpus results/corpus/dialogues.parquet --passages results/corpus/passages.parquet \
-        --out results/runs/recall/seed0/model --curve results/runs/recall/seed0/curve.parquet
+python workflow/scripts/train.py --help
 """
 
 import argparse
@@ -22,7 +20,9 @@ from ttt_memory.provenance import provenance
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--config", required=True, help="JSON, or a JSON/YAML file, with key `runs`")
+    parser.add_argument(
+        "--config", required=True, help="JSON, or a JSON/YAML file, with key `runs`"
+    )
     parser.add_argument("--run", required=True, help="name of the run under `runs`")
     parser.add_argument("--seed", required=True, type=int, help="training seed")
     parser.add_argument("--base", required=True, help="base model, hub-format folder")

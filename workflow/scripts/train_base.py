@@ -1,7 +1,6 @@
 """Train the tokenizer and the embedded base model on the training corpus.
 
-    python workflow/scripts/train_base.py --config config.yaml --corpus results/corpus/dialogues.parquet \
-        --passages results/corpus/passages.parquet --out results/base/model --curve results/base/curve.parquet
+python workflow/scripts/train_base.py --help
 """
 
 import argparse
@@ -20,7 +19,9 @@ from ttt_memory.provenance import provenance
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--config", required=True, help="JSON, or a JSON/YAML file, with key `base`")
+    parser.add_argument(
+        "--config", required=True, help="JSON, or a JSON/YAML file, with key `base`"
+    )
     parser.add_argument("--corpus", required=True, help="training dialogues, Parquet")
     parser.add_argument("--passages", required=True, help="distractor passages, Parquet")
     parser.add_argument("--checkpoints", help="folder to resume from")
@@ -30,7 +31,7 @@ def main() -> None:
     config = options.section(args.config, "base", BaseConfig)
     columns = io.read_table(args.corpus, schemas.BENCHMARK)
     passages = io.read_table(args.passages, schemas.PASSAGES)
-    questions = chain.from_iterable(([p["question"] for p in probes] for probes in columns["probes"]))
+    questions = chain.from_iterable([p["question"] for p in probes] for probes in columns["probes"])
     texts = chain(columns["dialogue"], questions, ["问：\n答：", "Q: \nA:"], passages["text"])
     tokenizer = train_tokenizer(texts, config.architecture.vocab_size)
     seed = config.pretrain.seed

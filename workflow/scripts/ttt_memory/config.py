@@ -31,6 +31,50 @@ def _without_nulls(entries: Any) -> Any:
     return {name: entry for name, entry in entries.items() if entry is not None}
 
 
+def _resolved(entries: Any) -> Any:
+    """Runs with `like` as if written out: the other run's keys, theirs laid over them."""
+    entries = _without_nulls(entries)
+    if not isinstance(entries, Mapping):
+        return entries
+    written = {name: _inherited(entries, name, ()) for name in entries}
+    return {
+        name: _laid_over({"label": name}, entry) if isinstance(entry, Mapping) else entry
+        for name, entry in written.items()
+    }
+
+
+def _inherited(entries: Mapping[str, Any], name: str, seen: tuple[str, ...]) -> Any:
+    entry = entries[name]
+    if not isinstance(entry, Mapping) or entry.get("like") is None:
+        return entry
+    other = entry["like"]
+    if other not in entries or other in (*seen, name):
+        others = sorted(set(entries) - {name, *seen})
+        raise ValueError(f"run {name!r}, key like: found {other!r}, expected one of {others}")
+    parent = _inherited(entries, other, (*seen, name))
+    if not isinstance(parent, Mapping):
+        return entry
+    # A name and what it stands for are a run's own.
+    shared = {key: value for key, value in parent.items() if key not in ("label", "differs")}
+    return _laid_over(shared, entry)
+
+
+def _laid_over(below: Any, above: Any) -> Any:
+    if not (isinstance(below, Mapping) and isinstance(above, Mapping)):
+        return above
+    merged = {key: _laid_over(below[key], above[key]) for key in below.keys() & above.keys()}
+    return {**below, **above, **merged}
+
+
+class RunEntry(RunConfig):
+    """A run of the configuration, written out or by its difference from another."""
+
+    like: Name | None = Field(
+        None,
+        description="Another run whose keys, label and differs excepted, this one starts from.",
+    )
+
+
 class ImportConfig(Options):
     """A published benchmark and the predictions made on it, scored beside our own."""
 
@@ -79,8 +123,8 @@ class Config(Options):
     ] = Field({}, description="Published benchmarks with predictions, by name; null drops one.")
     base: BaseConfig = Field(BaseConfig(), description="The base model.")
     runs: Annotated[
-        dict[Name, RunConfig],
-        BeforeValidator(_without_nulls, json_schema_input_type=dict[Name, RunConfig | None]),
+        dict[Name, RunEntry],
+        BeforeValidator(_resolved, json_schema_input_type=dict[Name, RunEntry | None]),
     ] = Field(
         description="Training regimes by name; each goes through every condition; null drops one."
     )
@@ -90,37 +134,44 @@ class Config(Options):
     resources: ResourcesConfig = Field(ResourcesConfig(), description="Means of each rule's jobs.")
 
 
-def load(data: Mapping[str, Any], files: Iterable[Path] = (), root: Path = Path()) -> Config:
+def load(
+    data: Mapping[str, Any],
+    sources: Mapping[str, Mapping[str, Any] | None] | None = None,
+    root: Path = Path(),
+) -> Config:
     """The merged mapping `data` as a checked `Config`.
 
-    `files` are those that `data` was merged from, the strongest first: the one that sets a
-    wrong key is named. Relative paths of models and imports start at `root`.
+    `sources` are what `data` was merged from, the strongest first, by name: a mapping, or None
+    for a YAML file of that name. The one that sets a wrong key is named. Relative paths of
+    models and imports start at `root`.
 
     Raises:
         UserError: one line with file, key, what was found and what was expected.
     """
+    sources = sources or {}
     try:
         config = Config.model_validate(data)
     except ValidationError as error:
-        where = blame(error.errors()[0]["loc"], files)
-        raise UserError(options.describe(error, where)) from error
+        where = blame(error.errors()[0]["loc"], sources)
+        raise UserError(f"{where}: {options.describe(error)}") from error
     for key, problem in problems(config, root):
-        raise UserError(f"{blame(key.split('.'), files)}: {key}: {problem}")
+        raise UserError(f"{blame(key.split('.'), sources)}: {key}: {problem}")
     return config
 
 
-def blame(key: Iterable[Any], files: Iterable[Path]) -> str:
-    """The first of `files` that sets `key`, else its nearest ancestor; 'config' for none."""
-    key, best, depth = list(key), "config", 0
-    for path in files:
-        node: Any = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+def blame(key: Iterable[Any], sources: Mapping[str, Mapping[str, Any] | None]) -> str:
+    """The first of `sources` that sets `key`, else its nearest ancestor, else 'default'."""
+    key, best, depth = list(key), "default", 0
+    for name, node in sources.items():
+        if node is None:
+            node = yaml.safe_load(Path(name).read_text(encoding="utf-8"))
         reached = 0
         for part in key:
             if not isinstance(node, Mapping) or part not in node:
                 break
             node, reached = node[part], reached + 1
         if reached > depth:
-            best, depth = str(path), reached
+            best, depth = str(name), reached
     return best
 
 
@@ -185,9 +236,26 @@ def _run_problems(config: Config, shape: Mapping[str, Any]) -> Iterable[tuple[st
 
 
 def _recall_problems(config: Config) -> Iterable[tuple[str, str]]:
-    samples = config.benchmark.samples
-    if config.recall.shards > samples:
+    recall, benchmark = config.recall, config.benchmark
+    if recall.shards > benchmark.samples_per_level:
         yield (
             "recall.shards",
-            f"found {config.recall.shards}, expected at most the {samples} samples of a level",
+            f"found {recall.shards}, expected at most the {benchmark.samples_per_level}"
+            " samples of a level",
+        )
+    levels = list(benchmark.levels)
+    if "D" in recall.conditions and 3 not in levels:
+        yield "benchmark.levels", f"found {levels}, expected 3 too: condition D needs distractors"
+    if recall.sweeps and 1 not in levels:
+        yield "benchmark.levels", f"found {levels}, expected 1 too: sweeps ask level-1 samples"
+    for key, split in (
+        ("recall.sweep_split", recall.sweep_split),
+        ("report.split", config.report.split),
+    ):
+        if split not in benchmark.splits:
+            yield key, f"found {split!r}, expected one of {sorted(benchmark.splits)}"
+    if config.report.baseline not in config.runs:
+        yield (
+            "report.baseline",
+            f"found {config.report.baseline!r}, expected one of the runs {sorted(config.runs)}",
         )

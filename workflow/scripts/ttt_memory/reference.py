@@ -34,16 +34,25 @@ def _loosen(node: Any) -> Any:
     return node
 
 
-def keys(model: type[BaseModel] = Config, prefix: str = "") -> Iterator[tuple[str, ...]]:
-    """Rows (section, key, values, default, meaning) of every key below `model`, in order."""
+def keys(
+    model: type[BaseModel] = Config, prefix: str = "", defaults: BaseModel | None = None
+) -> Iterator[tuple[str, str, str, str]]:
+    """Rows (key, values, default, meaning) of every key below `model`, in order.
+
+    `defaults` is an instance whose values are the defaults, where a parent sets them.
+    """
     for name, field in model.model_fields.items():
         key = prefix + name
+        value = field.get_default() if defaults is None else getattr(defaults, name)
         inner, many = _model(field.annotation)
-        if inner is None:
-            default = "required" if field.is_required() else _literal(field.get_default())
-            yield key, _values(field.annotation), default, field.description or ""
+        if inner and many:
+            yield from keys(inner, f"{key}.<name>.")
+        elif inner:
+            yield from keys(inner, f"{key}.", value if isinstance(value, BaseModel) else None)
         else:
-            yield from keys(inner, f"{key}.<name>." if many else f"{key}.")
+            default = "" if value is PydanticUndefined else f"`{_literal(value)}`"
+            values = ", ".join([_values(field.annotation), *_limits(field.metadata)])
+            yield key, values, default or "required", field.description or ""
 
 
 def table() -> str:
@@ -55,7 +64,7 @@ def table() -> str:
             lines += ["", f"## `{top}`", ""]
             lines += [str(Config.model_fields[top].description), ""]
             lines += ["| Key | Values | Default | Meaning |", "|---|---|---|---|"]
-        cells = (f"`{key}`", values, f"`{default}`", meaning)
+        cells = (f"`{key}`", values, default, meaning)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines).lstrip("\n") + "\n"
 
@@ -95,10 +104,17 @@ def _values(annotation: Any) -> str:
     return names.get(annotation, getattr(annotation, "__name__", str(annotation)))
 
 
+def _limits(metadata: list[Any]) -> Iterator[str]:
+    """The bounds of a number, or the least entries of a list."""
+    signs = {"ge": "≥ ", "gt": "> ", "le": "≤ ", "lt": "< ", "min_length": "entries ≥ "}
+    for constraint in metadata:
+        for name, sign in signs.items():
+            if getattr(constraint, name, None) is not None:
+                yield f"{sign}{getattr(constraint, name)}"
+
+
 def _literal(default: Any) -> str:
     """A default as it would be written in YAML's flow style."""
-    if default is PydanticUndefined:
-        return "required"
     if isinstance(default, str) and default:
         return default
     return json.dumps(default, ensure_ascii=False, default=list)

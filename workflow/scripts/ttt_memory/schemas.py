@@ -40,7 +40,12 @@ BENCHMARK = pa.schema(
 
 # Texts to train on that hold no facts: distractor passages.
 PASSAGES = pa.schema(
-    [("passage_id", pa.string()), ("language", pa.string()), ("topic", pa.string()), ("text", pa.string())]
+    [
+        ("passage_id", pa.string()),
+        ("language", pa.string()),
+        ("topic", pa.string()),
+        ("text", pa.string()),
+    ]
 )
 
 # One row per probe asked.
@@ -49,7 +54,10 @@ PREDICTIONS = pa.schema(
         ("run", pa.string()),
         ("seed", pa.int32()),
         ("condition", pa.string()),  # A B C D W N, or a sweep: scale, retention, capacity
-        ("setting", pa.float64()),  # alpha, distractor tokens or dialogues of a sweep; NaN otherwise
+        (
+            "setting",
+            pa.float64(),
+        ),  # alpha, distractor tokens or dialogues of a sweep; NaN otherwise
         ("order", pa.int32()),  # place of the dialogue among those written into one state
         ("sample_id", pa.string()),
         ("probe_id", pa.string()),
@@ -130,7 +138,10 @@ CURVE = pa.schema(
         ("seconds", pa.float64()),  # since the start of training, resumptions included
         ("objective", pa.string()),
         ("loss", pa.float64()),
-        ("inner_norm", pa.float64()),  # mean over layers of ||dW||_F / ||W||_F; NaN where nothing is written
+        (
+            "inner_norm",
+            pa.float64(),
+        ),  # mean over layers of ||dW||_F / ||W||_F; NaN where nothing is written
         ("learning_rate", pa.float64()),
     ]
 )

@@ -1,14 +1,22 @@
 """Training dialogues without end: training skeletons and synthetic ones, training values only."""
 
+import json
 import random
 from collections.abc import Iterator
 from itertools import count as counter
+from pathlib import Path
 
-from . import composer
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from .. import io, schemas
+from . import composer, distractors
+from .config import CorpusConfig
 from .sample import Sample
 from .skeletons import skeletons
 
 SYNTHETIC_SHARE = 0.7
+ROW_GROUP = 5_000
 
 
 def dialogues(
@@ -31,3 +39,40 @@ def dialogues(
         else:
             skeleton = written[int(rng.random() * len(written))]
             yield skeleton.fill(False, (1, 2), rng, **fields)
+
+
+def write_dialogues(path: str | Path, config: CorpusConfig, metadata: dict) -> Iterator[int]:
+    """Write the dialogues of `config` as Parquet, yielding how many are made so far.
+
+    They are made and written a row group at a time, so that memory does not grow with their
+    number; the file takes its name when the last one is in it.
+    """
+    streams = [
+        dialogues(language, config.seed, synthetic_share=config.synthetic_share)
+        for language in config.languages
+    ]
+    note = json.dumps(metadata, ensure_ascii=False, sort_keys=True).encode()
+    schema = schemas.BENCHMARK.with_metadata({io.METADATA_KEY: note})
+    with (
+        io.beside(path) as temporary,
+        pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
+    ):
+        for start in range(0, config.dialogues, ROW_GROUP):
+            numbers = range(start, min(start + ROW_GROUP, config.dialogues))
+            rows = [next(streams[number % len(streams)]).row() for number in numbers]
+            writer.write_table(pa.Table.from_pylist(rows, schema=schema))
+            yield numbers.stop
+
+
+def passages(config: CorpusConfig) -> list[dict]:
+    """The distractor passages of `config`, as rows of `schemas.PASSAGES`; training part only."""
+    rows = []
+    for number in range(config.passages):
+        language = config.languages[number % len(config.languages)]
+        rng = random.Random(f"passages/{language}/{config.seed}/{number}")
+        topic, words = distractors.passage(rng, language, "train")
+        passage_id = f"passage-{language}-{config.seed}-{number:06d}"
+        rows.append(
+            {"passage_id": passage_id, "language": language, "topic": topic, "text": words}
+        )
+    return rows

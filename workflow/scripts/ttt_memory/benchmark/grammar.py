@@ -12,7 +12,7 @@ A template is plain text with
 import math
 import random
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from ..errors import UserError
 
@@ -77,6 +77,10 @@ class Grammar:
         expand(options[int(rng.random() * len(options))], rng, {}, out, {})
         return "".join(out)
 
+    def pattern(self, name: str) -> str:
+        """A regular expression that every text of rule `name` matches as a whole."""
+        return _pattern([(RULE, self._rules[name])])
+
     def size(self, name: str) -> int:
         """How many expansions rule `name` has, counting equal texts made in two ways twice."""
         return sum(_size(nodes) for nodes in self._rules[name])
@@ -118,6 +122,16 @@ def text(nodes: Nodes, rng: random.Random, bound: Mapping[str, str]) -> str:
     return "".join(out)
 
 
+def mentions(nodes: Nodes, variable: str) -> bool:
+    """Whether every expansion of `nodes` holds the variable."""
+    return any(
+        payload == variable
+        if kind == VARIABLE
+        else kind == CHOICE and all(mentions(option, variable) for option in payload)
+        for kind, payload in nodes
+    )
+
+
 def _size(nodes: Nodes) -> int:
     sizes = []
     for kind, payload in nodes:
@@ -128,3 +142,18 @@ def _size(nodes: Nodes) -> int:
         elif kind == LETTER:
             sizes.append(len(payload))
     return math.prod(sizes)
+
+
+def _pattern(nodes: Iterable[tuple[int, object]]) -> str:
+    parts = []
+    for kind, payload in nodes:
+        if kind == LITERAL:
+            parts.append(re.escape(payload))
+        elif kind in (CHOICE, RULE):
+            parts.append(f"(?:{'|'.join(_pattern(option) for option in payload)})")
+        elif kind == INTEGER:
+            numbers, width = payload
+            parts.append(f"[0-9]{{1,{max(width, len(str(numbers[-1])))}}}")
+        else:
+            parts.append(f"[{chr(payload[0])}-{chr(payload[-1])}]")
+    return "".join(parts)

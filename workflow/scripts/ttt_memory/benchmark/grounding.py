@@ -3,8 +3,9 @@
 An utterance is what one turn says, without the speaker's label; the turn before it counts too
 if it asks something ("Which bay?" "Bay 14."), since the answer alone may be elliptic.
 English: words of two letters or more, lower-cased, stop words removed, stripped of the endings
--ing, -ed, -es, -s, -e. Chinese: pairs of neighbouring CJK characters neither of which is a
-function character. Names count as words. The words of the value itself do not count.
+-ing, -ed, -es, -s, -e. Chinese: pairs of neighbouring CJK characters, save those of two function
+characters and a few question words such as 哪家. Names count as words. The words of the value
+itself do not count.
 """
 
 import re
@@ -13,6 +14,12 @@ from functools import cache
 
 from .sample import TURN_SEPARATOR, Fact
 
+RULE = (
+    "shared: a content word of the question stands in an utterance that states a required fact, or "
+    "in the question that this utterance answers (English: words without stop words, endings cut "
+    "off; Chinese: pairs of neighbouring characters, function characters and question words "
+    "aside). The value itself and the speaker's label do not count. none: no such word."
+)
 _WORD = re.compile(r"[a-z0-9]+")
 _CJK = re.compile(r"[\u3400-\u9fff]+")
 _STOP_EN = frozenset(
@@ -29,6 +36,7 @@ _STOP_ZH = frozenset(
     "的了是在吗呢吧啊哦嗯和与跟及或我你他她它们这那哪什么谁几多少怎样为何时候点有没不也都就还"
     "要会能可以到从向对把被让给用请问叫做说个位些一下里上去来又再很最吃喝过着得地之其该"
 )
+_STOP_PAIRS_ZH = frozenset("哪家 哪天 哪间 哪位 哪种 哪样 多长 多久 多大 多高 几号 几天 几月".split())
 
 
 def grounding(language: str, question: str, dialogue: str, required: Sequence[Fact]) -> str:
@@ -59,7 +67,8 @@ def _words(language: str, text: str) -> set[str]:
             run[i : i + 2]
             for run in _CJK.findall(text)
             for i in range(len(run) - 1)
-            if run[i] not in _STOP_ZH and run[i + 1] not in _STOP_ZH
+            if not (run[i] in _STOP_ZH and run[i + 1] in _STOP_ZH)
+            and run[i : i + 2] not in _STOP_PAIRS_ZH
         }
     words = (word for word in _WORD.findall(text.lower()) if len(word) > 1)
     return {_stem(word) for word in words if word not in _STOP_EN}

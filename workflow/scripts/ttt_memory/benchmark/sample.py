@@ -26,8 +26,9 @@ class Fact:
 class Probe:
     """One question; `kind` groups questions whose answers are of one type, for guessing floors.
 
-    Kinds of level 2 start with `bridge:` (the first required fact's value names the entity of
-    the second, whose value is the gold) or `pair:` (the gold joins both values).
+    A question about one fact has its value's type as kind. Those of two facts are
+    `bridge:<type of the gold>` (the first fact's value names the entity of the second, whose value
+    is the gold) and `pair:values` (the gold joins both values).
     """
 
     probe_id: str

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from .grammar import Nodes, expand, text
+from .grammar import Nodes, expand
 from .grounding import grounding
 from .sample import PAIR_JOINER, TURN_SEPARATOR, Fact, Probe, Sample
 
@@ -74,17 +74,29 @@ def build(
         if dialogue.count(value) != len(scene.marks.get(slot, ())):
             return None
     made = [
-        Fact(f"F{i}", said, category, slot, values[slot], first[slot], first[slot] + len(values[slot]))
-        for i, (slot, category, said) in enumerate(facts, 1)
+        Fact(
+            f"F{i}",
+            said,
+            category,
+            slot,
+            values[slot],
+            first[slot],
+            first[slot] + len(values[slot]),
+        )
+        for i, (slot, category, said) in enumerate(sorted(facts, key=lambda f: first[f[0]]), 1)
     ]
+    if len({ask.question for ask in asked}) < len(asked):
+        return None
     by_slot = {fact.slot: fact for fact in made}
     probes = []
     for i, ask in enumerate(asked, 1):
         required = [by_slot[slot] for slot in ask.slots]
         kind, gold = _answer(ask, required, types, scene.language)
-        if any(part.value.casefold() in ask.question.casefold() for part in required[-1:]):
+        if any(fact.value.casefold() in ask.question.casefold() for fact in required):
             return None
-        shared = grounding(scene.language, ask.question, dialogue, required) if grounded else "unknown"
+        shared = (
+            grounding(scene.language, ask.question, dialogue, required) if grounded else "unknown"
+        )
         ids = tuple(fact.fact_id for fact in required)
         probes.append(Probe(f"P{i}", ask.question, gold, kind, ids, shared))
     return Sample(
@@ -98,12 +110,8 @@ def build(
 
 
 def _answer(ask: Asked, required: list[Fact], types: dict, language: str) -> tuple[str, str]:
-    if ask.kind not in ("bridge", "pair"):
-        return ask.kind, required[0].value
-    kind = f"{ask.kind}:{'-'.join(types[fact.slot] for fact in required)}"
+    if ask.kind == "pair":
+        return "pair:values", PAIR_JOINER[language].join(fact.value for fact in required)
     if ask.kind == "bridge":
-        return kind, required[1].value
-    return kind, PAIR_JOINER[language].join(fact.value for fact in required)
-
-
-__all__ = ["Asked", "Scene", "build", "text"]
+        return f"bridge:{types[required[1].slot]}", required[1].value
+    return ask.kind, required[0].value

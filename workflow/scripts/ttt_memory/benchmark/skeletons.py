@@ -51,6 +51,7 @@ class Skeleton:
     turns: tuple[tuple[str, Nodes], ...]
     facts: tuple[SkeletonFact, ...]
     compose: tuple[Composition, ...]
+    words: str  # all its utterances as written, slots and all
 
     def fill(self, part: bool, levels: tuple[int, ...], rng: random.Random, **fields) -> Sample:
         """A sample with fresh values, all held out if `part`, and the probes of `levels` (1, 2).
@@ -102,13 +103,18 @@ def skeletons(language: str, held_out: bool = False) -> tuple[Skeleton, ...]:
     name = f"{'heldout' if held_out else 'skeletons'}_{language}.yaml"
     entries = load_yaml(name)
     grammar = pools(language).grammar
-    made = tuple(_compile(entry, language, grammar, name) for entry in entries)
+    made = tuple(compile_skeleton(entry, language, grammar, name) for entry in entries)
     if len({skeleton.skeleton_id for skeleton in made}) < len(made):
         raise UserError(f"{name}: two skeletons have one id")
+    for skeleton in made:
+        if not MIN_FACTS <= len(skeleton.facts) <= MAX_FACTS:
+            count = len(skeleton.facts)
+            raise UserError(f"{name}: skeleton {skeleton.skeleton_id!r} has {count} facts, not 5-10")
     return made
 
 
-def _compile(entry: dict, language: str, grammar: Grammar, name: str) -> Skeleton:
+def compile_skeleton(entry: dict, language: str, grammar: Grammar, name: str) -> Skeleton:
+    """Compile and check one skeleton of the file `name`."""
     where = f"{name}: skeleton {entry.get('id')!r}"
     for key in ("id", "slots", "turns", "facts", "compose"):
         if key not in entry:
@@ -124,7 +130,8 @@ def _compile(entry: dict, language: str, grammar: Grammar, name: str) -> Skeleto
     except (KeyError, TypeError, UserError) as error:
         raise UserError(f"{where}: {error}") from error
     _check(where, slots, facts, compose)
-    return Skeleton(entry["id"], language, slots, turns, facts, compose)
+    words = "\n".join(turn[1] for turn in entry["turns"])
+    return Skeleton(entry["id"], language, slots, turns, facts, compose, words)
 
 
 def _compile_fact(entry: dict, slots: dict, grammar: Grammar) -> SkeletonFact:
@@ -139,8 +146,8 @@ def _compile_composition(entry: dict, slots: dict, grammar: Grammar) -> Composit
 
 def _check(where: str, slots: dict, facts: tuple, compose: tuple) -> None:
     stated = {fact.slot for fact in facts}
-    if not MIN_FACTS <= len(facts) <= MAX_FACTS or len(stated) < len(facts):
-        raise UserError(f"{where}: {len(facts)} facts; expected 5 to 10, each of its own slot")
+    if len(stated) < len(facts):
+        raise UserError(f"{where}: two facts have one slot; expected each of its own")
     for item in (*facts, *compose):
         wanted = (item.slot,) if isinstance(item, SkeletonFact) else item.slots
         if not set(wanted) <= (stated & set(slots)):

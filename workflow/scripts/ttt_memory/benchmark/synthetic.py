@@ -6,25 +6,48 @@ a way to state a fact of some value types about bound variables, and to ask for 
 
     - id: price
       types: [money]
-      bind: {E: thing, N: money_noun}      # a rule, or a list of verb forms "starts|start" -> W.0, W.1
+      bind: {E: thing, N: money_noun}      # variable: rule
       key: [E, N]                          # two facts of one topic with equal keys would clash
-      say: ["The {N} for {E} is {V}."]
+      say: ["the {N} for {E} is {V}"]      # a clause; the composer ends or joins it
       ask: ["What is the {N} for {E}?"]
-      me, you:                             # first person and second person, if P can be a speaker
+      cue: ["And the {N} for {E}?"]        # asked inside the dialogue, answered by `reply`
+      me, you, thee: ...                   # a speaker as P: says it, is asked, is told by another
       np: ["the {N} for {E}"]              # how another question names the value, for bridges
+
+A variable may also be bound to a list of texts, to forms "starts|start" (then W.0, W.1), or to
+{verb: rule}, whose entries are inflected (then W, Ws, Wed, Wn, Wing; `wrap|wraps|...` if irregular).
 """
 
-import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 
 from ..errors import UserError
-from .grammar import Grammar, Nodes, text
-from .sample import Sample
-from .scene import Asked, Scene, build
-from .values import Pools, load_yaml, pools
+from .grammar import Grammar, Nodes, mentions
+from .values import load_yaml, pools
 
 BRIDGED_BY = {"person": "P", "project": "E", "company": "E"}  # value type -> variable it can fill
+
+
+_VERB = ("W", "Ws", "Wed", "Wn", "Wing")
+_FRAMES = ("say", "ask", "cue", "me", "you", "thee", "np", "reply")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A rule, or a list of words; `verbs` are inflected."""
+
+    rule: str
+    words: tuple[str, ...]
+    verbs: bool
+
+    def forms(self, variable: str, word: str) -> dict[str, str]:
+        """The names under which frames use `word`: `W`, or `W.0`, `W.1`, or a verb's forms."""
+        parts = word.split("|")
+        if self.verbs:
+            return dict(zip(_VERB, parts if len(parts) > 1 else _inflect(word), strict=True))
+        if len(parts) == 1:
+            return {variable: word}
+        return {f"{variable}.{i}": form for i, form in enumerate(parts)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +57,14 @@ class Family:
     family_id: str
     topic: str
     types: tuple[str, ...]
-    bind: tuple[tuple[str, object], ...]
+    bind: tuple[tuple[str, "Source"], ...]
     key: tuple[str, ...]
     say: tuple[Nodes, ...]
     ask: tuple[Nodes, ...]
     cue: tuple[Nodes, ...]
     me: tuple[Nodes, ...]
     you: tuple[Nodes, ...]
+    thee: tuple[Nodes, ...]
     np: tuple[Nodes, ...]
     bridge_ask: tuple[Nodes, ...]
     reply: tuple[Nodes, ...]
@@ -58,7 +82,7 @@ class Stated:
     slots: dict[str, str]
     speaker: int | None = None  # who says it in the first person
     bridge: "Stated | None" = None  # the fact whose value this one is about
-    repeat: dict[str, str] = field(default_factory=dict)
+    told: bool = False  # another tells that speaker, in the second person
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +95,10 @@ class Frames:
     opener: tuple[Nodes, ...]
     filler: tuple[Nodes, ...]
     closer: tuple[Nodes, ...]
+    stop: tuple[Nodes, ...]  # what ends a clause
+    join: tuple[Nodes, ...]  # what joins two clauses
     pair: tuple[Nodes, ...]
+    at: dict[str, list[str]]  # value type -> what {AT} may be before a value
     space: str
 
 
@@ -88,34 +115,36 @@ def frames(language: str) -> Frames:
     known = set(pools(language).category)
     families = tuple(_family(entry, grammar, data["replies"], known) for entry in data["families"])
     bridging = {
-        variable: tuple(family for family in families if variable in dict(family.bind))
+        variable: tuple(family for family in families if _about(family, variable))
         for variable in set(BRIDGED_BY.values())
     }
     talk = {key: tuple(grammar.compile(line) for line in data[key]) for key in _TALK}
     pair = tuple(grammar.compile(line, ("Q1", "Q2")) for line in data["pair"])
     space = " " if language == "en" else ""
-    return Frames(grammar, families, bridging, **talk, pair=pair, space=space)
+    return Frames(grammar, families, bridging, **talk, pair=pair, at=data.get("at", {}), space=space)
 
 
-_TALK = ("opener", "filler", "closer")
+def _about(family: Family, variable: str) -> bool:
+    """Whether every statement and question of `family` names `variable`."""
+    lines = (*family.say, *family.bridge_ask)
+    return bool(family.bridge_ask) and all(mentions(line, variable) for line in lines)
+
+
+_TALK = ("opener", "filler", "closer", "stop", "join")
 
 
 def _family(entry: dict, grammar: Grammar, replies: dict, known: set[str]) -> Family:
     where = f"{grammar.where}: family {entry.get('id')!r}"
     if not set(entry.get("types", [""])) <= known:
         raise UserError(f"{where}: types {entry.get('types')!r} are not all value types")
-    bind = {}
-    for variable, rule in entry["bind"].items():
-        if isinstance(rule, str) and rule != "person" and rule not in grammar:
-            raise UserError(f"{where}: unknown rule {rule!r}")
-        bind[variable] = rule if isinstance(rule, str) else [form.split("|") for form in rule]
-    names = {"V", *bind}
-    for variable, rule in bind.items():
-        if not isinstance(rule, str):
-            names |= {f"{variable}.{i}" for i in range(len(rule[0]))}
-    lists = {}
-    for key in ("say", "ask", "cue", "me", "you", "np", "reply"):
-        lists[key] = tuple(grammar.compile(line, names) for line in _flat(entry.get(key, [])))
+    bind, names = {}, {"V", "AT"}
+    for variable, source in entry["bind"].items():
+        bind[variable], forms = _source(source, variable, grammar, where)
+        names |= forms
+    lists = {
+        key: tuple(grammar.compile(line, names) for line in _flat(entry.get(key, [])))
+        for key in _FRAMES
+    }
     if not lists["say"] + lists["me"] or not lists["ask"]:
         raise UserError(f"{where}: needs at least one `say` or `me` frame and one `ask` frame")
     plain = [line for line in _flat(entry["ask"]) if "}'s" not in line]
@@ -132,6 +161,36 @@ def _family(entry: dict, grammar: Grammar, replies: dict, known: set[str]) -> Fa
             "reply": lists["reply"] or tuple(grammar.compile(r, ("V",)) for r in replies),
         },
     )
+
+
+def _source(source, variable: str, grammar: Grammar, where: str) -> tuple[Source, set[str]]:
+    """Where a variable's words come from, and the names of its forms."""
+    verbs = isinstance(source, dict)
+    if verbs:
+        source = source["verb"]
+    if isinstance(source, str):
+        if source != "person" and source not in grammar:
+            raise UserError(f"{where}: unknown rule {source!r}")
+        return Source(source, (), verbs), set(_VERB if verbs else [variable])
+    words = tuple(source)
+    return Source("", words, verbs), set(Source("", words, verbs).forms(variable, words[0]))
+
+
+def _inflect(verb: str) -> tuple[str, ...]:
+    """Third person, past, participle and -ing form of a regular English verb."""
+    first, _, rest = verb.partition(" ")
+    rest = rest and f" {rest}"
+    third = "es" if first.endswith(("s", "x", "z", "ch", "sh")) else "s"
+    stem, past = first, "ed"
+    if first.endswith("e"):
+        stem, past = first[:-1], "d"
+    third_form = first + third
+    if first.endswith("y") and first[-2] not in "aeiou":
+        third_form, past_form = first[:-1] + "ies", first[:-1] + "ied"
+    else:
+        past_form = first + past
+    forms = (first, third_form, past_form, past_form, stem + "ing")
+    return tuple(form + rest for form in forms)
 
 
 def _flat(lines: list) -> list[str]:

@@ -19,6 +19,17 @@ DATA = Path(__file__).parent / "data"
 HELD_OUT_SHARE = 5  # one value in this many is held out
 
 
+class _Loader(yaml.CSafeLoader):
+    """YAML in which a key given twice is an error instead of the last one winning."""
+
+    def construct_mapping(self, node, deep=False):
+        keys = [key.value for key, _ in node.value]
+        if len(set(keys)) < len(keys):
+            twice = next(key for key in keys if keys.count(key) > 1)
+            raise yaml.constructor.ConstructorError(None, None, f"key {twice!r} given twice")
+        return super().construct_mapping(node, deep)
+
+
 def load_yaml(name: str) -> object:
     """Parse a data file of this package.
 
@@ -27,7 +38,7 @@ def load_yaml(name: str) -> object:
     """
     path = DATA / name
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except (OSError, yaml.YAMLError) as error:
         raise UserError(f"{path}: not readable as YAML ({error})") from error
 

@@ -33,10 +33,9 @@ def answer(
 ) -> list[list[Answer]]:
     """Answer every dialogue's probes greedily, all dialogues and probes in one batch.
 
-    Args:
-        questions: for each of B dialogues, the ids of its rendered questions.
-        contexts: condition A, the ids each dialogue's probes see; read once per dialogue.
-        state: fast weights of B rows; None reads with the memory off.
+    `questions` holds, for each of B dialogues, the ids of its rendered questions; `contexts`
+    (condition A) the ids that each dialogue's probes see, read once per dialogue. `state` has
+    B rows; None reads with the memory off.
     """
     device = fw.model.device
     width = max(map(len, questions))

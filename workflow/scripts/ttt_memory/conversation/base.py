@@ -5,11 +5,18 @@ from pathlib import Path
 
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
-from transformers import Qwen3Config, Qwen3ForCausalLM
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
 
 from ..errors import UserError
 from .config import ArchitectureConfig, BaseConfig
+from .copying import rough_in_copying
 
 END, PAD = "<|end|>", "<|pad|>"
 # Words keep their leading space; digits, spaces and every other character stand alone, so
@@ -40,14 +47,16 @@ def _without_special_bytes(tokenizer: Tokenizer) -> Tokenizer:
     import json
 
     layout = json.loads(tokenizer.to_str())
-    layout["added_tokens"] = [entry for entry in layout["added_tokens"] if entry["content"] in (PAD, END)]
+    layout["added_tokens"] = [
+        entry for entry in layout["added_tokens"] if entry["content"] in (PAD, END)
+    ]
     return Tokenizer.from_str(json.dumps(layout))
 
 
 def build_model(
     architecture: ArchitectureConfig, tokenizer: PreTrainedTokenizerFast, seed: int
 ) -> Qwen3ForCausalLM:
-    """A randomly initialised Qwen3 of the given shape, embeddings tied."""
+    """A Qwen3 of the given shape with random weights, copying roughed in, embeddings tied."""
     torch.manual_seed(seed)
     shape = architecture.model_dump(exclude={"vocab_size", "rope_theta"})
     config = Qwen3Config(
@@ -60,7 +69,9 @@ def build_model(
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    return Qwen3ForCausalLM(config)
+    model = Qwen3ForCausalLM(config)
+    rough_in_copying(model, seed)
+    return model
 
 
 def model_folder(config: BaseConfig, pretrained: str | Path) -> Path:
@@ -76,7 +87,9 @@ def load_model(folder: str | Path, dtype: str = "float32") -> PreTrainedModel:
     """
     folder = Path(folder)
     if not (folder / "config.json").is_file():
-        raise UserError(f"{folder}: no such model folder (expected config.json and *.safetensors in it)")
+        raise UserError(
+            f"{folder}: no such model folder (expected config.json and *.safetensors in it)"
+        )
     if not any(folder.glob("*.safetensors")):
         raise UserError(f"{folder}: no *.safetensors weights (pickle checkpoints are refused)")
     try:

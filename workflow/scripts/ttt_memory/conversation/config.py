@@ -18,7 +18,9 @@ class ArchitectureConfig(Options):
     intermediate_size: int = Field(384, ge=8, description="Width of the gated MLP, ff.")
     num_hidden_layers: int = Field(4, ge=1, description="Decoder layers.")
     num_attention_heads: int = Field(4, ge=1, description="Query heads.")
-    num_key_value_heads: int = Field(4, ge=1, description="Key/value heads; divides the query heads.")
+    num_key_value_heads: int = Field(
+        4, ge=1, description="Key/value heads; divides the query heads."
+    )
     head_dim: int = Field(32, ge=4, description="Width of a head.")
     max_position_embeddings: int = Field(8192, ge=64, description="Longest input, tokens.")
     rope_theta: float = Field(10000.0, gt=0, description="Base of the rotary position frequencies.")
@@ -30,11 +32,41 @@ class OptimiserConfig(Options):
 
     muon_lr: float = Field(0.02, ge=0, description="Peak Muon learning rate of 2-D base weights.")
     adam_lr: float = Field(0.004, ge=0, description="Peak AdamW rate of embeddings and vectors.")
-    fast_lr: float = Field(0.004, ge=0, description="Peak AdamW rate of the fast-weight parameters.")
+    fast_lr: float = Field(
+        0.004, ge=0, description="Peak AdamW rate of the fast-weight parameters."
+    )
     weight_decay: float = Field(0.0, ge=0, description="Decoupled weight decay of both optimisers.")
     clip: float = Field(1.0, gt=0, description="Global gradient-norm limit.")
     warmup: float = Field(0.02, ge=0, le=1, description="Share of the steps with rising rate.")
     cooldown: float = Field(0.4, ge=0, le=1, description="Share of the steps with falling rate.")
+
+
+class StepMix(Options):
+    """Relative frequency of what is read before the probes of a step are asked."""
+
+    plain: float = Field(1.0, ge=0, description="One dialogue.")
+    after: float = Field(0.0, ge=0, description="One dialogue, then distractor text.")
+    before: float = Field(0.0, ge=0, description="Distractor text, then one dialogue.")
+    several: float = Field(
+        0.0, ge=0, description="Several dialogues into one state; all are asked."
+    )
+
+
+class ReadingConfig(Options):
+    """What a training step reads before it asks."""
+
+    step_mix: StepMix = Field(StepMix(), description="Kinds of steps.")
+    several: tuple[int, int] = Field(
+        (2, 4), description="Dialogues of a `several` step, from and to."
+    )
+    distractor_tokens: tuple[int, int] = Field(
+        (30, 250), description="Tokens of distractor text in a step, drawn log-uniformly."
+    )
+    distractor_weight: float = Field(
+        16.0,
+        ge=1,
+        description="Largest factor on a distractor's write, drawn log-uniformly from 1.",
+    )
 
 
 class PretrainConfig(Options):
@@ -46,15 +78,23 @@ class PretrainConfig(Options):
         (8, 32), description="Dialogues in a step, at the first and at the last step."
     )
     probes_per_dialogue: int = Field(8, ge=1, description="Most probes asked of a dialogue.")
-    distractor_share: float = Field(
-        0.1, ge=0, le=1, description="Share of the steps with distractor text between dialogue and probes."
+    reading: ReadingConfig = Field(
+        ReadingConfig(
+            step_mix=StepMix(plain=8, after=1, before=0.5, several=1), distractor_tokens=(30, 4000)
+        ),
+        description="What is read before the probes.",
     )
-    distractor_tokens: tuple[int, int] = Field(
-        (30, 500), description="Length of that text, tokens, drawn log-uniformly."
+    list_steps: int = Field(
+        120, ge=0, description="First steps, spent on copying from lists of random keys and values."
     )
-    lm_weight: float = Field(0.1, ge=0, description="Weight of next-token loss on dialogue and passages.")
+    lm_weight: float = Field(
+        0.1, ge=0, description="Weight of next-token loss on dialogue and passages."
+    )
     optimiser: OptimiserConfig = OptimiserConfig()
-    checkpoint_every: int = Field(500, ge=1, description="Steps between checkpoints to resume from.")
+    workers: int = Field(0, ge=0, description="Processes that make batches; 0 makes them in place.")
+    checkpoint_every: int = Field(
+        500, ge=1, description="Steps between checkpoints to resume from."
+    )
 
 
 class BaseConfig(Options):
@@ -64,11 +104,16 @@ class BaseConfig(Options):
         "local", description="Where the base model comes from."
     )
     path: str = Field(
-        "data/models/embedded", description="Hub-format folder (source: local), relative to the repository."
+        "data/models/embedded",
+        description="Hub-format folder (source: local), relative to the repository.",
     )
     hub_id: str | None = Field(None, description="Repository on the hub (source: hub).")
-    revision: str | None = Field(None, description="Commit hash of the hub repository (source: hub).")
-    dtype: Literal["float32", "bfloat16"] = Field("float32", description="Type of the base weights.")
+    revision: str | None = Field(
+        None, description="Commit hash of the hub repository (source: hub)."
+    )
+    dtype: Literal["float32", "bfloat16"] = Field(
+        "float32", description="Type of the base weights."
+    )
     architecture: ArchitectureConfig = ArchitectureConfig()
     pretrain: PretrainConfig = PretrainConfig()
 
@@ -79,15 +124,6 @@ class BaseConfig(Options):
         return self
 
 
-class StepMix(Options):
-    """Relative frequency of what a `recall` training step writes before it asks."""
-
-    plain: float = Field(1.0, ge=0, description="One dialogue.")
-    after: float = Field(0.0, ge=0, description="One dialogue, then distractor text.")
-    before: float = Field(0.0, ge=0, description="Distractor text, then one dialogue.")
-    several: float = Field(0.0, ge=0, description="Several dialogues into one state; all are asked.")
-
-
 class TrainConfig(Options):
     """One training regime."""
 
@@ -96,37 +132,48 @@ class TrainConfig(Options):
     )
     objective: Literal["lm", "recall", "mixed"] = Field(
         "recall",
-        description="lm: next token of dialogues and passages; recall: write, drop, read; mixed: both.",
+        description="lm: next token of transcripts; recall: write, drop, read; mixed: both.",
     )
     keep_context: bool = Field(
-        False, description="Leave the dialogue in the KV cache while the probes are asked (control)."
+        False,
+        description="Leave the dialogue in the KV cache while the probes are asked (control).",
     )
     steps: int = Field(600, ge=1, description="Optimiser steps.")
     dialogues_per_step: int = Field(16, ge=1, description="Dialogues in a step.")
-    probes_per_dialogue: int = Field(8, ge=1, description="Most probes asked of a dialogue in a step.")
-    context_share: float = Field(0.4, ge=0, le=1, description="Share of recall steps that are condition A.")
-    empty_share: float = Field(0.02, ge=0, le=1, description="Share of recall steps that are condition C.")
-    lm_weight: float = Field(0.1, ge=0, description="Weight of the next-token loss (objective: mixed).")
-    step_mix: StepMix = StepMix()
-    several: tuple[int, int] = Field((2, 4), description="Dialogues of a `several` step, from and to.")
-    distractor_tokens: tuple[int, int] = Field(
-        (30, 250), description="Tokens of distractor text in a step, drawn log-uniformly."
+    probes_per_dialogue: int = Field(
+        8, ge=1, description="Most probes asked of a dialogue in a step."
     )
-    distractor_weight: float = Field(
-        16.0, ge=1, description="Largest factor on a distractor's write, drawn log-uniformly from 1."
+    context_share: float = Field(
+        0.4, ge=0, le=1, description="Share of recall steps that are condition A."
     )
+    empty_share: float = Field(
+        0.02, ge=0, le=1, description="Share of recall steps that are condition C."
+    )
+    lm_weight: float = Field(
+        0.1, ge=0, description="Weight of the next-token loss (objective: mixed)."
+    )
+    reading: ReadingConfig = Field(ReadingConfig(), description="What is read before the probes.")
     optimiser: OptimiserConfig = OptimiserConfig()
-    mixed_precision: Literal["no", "bf16"] = Field("no", description="Accelerate's mixed precision.")
+    mixed_precision: Literal["no", "bf16"] = Field(
+        "no", description="Accelerate's mixed precision."
+    )
     accumulation: int = Field(1, ge=1, description="Micro-batches in an optimiser step.")
-    checkpoint_every: int = Field(200, ge=1, description="Steps between checkpoints to resume from.")
+    workers: int = Field(0, ge=0, description="Processes that make batches; 0 makes them in place.")
+    checkpoint_every: int = Field(
+        200, ge=1, description="Steps between checkpoints to resume from."
+    )
 
 
 class RunConfig(Options):
     """A named training regime that goes through every condition."""
 
     label: str = Field("", description="Name in tables and figures; empty: the name of the run.")
-    differs: str = Field("", description="The one change from run `recall` (attribution table); '' for none.")
-    seeds: tuple[int, ...] = Field((0,), min_length=1, description="Training seeds, one model each.")
+    differs: str = Field(
+        "", description="The one change from run `recall` (attribution table); '' for none."
+    )
+    seeds: tuple[int, ...] = Field(
+        (0,), min_length=1, description="Training seeds, one model each."
+    )
     fast_weights: FastWeightsConfig = Field(description="Where and how the fast weights learn.")
     train: TrainConfig = Field(TrainConfig(), description="How the run is trained.")
     sweeps: bool = Field(True, description="Run the sweeps for this run.")
@@ -145,7 +192,8 @@ class RecallConfig(Options):
         (0.1, 0.25, 0.5, 0.75, 1.0), description="Factors on the written state (sweep scale)."
     )
     distances: tuple[int, ...] = Field(
-        (0, 100, 400, 1000, 2000, 4000), description="Distractor tokens written after (sweep retention)."
+        (0, 100, 400, 1000, 2000, 4000),
+        description="Distractor tokens written after (sweep retention).",
     )
     dialogues: tuple[int, ...] = Field(
         (1, 2, 4, 8), description="Dialogues written into one state (sweep capacity)."
@@ -154,7 +202,9 @@ class RecallConfig(Options):
     sweep_split: str = Field("heldout_values", description="Benchmark split the sweeps use.")
     shards: int = Field(1, ge=1, description="Files a condition is split into, by sample.")
     segment_tokens: int = Field(
-        512, ge=16, description="The reader drops its KV cache after this many tokens of a long text."
+        512,
+        ge=16,
+        description="The reader drops its KV cache after this many tokens of a long text.",
     )
     rows: int = Field(64, ge=1, description="Dialogues read at once.")
     probe_rows: int = Field(512, ge=1, description="Probes answered at once.")

@@ -6,21 +6,22 @@ uninterrupted one would have seen, and its losses are the same.
 
 import json
 import math
-import random
 import shutil
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from ..errors import UserError
 from ..io import beside
 from .config import OptimiserConfig
+from .muon import Muon
 
 
 @dataclass
@@ -33,27 +34,43 @@ class StepOutput:
     inner_norm: float = math.nan
 
 
+class StepBatches(Dataset):
+    """Micro-batches by their place in the schedule, so that worker processes can make them."""
+
+    def __init__(self, make_batch: Callable[[int, int], object], accumulation: int):
+        self.make_batch, self.accumulation = make_batch, accumulation
+
+    def __getitem__(self, place: int) -> object:
+        """The micro-batch number `place` of the whole schedule."""
+        return self.make_batch(*divmod(place, self.accumulation))
+
+
 @dataclass
 class Schedule:
-    """Number of steps, micro-batches per step, and the optimiser's settings."""
+    """Steps, micro-batches per step, worker processes for data, the optimiser's settings."""
 
     steps: int
     accumulation: int
     checkpoint_every: int
+    workers: int
     optimiser: OptimiserConfig
 
     def factor(self, step: int) -> float:
         """Learning-rate factor at `step`: linear rise, plateau, linear fall."""
         done = (step + 1) / self.steps
         rise = done / self.optimiser.warmup if self.optimiser.warmup else 1.0
-        fall = (1 - done + 1 / self.steps) / self.optimiser.cooldown if self.optimiser.cooldown else 1.0
+        fall = (
+            (1 - done + 1 / self.steps) / self.optimiser.cooldown
+            if self.optimiser.cooldown
+            else 1.0
+        )
         return min(1.0, rise, fall)
 
 
 def build_optimisers(
     base: Iterable[tuple[str, nn.Parameter]], fast: Iterable[nn.Parameter], config: OptimiserConfig
 ) -> list[torch.optim.Optimizer]:
-    """Muon (arXiv 2502.16982) for the base's matrices, AdamW for embeddings, vectors, fast weights."""
+    """Muon (arXiv 2502.16982) for the matrices of the base, AdamW for everything else."""
     matrices, rest = [], []
     for name, parameter in base:
         if parameter.requires_grad:
@@ -68,9 +85,7 @@ def build_optimisers(
             torch.optim.AdamW(groups, betas=(0.9, 0.95), weight_decay=config.weight_decay)
         )
     if matrices:
-        optimisers.append(
-            torch.optim.Muon(matrices, lr=config.muon_lr, weight_decay=config.weight_decay)
-        )
+        optimisers.append(Muon(matrices, lr=config.muon_lr, weight_decay=config.weight_decay))
     if not optimisers:
         raise UserError("train: nothing to train (every parameter is frozen)")
     for optimiser in optimisers:
@@ -99,18 +114,25 @@ class Loop:
         self.label = label
         self.rows: list[dict] = []
 
-    def run(self, step_output: Callable[[nn.Module, int, int], StepOutput]) -> list[dict]:
+    def run(
+        self,
+        make_batch: Callable[[int, int], object],
+        step_output: Callable[[nn.Module, object], StepOutput],
+    ) -> list[dict]:
         """Train to the last step; returns one curve row per step (columns of schemas.CURVE).
+
+        `make_batch(step, micro)` makes a micro-batch, `step_output(model, batch)` its loss.
 
         Raises:
             UserError: a loss or gradient is not finite; names the step and the kept checkpoint.
         """
         first = self._resume()
+        batches = iter(self._batches(make_batch, first))
         started = time.monotonic() - (self.rows[-1]["seconds"] if self.rows else 0.0)
         steps = range(first, self.schedule.steps)
         bar = tqdm(steps, desc=self.label, initial=first, total=self.schedule.steps, mininterval=5)
         for step in bar:
-            row = self._step(step, step_output)
+            row = self._step(step, batches, step_output)
             row["seconds"] = time.monotonic() - started
             self.rows.append(row)
             bar.set_postfix(loss=f"{row['loss']:.3f}", refresh=False)
@@ -118,21 +140,35 @@ class Loop:
                 self._save(step + 1)
         return self.rows
 
-    def _step(self, step: int, step_output: Callable[[nn.Module, int, int], StepOutput]) -> dict:
+    def _batches(self, make_batch: Callable[[int, int], object], first: int) -> DataLoader:
+        accumulation = self.schedule.accumulation
+        return DataLoader(
+            StepBatches(make_batch, accumulation),
+            batch_size=None,
+            sampler=range(first * accumulation, self.schedule.steps * accumulation),
+            num_workers=self.schedule.workers,
+        )
+
+    def _step(
+        self,
+        step: int,
+        batches: Iterator[object],
+        step_output: Callable[[nn.Module, object], StepOutput],
+    ) -> dict:
         factor = self.schedule.factor(step)
         for optimiser in self.optimisers:
             for group in optimiser.param_groups:
                 group["lr"] = group["peak_lr"] * factor
         losses, tokens, output = [], 0, None
-        for micro in range(self.schedule.accumulation):
-            random.seed(f"{step}/{micro}")
-            torch.manual_seed(step * self.schedule.accumulation + micro)
-            output = step_output(self.model, step, micro)
+        for _ in range(self.schedule.accumulation):
+            output = step_output(self.model, next(batches))
             self._require_finite(output.loss, step, "loss")
             self.accelerator.backward(output.loss / self.schedule.accumulation)
             losses.append(output.loss.detach().float().item())
             tokens += output.tokens
-        norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.schedule.optimiser.clip)
+        norm = self.accelerator.clip_grad_norm_(
+            self.model.parameters(), self.schedule.optimiser.clip
+        )
         self._require_finite(norm, step, "gradient norm")
         for optimiser in self.optimisers:
             optimiser.step()
@@ -149,13 +185,17 @@ class Loop:
     def _require_finite(self, value: Tensor, step: int, what: str) -> None:
         if not torch.isfinite(value).all():
             kept = self._latest()
-            where = f"last checkpoint kept at {kept}" if kept else "no checkpoint had been written yet"
+            where = (
+                f"last checkpoint kept at {kept}" if kept else "no checkpoint had been written yet"
+            )
             raise UserError(f"{self.label}: the {what} is not finite at step {step}; {where}")
 
     def _latest(self) -> Path | None:
         if self.checkpoints is None or not self.checkpoints.is_dir():
             return None
-        whole = [path for path in self.checkpoints.glob("step-*") if (path / "curve.json").is_file()]
+        whole = [
+            path for path in self.checkpoints.glob("step-*") if (path / "curve.json").is_file()
+        ]
         return max(whole, default=None, key=lambda path: int(path.name.split("-")[1]))
 
     def _save(self, step: int) -> None:

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from ..fast_weights import FastState, FastWeights
 from .config import TrainConfig
-from .data import Sampler, log_uniform
-from .packing import Packed, pack, pad_right
+from .data import Reader, Sampler, log_uniform
+from .packing import Packed, pad_right
 from .pretrain import answer_loss
 from .prompts import Encoded
 
@@ -114,6 +114,7 @@ class Batches:
 
     def __init__(self, sampler: Sampler, config: TrainConfig):
         self.sampler, self.config = sampler, config
+        self.reader = Reader(sampler, config.reading)
 
     def batch(self, step: int, micro: int) -> Batch:
         """Micro-batch `micro` of optimiser step `step`."""
@@ -123,17 +124,15 @@ class Batches:
         frozen = config.regime == "frozen"  # A and C leave nothing to learn when only B can
         draw = 1.0 if frozen else rng.random()
         if draw < config.context_share:
-            return self._context(rng)
+            return Batch(
+                "context", packed=self.reader.context_batch(rng, config.dialogues_per_step)
+            )
         if draw < config.context_share + config.empty_share:
-            return Batch("empty", packed=self._probes([[e] for e in self._draw(rng)]))
+            return Batch("empty", packed=self.reader.probes([[e] for e in self._draw(rng)]))
         return self._recall(rng)
 
-    def _draw(self, rng: random.Random, count: int | None = None) -> list[Encoded]:
-        return self.sampler.draw(rng, count or self.config.dialogues_per_step)
-
-    def _text(self, rng: random.Random, language: str) -> list[int]:
-        tokens = round(log_uniform(rng, *self.config.distractor_tokens))
-        return self.sampler.texts.draw(rng, language, tokens)
+    def _draw(self, rng: random.Random) -> list[Encoded]:
+        return self.sampler.draw(rng, self.config.dialogues_per_step)
 
     def _stream(self, rng: random.Random) -> Batch:
         """Transcripts: a dialogue followed by its questions and answers, as running text."""
@@ -145,47 +144,20 @@ class Batches:
             rows.append(row)
         return Batch("lm", [self._segment(rows)])
 
-    def _context(self, rng: random.Random) -> Batch:
-        kind = self._kind(rng)
-        groups = self._groups(rng, kind)
-        contexts = [[t for e in group for t in e.dialogue] for group in groups]
-        if kind in ("after", "before"):
-            extra = [self._text(rng, group[0].language) for group in groups]
-            pairs = zip(contexts, extra, strict=True)
-            contexts = [c + t if kind == "after" else t + c for c, t in pairs]
-        return Batch("context", packed=self._probes(groups, contexts))
-
     def _recall(self, rng: random.Random) -> Batch:
-        kind = self._kind(rng)
-        groups = self._groups(rng, kind)
+        reader, kind = self.reader, self.reader.kind(rng)
+        groups = reader.groups(rng, kind, self.config.dialogues_per_step)
         documents = [
             self._segment([group[i].dialogue for group in groups]) for i in range(len(groups[0]))
         ]
         if kind in ("after", "before"):
-            texts = [self._text(rng, group[0].language) for group in groups]
-            weight = log_uniform(rng, 1.0, self.config.distractor_weight)
-            place = len(documents) if kind == "after" else 0
-            documents.insert(place, self._segment(texts, weight))
+            tokens = reader.distance(rng)
+            weight = log_uniform(rng, 1.0, self.config.reading.distractor_weight)
+            text = self._segment([reader.text(rng, group, tokens) for group in groups], weight)
+            documents.insert(len(documents) if kind == "after" else 0, text)
         contexts = [group[0].dialogue for group in groups] if self.config.keep_context else None
-        return Batch("recall", documents, self._probes(groups, contexts))
-
-    def _kind(self, rng: random.Random) -> str:
-        mix = self.config.step_mix.model_dump()
-        return rng.choices(list(mix), list(mix.values()))[0]
-
-    def _groups(self, rng: random.Random, kind: str) -> list[list[Encoded]]:
-        """Dialogues that share a state: one each, or several in a `several` step."""
-        size = rng.randint(*self.config.several) if kind == "several" else 1
-        count = max(1, self.config.dialogues_per_step // size)
-        examples = self._draw(rng, count * size)
-        rng.shuffle(examples)
-        return [examples[i * size : (i + 1) * size] for i in range(count)]
+        return Batch("recall", documents, reader.probes(groups, contexts))
 
     def _segment(self, rows: list[list[int]], weight: float = 1.0) -> Segment:
         ids, mask = pad_right(rows, self.sampler.prompter.pad)
         return Segment(ids, mask, mask.float() * weight)
-
-    def _probes(self, groups: list[list[Encoded]], contexts: list[list[int]] | None = None) -> Packed:
-        questions = [[q for e in group for q in e.questions] for group in groups]
-        answers = [[a for e in group for a in e.answers] for group in groups]
-        return pack(contexts or [[] for _ in groups], questions, answers)

@@ -44,7 +44,8 @@ def pack(
     length = max(len(row[0]) for row in rows)
     fill = (0, 0, PADDING, IGNORE, IGNORE)
     columns = [
-        torch.tensor([row[i] + [fill[i]] * (length - len(row[0])) for row in rows]) for i in range(5)
+        torch.tensor([row[i] + [fill[i]] * (length - len(row[0])) for row in rows])
+        for i in range(5)
     ]
     ids, positions, segment, labels, lm_labels = columns
     query, key = segment[:, :, None], segment[:, None, :]
@@ -60,7 +61,7 @@ def _row(
 ) -> tuple[list[int], list[int], list[int], list[int], list[int]]:
     ids, positions = list(context), list(range(len(context)))
     segment, labels = [CONTEXT] * len(context), [IGNORE] * len(context)
-    lm_labels = context[1:] + [IGNORE] if context else []
+    lm_labels = [*context[1:], IGNORE] if context else []
     for number, (question, answer) in enumerate(zip(questions, answers, strict=True), start=1):
         # The last answer token predicts nothing, so it is not read.
         probe = question + answer[:-1]

@@ -6,24 +6,22 @@ language model brings along, at the size of a laptop.
 
 from pathlib import Path
 
-import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import PreTrainedModel
 
 from .config import PretrainConfig
-from .data import Sampler, log_uniform
+from .data import Reader, Sampler
 from .loop import Loop, Schedule, StepOutput, build_optimisers
-from .packing import IGNORE, Packed, pack
+from .packing import IGNORE, Packed
 
 
 def answer_loss(model: PreTrainedModel, hidden: Tensor, labels: Tensor) -> Tensor:
     """Mean cross-entropy of the labelled positions.
 
-    Args:
-        hidden: [B, T, d] output of the final norm.
-        labels: [B, T] token to predict at each position, or IGNORE.
+    `hidden` [B, T, d] is the output of the final norm, `labels` [B, T] the token to predict
+    at each position, or IGNORE.
     """
     chosen = labels != IGNORE
     logits = model.get_output_embeddings()(hidden[chosen])
@@ -52,21 +50,6 @@ class ContextLoss(nn.Module):
         return loss
 
 
-def context_batch(sampler: Sampler, config: PretrainConfig, step: int) -> Packed:
-    """The packed batch of a pretraining step; batches grow linearly over the schedule."""
-    first, last = config.dialogues_per_step
-    rng = sampler.rng(step)
-    examples = sampler.draw(rng, first + round((last - first) * step / config.steps))
-    contexts = [example.dialogue for example in examples]
-    if rng.random() < config.distractor_share:
-        tokens = round(log_uniform(rng, *config.distractor_tokens))
-        contexts = [
-            context + sampler.texts.draw(rng, example.language, tokens)
-            for context, example in zip(contexts, examples, strict=True)
-        ]
-    return pack(contexts, [e.questions for e in examples], [e.answers for e in examples])
-
-
 def pretrain(
     model: PreTrainedModel,
     sampler: Sampler,
@@ -76,17 +59,30 @@ def pretrain(
 ) -> list[dict]:
     """Train `model` in place; returns the curve's rows (see `Loop.run`)."""
     optimisers = build_optimisers(model.named_parameters(), [], config.optimiser)
-    schedule = Schedule(config.steps, 1, config.checkpoint_every, config.optimiser)
+    schedule = Schedule(config.steps, 1, config.checkpoint_every, config.workers, config.optimiser)
     loop = Loop(
-        accelerator, ContextLoss(model, config.lm_weight), optimisers, schedule, checkpoints, "pretrain"
+        accelerator,
+        ContextLoss(model, config.lm_weight),
+        optimisers,
+        schedule,
+        checkpoints,
+        "pretrain",
     )
 
-    def step_output(module: nn.Module, step: int, micro: int) -> StepOutput:
-        batch = context_batch(sampler, config, step)
+    reader = Reader(sampler, config.reading)
+    first, last = config.dialogues_per_step
+
+    def make_batch(step: int, micro: int) -> Packed:
+        count = first + round((last - first) * step / config.steps)
+        if step < config.list_steps:
+            return reader.list_batch(sampler.rng(step), count, pairs=1 + step // 12)
+        return reader.context_batch(sampler.rng(step), count)
+
+    def step_output(module: nn.Module, batch: Packed) -> StepOutput:
         loss = module(batch.to(accelerator.device))
         return StepOutput(loss, "context", batch.input_ids.numel())
 
     model.train()
-    rows = loop.run(step_output)
+    rows = loop.run(make_batch, step_output)
     model.eval()
     return rows

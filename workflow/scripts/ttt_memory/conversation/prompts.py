@@ -79,7 +79,7 @@ class Prompter:
                 sample.language,
                 next(ids),
                 [next(ids) for _ in range(count)],
-                [next(ids) + [self.end] for _ in range(count)],
+                [[*next(ids), self.end] for _ in range(count)],
             )
             for sample, count in zip(samples, counts, strict=True)
         ]

@@ -10,12 +10,14 @@ capacity   B with k dialogues written into one state (capacity_context: all k in
 
 import random
 import time
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Self
 
 import torch
 
-from ..benchmark import Sample, distractors
+from ..benchmark import Probe, Sample, distractors
 from ..errors import UserError
 from ..fast_weights import FastState, FastWeights
 from .ask import Answer, answer
@@ -31,18 +33,24 @@ class Job:
     """One state (or context) and the probes asked of it.
 
     Attributes:
-        asked: samples whose probes are asked, in the order they were written.
+        asked: probes with their sample and its place among those written.
         texts: what is read, in order; each is a document of its own.
         setting: alpha, tokens or dialogues of a sweep; NaN otherwise.
     """
 
-    asked: list[Sample]
+    asked: list[tuple[int, Sample, Probe]]
     texts: list[list[int]]
     setting: float = NAN
-    probes: int = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.probes = sum(len(sample.probes) for sample in self.asked)
+    @classmethod
+    def about(cls, samples: list[Sample], texts: list[list[int]], setting: float = NAN) -> Self:
+        """Ask every question of `samples` that only one of them answers.
+
+        "When is it due?" has as many answers as there are dialogues in the state.
+        """
+        asked = [(i, sample, probe) for i, sample in enumerate(samples) for probe in sample.probes]
+        counts = Counter(probe.question for _, _, probe in asked)
+        return cls([entry for entry in asked if counts[entry[2].question] == 1], texts, setting)
 
     @property
     def tokens(self) -> int:
@@ -53,11 +61,15 @@ class Job:
 class Recall:
     """Runs one condition or sweep of one trained run over benchmark samples."""
 
-    def __init__(self, fw: FastWeights, prompter: Prompter, samples: list[Sample], config: RecallConfig):
+    def __init__(
+        self, fw: FastWeights, prompter: Prompter, samples: list[Sample], config: RecallConfig
+    ):
         self.fw, self.prompter, self.samples, self.config = fw, prompter, samples, config
         self._dialogues = {
             sample.sample_id: ids
-            for sample, ids in zip(samples, prompter.ids([s.dialogue for s in samples]), strict=True)
+            for sample, ids in zip(
+                samples, prompter.ids([s.dialogue for s in samples]), strict=True
+            )
         }
 
     def run(self, condition: str, shard: tuple[int, int] = (0, 1)) -> list[dict]:
@@ -75,13 +87,17 @@ class Recall:
             return self._plain_jobs(condition)
         if condition == "D":
             return [
-                Job([s], [self._dialogues[s.sample_id], *self.prompter.ids([s.distractor])])
+                Job.about([s], [self._dialogues[s.sample_id], *self.prompter.ids([s.distractor])])
                 for s in self.samples
                 if s.distractor
             ]
         if condition == "scale":
             chosen = self._sweep_samples()
-            return [Job([s], [self._dialogues[s.sample_id]], a) for a in self.config.scales for s in chosen]
+            return [
+                Job.about([s], [self._dialogues[s.sample_id]], a)
+                for a in self.config.scales
+                for s in chosen
+            ]
         if condition == "retention":
             chosen = self._sweep_samples()
             return [self._distant(s, n) for n in self.config.distances for s in chosen]
@@ -97,7 +113,7 @@ class Recall:
             # What D has read before it is asked, A has in its context.
             if condition == "A" and sample.distractor:
                 texts += self.prompter.ids([sample.distractor])
-            jobs.append(Job([sample], texts))
+            jobs.append(Job.about([sample], texts))
         return jobs
 
     def _donor(self, place: int) -> Sample:
@@ -107,13 +123,15 @@ class Recall:
         for other in order:
             if (other.language, other.level) == (own.language, own.level):
                 return other
-        raise UserError(f"sample {own.sample_id}: condition W needs two samples of its language and level")
+        raise UserError(
+            f"sample {own.sample_id}: condition W needs two samples of its language and level"
+        )
 
     def _sweep_samples(self) -> list[Sample]:
         chosen = [s for s in self.samples if s.level == 1 and s.split == self.config.sweep_split]
         if not chosen:
             raise UserError(
-                f"recall.sweep_split {self.config.sweep_split!r}: the benchmark has no level-1 sample of it"
+                f"recall.sweep_split: no level-1 sample of split {self.config.sweep_split!r}"
             )
         return chosen[: self.config.sweep_samples]
 
@@ -127,7 +145,7 @@ class Recall:
             if len(ids) < tokens:
                 raise UserError(f"recall.distances: {tokens} tokens asked, the text has {len(ids)}")
             texts.append(ids[:tokens])
-        return Job([sample], texts, tokens)
+        return Job.about([sample], texts, tokens)
 
     def _capacity_jobs(self) -> list[Job]:
         jobs = []
@@ -138,15 +156,17 @@ class Recall:
                 groups = len(chosen) // count
                 for g in range(groups):
                     group = chosen[g : groups * count : groups]
-                    jobs.append(Job(group, [self._dialogues[s.sample_id] for s in group], count))
+                    jobs.append(
+                        Job.about(group, [self._dialogues[s.sample_id] for s in group], count)
+                    )
         return jobs
 
     def _batches(self, jobs: list[Job], condition: str) -> Iterator[list[Job]]:
         """Jobs of similar length together, within the limits on dialogues and probes."""
         batch: list[Job] = []
         long_context = condition in ("A", "capacity_context")
-        for job in sorted(jobs, key=lambda job: (job.tokens, job.probes)):
-            width = max([job.probes, *(other.probes for other in batch)])
+        for job in sorted(jobs, key=lambda job: (job.tokens, len(job.asked))):
+            width = max(len(other.asked) for other in [*batch, job])
             limit = self.config.probe_rows
             if long_context:  # every probe row keeps a copy of its context's KV cache
                 limit = max(1, min(limit, self.config.context_tokens // max(1, job.tokens)))
@@ -160,7 +180,7 @@ class Recall:
     def _ask(self, batch: list[Job], condition: str) -> list[dict]:
         started = time.perf_counter()
         rendered = [
-            [self.prompter.question(probe.question, s.language) for s in job.asked for probe in s.probes]
+            [self.prompter.question(probe.question, s.language) for _, s, probe in job.asked]
             for job in batch
         ]
         questions = [self.prompter.ids(texts) for texts in rendered]
@@ -172,17 +192,19 @@ class Recall:
         answers = answer(
             self.fw, self.prompter, questions, contexts, state, self.config.max_new_tokens
         )
-        seconds = (time.perf_counter() - started) / sum(job.probes for job in batch)
+        seconds = (time.perf_counter() - started) / sum(len(job.asked) for job in batch)
         rows = []
         for b, job in enumerate(batch):
             rows += self._rows(job, condition, rendered[b], questions[b], answers[b], seconds)
         return rows
 
     def _state(self, batch: list[Job], condition: str) -> FastState:
-        state = write_texts(self.fw, self.prompter, [j.texts for j in batch], self.config.segment_tokens)
+        state = write_texts(
+            self.fw, self.prompter, [j.texts for j in batch], self.config.segment_tokens
+        )
         if condition == "N":
             rows = [
-                state.index([b]).noise_like(self._generator(job.asked[0]))
+                state.index([b]).noise_like(self._generator(job.asked[0][1]))
                 for b, job in enumerate(batch)
             ]
             state = rows[0].concat(rows[1:])
@@ -205,8 +227,11 @@ class Recall:
         seconds: float,
     ) -> list[dict]:
         in_context = condition in ("A", "capacity_context")
-        context = self.prompter.tokenizer.decode([t for text in job.texts for t in text]) if in_context else ""
-        asked = [(order, s, p) for order, s in enumerate(job.asked) for p in s.probes]
+        context = (
+            self.prompter.tokenizer.decode([t for text in job.texts for t in text])
+            if in_context
+            else ""
+        )
         return [
             {
                 "condition": condition,
@@ -224,7 +249,7 @@ class Recall:
                 "seconds": seconds,
             }
             for (order, sample, probe), text, ids, said in zip(
-                asked, rendered, questions, answers, strict=True
+                job.asked, rendered, questions, answers, strict=True
             )
         ]
 
@@ -247,11 +272,11 @@ def write_texts(
         # A row that is through still takes part, with one token that is not written.
         present = [row[step] if step < len(row) else [] for row in segments]
         ids, mask = pad_right([ids or [prompter.end] for ids in present], prompter.pad)
-        weight = mask * torch.tensor([[1] if ids else [0] for ids in present])
+        written = mask.bool() & torch.tensor([[bool(row)] for row in present])
         state = fw.write(
             input_ids=ids.to(fw.model.device),
             attention_mask=mask.to(fw.model.device),
-            write_weight=weight.to(fw.model.device, torch.float32),
+            write_mask=written.to(fw.model.device),
             state=state,
         ).state
     return state.fold()

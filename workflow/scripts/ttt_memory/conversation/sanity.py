@@ -18,7 +18,12 @@ class Sanity:
     """Runs every check on a few dialogues; `results` maps a check's name to (passed, detail)."""
 
     def __init__(
-        self, fw: FastWeights, base_folder: str, prompter: Prompter, samples: list[Sample], segment: int
+        self,
+        fw: FastWeights,
+        base_folder: str,
+        prompter: Prompter,
+        samples: list[Sample],
+        segment: int,
     ):
         self.fw, self.base_folder, self.prompter, self.segment = fw, base_folder, prompter, segment
         self.dialogues = [[ids] for ids in prompter.ids([s.dialogue for s in samples])]

@@ -10,7 +10,7 @@ from ..fast_weights import FastWeights
 from .config import RunConfig
 from .data import Sampler
 from .loop import Loop, Schedule, StepOutput, build_optimisers
-from .objectives import Batches, Objective
+from .objectives import Batch, Batches, Objective
 
 
 def train(
@@ -39,17 +39,16 @@ def train(
     base = [(name, p) for name, p in fw.model.named_parameters() if id(p) not in fast]
     optimisers = build_optimisers(base, fw.fast_parameters(), config.optimiser)
     schedule = Schedule(
-        config.steps, config.accumulation, config.checkpoint_every, config.optimiser
+        config.steps, config.accumulation, config.checkpoint_every, config.workers, config.optimiser
     )
     loop = Loop(accelerator, Objective(fw, config), optimisers, schedule, checkpoints, label)
     batches = Batches(sampler, config)
 
-    def step_output(module: nn.Module, step: int, micro: int) -> StepOutput:
-        batch = batches.batch(step, micro)
+    def step_output(module: nn.Module, batch: Batch) -> StepOutput:
         loss, inner_norm = module(batch.to(accelerator.device))
         return StepOutput(loss, batch.objective, batch.tokens, inner_norm.item())
 
     fw.train()
-    rows = loop.run(step_output)
+    rows = loop.run(batches.batch, step_output)
     fw.eval()
     return rows

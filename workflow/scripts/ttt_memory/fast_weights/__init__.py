@@ -1,8 +1,18 @@
 """Fast weights: a memory that a model writes into its own MLPs while it reads a text.
 
-`config` what can be chosen; `inject` the model with a memory; `module` its learned parts;
-`calls` one pass of it; `parallel` the write, `naive` the same as a loop (tests); `state` what
-was written; `checkpoint` files. Equations: arXiv 2604.06169, section 3, and `config`.
+Equation (arXiv 2604.06169, section 3; some are ours)       code                test_fast_weights_*
+O_i = Z_i (W + dW_i)^T                                      parallel._read      forms, rules
+dW_{i+1} = dW_i + lr V_i^T Z_i                              parallel._append    forms
+V = conv(target) P, inside a chunk                          Rule.values         forms
+keys of length one (ours)                                   Rule.keys           forms
+V_i - K_i dW_i^T, delta rule (ours)                         parallel._update    forms
+decay dW_i (ours)                                           Plan.fade           forms
+g_t = clamp(1.2 sigmoid(w . u_t + b) - 0.1, 0, 1) (ours)    FastLayer.gate      forms, models
+y = down(z) + (z K^T) U                                     LayerState.recall   state, models
+
+`config` what can be chosen; `inject` the model with a memory; `calls` one pass of it; `module`
+its learned parts; `parallel` the write, `naive` the same as a loop (tests only); `state` what
+was written; `checkpoint` its files; `published` comparison with the publication's numbers.
 """
 
 from .checkpoint import load, save

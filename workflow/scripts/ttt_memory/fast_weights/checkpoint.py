@@ -20,7 +20,7 @@ TENSORS, CONFIG = "fast_weights.safetensors", "fast_weights.json"
 def save(fw: FastWeights, folder: str | Path) -> None:
     """Write the parameters and configuration of `fw` into `folder`; other files there stay.
 
-    The JSON comes last and holds the digest of the tensors: a folder cut short is refused by `load`.
+    The JSON comes last and holds the digest of the tensors: `load` refuses a folder cut short.
     """
     tensors = {k: v.detach().contiguous().cpu() for k, v in fw.fast.state_dict().items()}
     content = save_tensors(tensors)

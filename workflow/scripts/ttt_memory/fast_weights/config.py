@@ -19,7 +19,9 @@ class FastWeightsConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    layers: tuple[NonNegativeInt, ...] = Field(min_length=1, description="decoder layers that write")
+    layers: tuple[NonNegativeInt, ...] = Field(
+        min_length=1, description="decoder layers that write"
+    )
     chunk: int = Field(32, ge=1, description="tokens written at once")
     lr: float = Field(0.1, gt=0, allow_inf_nan=False, description="inner learning rate")
     learn_lr: bool = Field(True, description="learn one positive rate per layer, starting at lr")

@@ -48,14 +48,16 @@ class FastWeights(nn.Module):
         self.model, self.config = model, config
         mlps = gated_mlps(model, config.layers)
         self.down_projs = {i: mlp.down_proj for i, mlp in mlps.items()}
-        weight = next(iter(self.down_projs.values())).weight
         self.fast = nn.ModuleDict(
             {
-                str(i): FastLayer(config, *down.weight.shape).to(weight.device, self.dtype)
+                str(i): FastLayer(config, *down.weight.shape).to(down.weight.device, self.dtype)
                 for i, down in self.down_projs.items()
             }
         )
-        self._handles = [model.get_input_embeddings().register_forward_hook(self._on_embeds)]
+        self._handles = [
+            model.get_input_embeddings().register_forward_hook(self._on_embeds),
+            model.get_decoder().register_forward_hook(self._on_decoder),
+        ]
         for i, mlp in mlps.items():
             self._handles += [
                 mlp.register_forward_pre_hook(partial(self._on_mlp, i)),
@@ -86,8 +88,7 @@ class FastWeights(nn.Module):
         like = self.base_weight(self.config.layers[0]).new_empty(0, dtype=self.dtype)
         count = torch.zeros(batch, dtype=torch.long, device=like.device)
         layers = {
-            i: LayerState.empty(batch, *self.base_weight(i).shape, like)
-            for i in self.config.layers
+            i: LayerState.empty(batch, *self.base_weight(i).shape, like) for i in self.config.layers
         }
         return FastState(layers, count, count)
 
@@ -98,8 +99,6 @@ class FastWeights(nn.Module):
         state: FastState | None = None,
         write_weight: Tensor | None = None,
         write_mask: Tensor | None = None,
-        position_ids: Tensor | None = None,
-        past_key_values: Cache | None = None,
         flush: bool = True,
         logits: bool = False,
         **model_kwargs: object,
@@ -109,43 +108,45 @@ class FastWeights(nn.Module):
         Args:
             input_ids: `[B, T]`.
             attention_mask: as the model takes it. A 2-D one also says what is padding, which is
-                never written.
+                never written: a masked token is to the memory as if it were not there.
             state: what to continue; None starts empty. It is not changed.
             write_weight: `[B, T]` float, multiplies the gated write of each token.
             write_mask: `[B, T]` bool, the tokens to write; needed beside a 4-D attention mask.
             flush: the text ends here: its partial chunk is written, or dropped if the
                 configuration says so. False lets it wait in the state for the next call.
             logits: also compute the logits.
+            model_kwargs: go to the model: position_ids, past_key_values, ...
 
         Raises:
+            UserError: the state does not belong to this memory, or the hooks were not reached.
             ValueError: shapes that do not belong together.
         """
-        self._check_checkpointing()
+        self._check_recomputation()
         mask = _write_mask(input_ids, attention_mask, write_mask)
-        state = self.empty_state(len(input_ids)) if state is None else state
+        state = self.empty_state(len(input_ids)) if state is None else self._check_state(state)
         if state.batch != len(input_ids):
             raise ValueError(f"a state of {state.batch} rows for a batch of {len(input_ids)}")
         end = "wait" if not flush else "write" if self.config.flush else "drop"
-        layers = {int(i): layer for i, layer in self.fast.items()}
-        call = Write(self.config, layers, state, mask, write_weight, end)
-        model_kwargs.setdefault("use_cache", past_key_values is not None)
-        backbone = self.model.get_decoder()
+        call = Write(self.config, self._layers, state, mask, write_weight, end)
+        model_kwargs.setdefault("use_cache", model_kwargs.get("past_key_values") is not None)
+        run = self.model if logits else self.model.get_decoder()
         with running(self, call):
-            output = backbone(
-                input_ids=input_ids,
-                attention_mask=attention_mask,
-                position_ids=position_ids,
-                past_key_values=past_key_values,
-                **model_kwargs,
-            )
-        hidden = output.last_hidden_state
+            output = run(input_ids=input_ids, attention_mask=attention_mask, **model_kwargs)
         return WriteResult(
-            state=call.finish(hidden),
-            hidden=hidden,
-            logits=self.model.get_output_embeddings()(hidden) if logits else None,
+            state=call.finish(),
+            hidden=call.final_hidden,
+            logits=output.logits if logits else None,
             gates=call.gates if self.config.gate != "none" else None,
             past_key_values=output.past_key_values,
         )
+
+    def flush(self, state: FastState) -> FastState:
+        """End the texts of `state`: what is pending is written, or dropped, as by `write`."""
+        state = self._check_state(state)
+        mask = torch.zeros(state.batch, 0, dtype=torch.bool, device=state.pending.device)
+        end = "write" if self.config.flush else "drop"
+        call = Write(self.config, self._layers, state, mask, None, end)
+        return call.without_text()
 
     def read(self, state: FastState, repeat: int = 1, **model_kwargs: object) -> ModelOutput:
         """The model's own forward with dW added to each `down_proj`; nothing is written.
@@ -155,28 +156,47 @@ class FastWeights(nn.Module):
         packed rows work as they do there.
 
         Raises:
+            UserError: the state does not belong to this memory, or the hooks were not reached.
             ValueError: the batch is not `repeat` times the state's.
         """
-        self._check_checkpointing()
-        with running(self, Read(state, repeat)):
+        self._check_recomputation()
+        with running(self, Read(self._check_state(state), repeat)):
             return self.model(**model_kwargs)
 
     def plain(self, **model_kwargs: object) -> ModelOutput:
         """The model's own forward, memory off."""
         return self.model(**model_kwargs)
 
-    def _check_checkpointing(self) -> None:
-        backbone = self.model.get_decoder()
-        on = getattr(backbone, "gradient_checkpointing", False)
-        if on and backbone.training and torch.is_grad_enabled():
+    @property
+    def _layers(self) -> dict[int, FastLayer]:
+        return {int(i): layer for i, layer in self.fast.items()}
+
+    def _check_recomputation(self) -> None:
+        decoder = self.model.get_decoder()
+        layers = [decoder, *decoder.layers]
+        recomputes = any(getattr(module, "gradient_checkpointing", False) for module in layers)
+        if recomputes and decoder.training and torch.is_grad_enabled():
             raise UserError(
-                "gradient checkpointing would recompute layers without their fast weights: "
-                "switch it off (model.gradient_checkpointing_disable())"
+                "gradient checkpointing recomputes layers without their fast weights; "
+                "expected a model with it disabled"
             )
+
+    def _check_state(self, state: FastState) -> FastState:
+        found = {i: tuple(layer.dense.shape[1:]) for i, layer in state.layers.items()}
+        expected = {i: tuple(self.base_weight(i).shape) for i in self.config.layers}
+        if found != expected:
+            raise UserError(
+                f"the state holds layers and shapes {found}; this memory has {expected}"
+            )
+        return state
 
     def _on_embeds(self, module: nn.Module, args: tuple, output: Tensor) -> None:
         if call := current(self):
             call.embeds(output)
+
+    def _on_decoder(self, module: nn.Module, args: tuple, output: ModelOutput) -> None:
+        if call := current(self):
+            call.hidden(output.last_hidden_state)
 
     def _on_mlp(self, layer: int, module: nn.Module, args: tuple) -> None:
         if call := current(self):

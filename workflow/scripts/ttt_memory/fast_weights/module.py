@@ -6,22 +6,19 @@ from torch import Tensor, nn
 from .config import FastWeightsConfig
 from .parallel import Rule
 
-GATE_BIAS = 2.2  # gate(0) = 0.98: every token is written until the gate learns better
-GATE_STRETCH = 1.2  # beyond [0, 1] and clamped, so that a gate can close, and open, completely
-PROJ_STD = 0.02  # diagonal of the published projection at the start
+GATE_BIAS = 2.2  # gate 0.98: every token is written until the gate has learned better
+GATE_STRETCH = 0.1  # the sigmoid reaches beyond 0 and 1 by this much and is cut there, so that
+# a gate can close, and open, completely
+PROJ_STD = 0.02  # diagonal of the projection that the published code starts from
 
 
 class FastLayer(nn.Module):
-    """Rate, convolution, projection and gate of one layer.
-
-    Args:
-        config: the choices.
-        d: hidden size; ff: intermediate size.
-    """
+    """Rate, convolution, projection and gate of one layer with hidden size d, inner size ff."""
 
     def __init__(self, config: FastWeightsConfig, d: int, ff: int) -> None:
         super().__init__()
         self.config, self.d, self.ff = config, d, ff
+        # The rate is lr exp(log_rate): always positive, and exactly lr at the start.
         self.log_rate = nn.Parameter(torch.zeros(())) if config.learn_lr else None
         self.conv = nn.Parameter(self._conv()) if config.conv_width > 1 else None
         self.proj = nn.Parameter(self._proj()) if config.projection else None
@@ -30,22 +27,23 @@ class FastLayer(nn.Module):
         self.gate_bias = nn.Parameter(torch.tensor(GATE_BIAS)) if gated else None
 
     def _conv(self) -> Tensor:
-        """Taps `[d, width]`: the next token, or none, as the publication's code starts."""
+        """Taps `[d, width]`: the next token, or zero, which keeps the memory silent at first."""
         taps = torch.zeros(self.d, self.config.conv_width)
         if self.config.init == "copy":
             taps[:, self.config.conv_width // 2 + 1] = 1
         return taps
 
     def _proj(self) -> Tensor:
-        """`[d, d]`: the identity, or a small random diagonal, as the publication's code starts."""
+        """`[d, d]`: the identity, or a small random diagonal."""
         if self.config.init == "copy":
             return torch.eye(self.d)
         return torch.diag(torch.randn(self.d) * PROJ_STD)
 
     def rule(self, dtype: torch.dtype) -> Rule:
         """The write rule in the memory's dtype."""
+        lr = self.config.lr
         return Rule(
-            lr=self.config.lr if self.log_rate is None else self.config.lr * self.log_rate.to(dtype).exp(),
+            lr=lr if self.log_rate is None else lr * self.log_rate.to(dtype).exp(),
             conv=None if self.conv is None else self.conv.to(dtype),
             proj=None if self.proj is None else self.proj.to(dtype),
             normalise=self.config.key_norm == "l2",
@@ -53,6 +51,9 @@ class FastLayer(nn.Module):
         )
 
     def gate(self, u: Tensor) -> Tensor:
-        """g `[B, T]` in [0, 1] from hidden states `[B, T, d]`, which get no gradient from it."""
+        """Write gate `[B, T]` in [0, 1] for hidden states u `[B, T, d]`.
+
+        u gets no gradient: the gate judges what the model represents, it does not bend it.
+        """
         score = u.detach() @ self.gate_weight.to(u) + self.gate_bias.to(u)
-        return (GATE_STRETCH * score.sigmoid() - (GATE_STRETCH - 1) / 2).clamp(0, 1)
+        return ((1 + 2 * GATE_STRETCH) * score.sigmoid() - GATE_STRETCH).clamp(0, 1)

@@ -22,8 +22,18 @@ def write(
     """Write one sequence into one layer.
 
     Args:
-        z: `[T, ff]`; target: `[T, d]`; weight: `[T]`; dense: `[d, ff]`, dW before the text.
-        conv: `[d, width]`, taps of the depthwise convolution; proj: `[d, d]`.
+        z: `[T, ff]`, input of `down_proj`.
+        target: `[T, d]`, what values are made of.
+        weight: `[T]`, how much of each token is written.
+        dense: `[d, ff]`, dW before the text.
+        lr: inner learning rate.
+        conv: `[d, width]`, taps of the depthwise convolution.
+        proj: `[d, d]`, multiplies values from the right.
+        chunk: tokens written at once.
+        normalise: keys have length one.
+        delta: values are less what dW recalls.
+        decay: factor on dW at each chunk.
+        flush: a partial last chunk is written.
 
     Returns:
         What each token reads, `[T, d]`, and dW afterwards, `[d, ff]`.
@@ -35,16 +45,18 @@ def write(
         if len(z[piece]) < chunk and not flush:
             break
         update = torch.zeros_like(dense)
-        for t in range(len(z[piece])):
-            key = z[piece][t]
-            if normalise:
-                key = key / key.norm()
+        for t, key in enumerate(z[piece]):
+            key = key / key.norm() if normalise else key
             value = _value(target[piece], t, conv, proj)
-            if delta:
-                value = value - dense @ key
-            update = update + lr * weight[piece][t] * torch.outer(value, key)
+            error = value - dense @ key if delta else value
+            update = update + lr * weight[piece][t] * torch.outer(error, key)
         dense = decay * dense + update
     return torch.cat(read), dense
+
+
+def gate(u: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """g_t = clamp(1.2 sigmoid(weight . u_t + bias) - 0.1, 0, 1) for u `[T, d]`; `[T]`."""
+    return torch.stack([(1.2 * torch.sigmoid(weight @ v + bias) - 0.1).clamp(0, 1) for v in u])
 
 
 def _value(target: Tensor, t: int, conv: Tensor | None, proj: Tensor | None) -> Tensor:

@@ -4,12 +4,13 @@ Equation: M(k) = W_L silu(... silu(W_1 k + b_1) ...) + b_L (Titans, arXiv 2501.0
 The weights carry a leading batch dimension, so every sequence of a batch has its own network.
 """
 
+import itertools
 import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import silu
+from torch.nn.functional import normalize, silu
 
 State = dict[str, Tensor]
 
@@ -21,7 +22,7 @@ def start(emb_dim: int, hidden: int, depth: int) -> dict[str, nn.Parameter]:
     """
     widths = [emb_dim] + [hidden] * (depth - 1) + [emb_dim]
     state = {}
-    for level, (fan_in, fan_out) in enumerate(zip(widths, widths[1:], strict=False)):
+    for level, (fan_in, fan_out) in enumerate(itertools.pairwise(widths)):
         bound = 1 / math.sqrt(fan_in)
         weight = torch.empty(1, fan_out, fan_in).uniform_(-bound, bound)
         bias = torch.empty(1, fan_out).uniform_(-bound, bound)
@@ -33,15 +34,6 @@ def start(emb_dim: int, hidden: int, depth: int) -> dict[str, nn.Parameter]:
 def depth(state: State) -> int:
     """Number of linear maps in `state`."""
     return sum(name.startswith("weight") for name in state)
-
-
-def weights(state: State) -> State:
-    """The entries of `state` that are the network's weights, without what a strategy added."""
-    return {
-        f"{kind}{level}": state[f"{kind}{level}"]
-        for level in range(depth(state))
-        for kind in ("weight", "bias")
-    }
 
 
 def forward(state: State, keys: Tensor) -> Tensor:
@@ -84,3 +76,19 @@ def vjp(state: State, keys: Tensor) -> tuple[Tensor, Callable[[Tensor], State]]:
 def _linear(state: State, level: int, inputs: Tensor) -> Tensor:
     bias = state[f"bias{level}"].unsqueeze(1)
     return torch.baddbmm(bias, inputs, state[f"weight{level}"].transpose(1, 2))
+
+
+def add_projections(memory: nn.Module, emb_dim: int) -> None:
+    """Give `memory` the learned maps `key` and `value` that `keys_values` uses."""
+    memory.key = nn.Linear(emb_dim, emb_dim, bias=False)
+    memory.value = nn.Linear(emb_dim, emb_dim, bias=False)
+
+
+def keys_values(memory: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Keys of length 1 and values of tokens [B, N, E], both through SiLU (Titans, section 4.4)."""
+    return normalize(silu(memory.key(x)), dim=-1), silu(memory.value(x))
+
+
+def zeros(state: State, prefix: str) -> State:
+    """A fixed start of zeros for an accumulator of each weight, named `prefix` + its name."""
+    return {f"{prefix}{name}": torch.zeros_like(weight.data) for name, weight in state.items()}

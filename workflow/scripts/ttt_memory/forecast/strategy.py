@@ -1,19 +1,34 @@
-"""A memory strategy is a Python file: where it is found, and what it must define."""
+"""A strategy or baseline is a Python file: where it is found, and what it must define.
 
-import hashlib
+A strategy's functions, B series at a time, E the width of a token:
+
+    init_memory_state(memory, emb_dim) -> {name: tensor [1, ...]}   called once, when built
+    compute_keys_values(memory, x [B, N, E]) -> keys [B, N, K], values [B, N, V]
+    compute_surprise(memory, state, keys, values, gates) -> {name: tensor [B, ...]}
+    apply_update(memory, state, surprise, gates) -> state, the same names and shapes
+
+and, where the rule needs them:
+
+    compute_gates(memory, x [B, N, E]) -> {name: tensor [B, ...]}   default: no gates
+    compute_queries(memory, x [B, N, E]) -> [B, N, K]               default: the keys of x
+    retrieve(memory, state, queries [B, N, K]) -> [B, N, E]         default: the memory network
+"""
+
 import importlib.util
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from ..errors import UserError
+from .config import EntryConfig
 
-FOLDER = Path(__file__).parent / "strategies"
+STRATEGIES = Path(__file__).parent / "strategies"
+BASELINES = Path(__file__).parent / "baselines"
 
-# Parameters of each function, in order. The first four are required, the others are hooks.
+# The arguments of each function, in order. Strategies must define the first four.
 REQUIRED = {
     "init_memory_state": ("memory", "emb_dim"),
     "compute_keys_values": ("memory", "x"),
@@ -34,17 +49,17 @@ class Strategy:
     name: str
     path: Path
     functions: dict[str, Callable]
-    options: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any]
 
     def has(self, function: str) -> bool:
-        """Whether the file defines this hook."""
+        """Whether the file defines this function."""
         return function in self.functions
 
     def call(self, function: str, *arguments: Any) -> Any:
-        """Call a function of the file; whatever it raises names the strategy and the function.
+        """Call a function of the file.
 
         Raises:
-            UserError: the function raised.
+            UserError: the function raised; the message names strategy, file and function.
         """
         try:
             return self.functions[function](*arguments)
@@ -56,3 +71,73 @@ class Strategy:
     def error(self, function: str, message: str) -> UserError:
         """A `UserError` that names the strategy, its file and the function."""
         return UserError(f"strategy {self.name!r} ({self.path}), {function}: {message}")
+
+
+def path_of(entry: EntryConfig, folder: Path) -> Path:
+    """The file an entry names: a built-in one of `folder` by its name, or a path."""
+    if entry.file.endswith(".py") or "/" in entry.file:
+        return Path(entry.file)
+    return folder / f"{entry.file}.py"
+
+
+def load(name: str, entry: EntryConfig) -> Strategy:
+    """The strategy that `entry` names.
+
+    Raises:
+        UserError: no such file, it cannot be imported, a function is missing or has another
+            signature, or an option is unknown.
+    """
+    path = path_of(entry, STRATEGIES)
+    module = import_file(f"strategy {name!r}", path, STRATEGIES)
+    functions = {}
+    for function, arguments in {**REQUIRED, **HOOKS}.items():
+        found = getattr(module, function, None)
+        if found is None and function in HOOKS:
+            continue
+        if not callable(found):
+            raise UserError(
+                f"strategy {name!r} ({path}): function {function}({', '.join(arguments)}) is "
+                f"missing; a strategy defines {', '.join(REQUIRED)}"
+            )
+        _check_signature(f"strategy {name!r} ({path})", function, found, arguments)
+        functions[function] = found
+    return Strategy(name, path, functions, options_of(f"strategy {name!r}", module, entry))
+
+
+def import_file(what: str, path: Path, folder: Path) -> ModuleType:
+    """Import a Python file by its path; `what` it is and where built-in ones lie name errors."""
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in folder.glob("*.py")))
+        raise UserError(f"{what}: no such file {path}; expected a .py file or one of {known}")
+    spec = importlib.util.spec_from_file_location(f"ttt_memory_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise UserError(f"{what} ({path}): {type(error).__name__}: {error}") from error
+    return module
+
+
+def options_of(what: str, module: ModuleType, entry: EntryConfig) -> dict[str, Any]:
+    """The module's OPTIONS with the entry's values; unknown keys and other types refused."""
+    defaults = dict(getattr(module, "OPTIONS", {}))
+    for key, value in entry.options.items():
+        if key not in defaults:
+            known = ", ".join(sorted(defaults)) or "none"
+            raise UserError(f"{what}: unknown option {key!r}; the file has {known}")
+        default = defaults[key]
+        kinds = (int, float) if isinstance(default, float) else type(default)
+        if default is not None and (
+            not isinstance(value, kinds) or isinstance(value, bool) != isinstance(default, bool)
+        ):
+            raise UserError(f"{what}: option {key} is {value!r}, expected {type(default).__name__}")
+    return defaults | entry.options
+
+
+def _check_signature(where: str, name: str, function: Callable, arguments: tuple) -> None:
+    try:
+        inspect.signature(function).bind(*arguments)
+    except TypeError as error:
+        found = f"{name}{inspect.signature(function)}"
+        wanted = f"{name}({', '.join(arguments)})"
+        raise UserError(f"{where}: found {found}, expected {wanted} ({error})") from error

@@ -1,13 +1,14 @@
 """What guessing gets: always the most frequent gold answer of the question's kind.
 
-Two estimates, both for a guesser that knows the language and the kind of each question:
-
-`em_floor`: the guess is the most frequent gold among the scored probes themselves. An upper
-bound on guessing, since it looks at the answers: with all golds different it still gets one
-question right per kind and language.
+Two estimates, both of a guesser who knows the language and the kind of each question:
 
 `em_floor_others`: the guess for a probe is the most frequent gold among the other dialogues'
 probes of its kind; among equally frequent ones it picks at random, and the chance is counted.
+The fair estimate: the guesser has not seen the answer.
+
+`em_floor`: the guess is the most frequent gold among all probes of the kind, the probe itself
+included. An upper bound: where all golds differ it still gets one question right per kind and
+language, by having looked.
 """
 
 from collections import Counter, defaultdict

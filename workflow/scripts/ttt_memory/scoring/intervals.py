@@ -7,6 +7,7 @@ pigeonhole bootstrap: Owen, "The pigeonhole bootstrap", Annals of Applied Statis
 2007). With one seed this is the plain bootstrap over dialogues.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -23,26 +24,45 @@ class Cells:
     """Sums of per-probe metrics by training seed and dialogue.
 
     totals: [seeds, dialogues, metrics] float64; counts: [seeds, dialogues] float64, the
-    probes in each cell.
+    probes in each cell; seeds: the label of each seed.
     """
 
     totals: np.ndarray
     counts: np.ndarray
+    seeds: tuple[int, ...]
 
     @classmethod
     def of(cls, rows: pd.DataFrame, columns: list[str]) -> "Cells":
-        """Sum `columns` of the per-probe `rows` by their `seed` and `sample_id`."""
-        seed, seeds = pd.factorize(rows["seed"])
-        sample, samples = pd.factorize(rows["sample_id"])
-        shape = (len(seeds), len(samples))
-        cell = seed * shape[1] + sample
-        size = shape[0] * shape[1]
+        """Sum `columns` of the per-probe `rows` by their `seed` and `dialogue` (integers)."""
+        seeds, seed = np.unique(rows["seed"].to_numpy(), return_inverse=True)
+        dialogues, dialogue = np.unique(rows["dialogue"].to_numpy(), return_inverse=True)
+        cell = seed * len(dialogues) + dialogue
+        size = len(seeds) * len(dialogues)
         counts = np.bincount(cell, minlength=size).astype(np.float64)
-        totals = [
-            np.bincount(cell, rows[column].to_numpy(np.float64), minlength=size)
-            for column in columns
-        ]
-        return cls(np.stack(totals, -1).reshape(*shape, -1), counts.reshape(shape))
+        values = rows[columns].to_numpy(np.float64)
+        totals = np.stack([np.bincount(cell, column, minlength=size) for column in values.T], -1)
+        shape = (len(seeds), len(dialogues))
+        return cls(totals.reshape(*shape, -1), counts.reshape(shape), tuple(seeds.tolist()))
+
+    @property
+    def probes(self) -> int:
+        """Probes of one seed."""
+        return round(self.counts.sum() / len(self.seeds))
+
+    @property
+    def dialogues(self) -> int:
+        """Dialogues that the probes belong to."""
+        return self.counts.shape[1]
+
+    def each_seed(self) -> Iterator["Cells"]:
+        """The cells of every training seed by itself."""
+        for place, seed in enumerate(self.seeds):
+            asked = self.counts[place] > 0
+            yield Cells(
+                self.totals[place : place + 1, asked],
+                self.counts[place : place + 1, asked],
+                (seed,),
+            )
 
     def means(self) -> np.ndarray:
         """Mean over seeds of each seed's mean over probes, [metrics]."""
@@ -71,13 +91,15 @@ def weights(items: int, draws: int, seed: int) -> np.ndarray:
     return rng.multinomial(items, np.full(items, 1 / items), size=draws).astype(np.float64)
 
 
-def percentile(draws: np.ndarray) -> tuple[float, float]:
-    """The percentile interval of one statistic's draws [draws], undefined draws left out."""
-    finite = draws[np.isfinite(draws)]
-    if finite.size == 0:
-        return float("nan"), float("nan")
-    low, high = np.percentile(finite, COVERAGE)
-    return float(low), float(high)
+def percentile(draws: np.ndarray) -> np.ndarray:
+    """Percentile interval of each statistic's draws [draws, statistics]: [2, statistics].
+
+    A draw in which any of the statistics is undefined is left out; NaN if none is left.
+    """
+    defined = draws[np.isfinite(draws).all(axis=1)]
+    if len(defined) == 0:
+        return np.full((2, draws.shape[1]), np.nan)
+    return np.percentile(defined, COVERAGE, axis=0)
 
 
 def quotient(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:

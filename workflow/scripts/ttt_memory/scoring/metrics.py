@@ -7,7 +7,6 @@ conditions answered, and a draw resamples both alike. Cross-condition rows have 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -19,6 +18,7 @@ from .intervals import Cells, percentile, quotient, sign_flip
 from .scored import METRICS, SWEEPS
 
 ALL = "all"
+WHOLE = {"condition": ALL, "setting": np.nan}
 Group = tuple[str, ...]  # the columns a breakdown is by
 
 BREAKDOWNS: list[Group] = [
@@ -63,20 +63,12 @@ DIMENSIONS = [
 ]
 
 
-@dataclass(frozen=True)
-class Statistic:
-    """One number of a group with its 95% interval (NaN where it has none)."""
-
-    metric: str
-    value: float
-    low: float = float("nan")
-    high: float = float("nan")
-
-
 def metrics_table(scored: pd.DataFrame, config: ScoringConfig) -> pd.DataFrame:
     """All metrics of the per-probe rows of `score`, in the columns of `schemas.METRICS`."""
+    placed = scored["order"] >= 0
     scored = scored.assign(
-        order=scored["order"].map(lambda order: str(order) if order >= 0 else None)
+        order=scored["order"].astype(str).where(placed),
+        dialogue=pd.factorize(scored["sample_id"])[0],
     )
     rows: list[dict] = []
     for run, of_run in scored.groupby("run", sort=False):
@@ -94,43 +86,42 @@ def _condition(part: pd.DataFrame, config: ScoringConfig) -> Iterator[dict]:
     label = {"condition": part["condition"].iloc[0], "setting": part["setting"].iloc[0]}
     sweep = label["condition"] in SWEEPS
     for columns in SWEEP_BREAKDOWNS if sweep else BREAKDOWNS:
-        for seed, group, rows in _groups(part, columns, one_by_one=columns in COARSE):
-            cells = Cells.of(rows, METRICS)
-            draws = cells.draws(config)
-            for place, metric in enumerate(METRICS):
-                found = Statistic(metric, cells.means()[place], *percentile(draws[:, place]))
-                yield _row(label | group, seed, rows, found)
+        for group, rows in _groups(part, columns):
+            for seed, cells in _by_seed(Cells.of(rows, METRICS), columns in COARSE):
+                numbers = zip(METRICS, cells.means(), *percentile(cells.draws(config)), strict=True)
+                for found in numbers:
+                    yield _row(label | group, seed, cells, *found)
 
 
 def _across(of_run: pd.DataFrame, config: ScoringConfig) -> Iterator[dict]:
     """Floors, ratios, paired tests and what compares the settings of a sweep."""
-    conditions = {
-        condition: part
-        for condition, part in of_run.groupby("condition")
-        if condition not in SWEEPS
-    }
+    conditions = dict(list(of_run[~of_run["condition"].isin(SWEEPS)].groupby("condition")))
     yield from _floors(of_run)
     for metric, (upper, lower) in RATIOS.items():
         if {upper, lower} <= conditions.keys():
             both = _paired(conditions[upper], conditions[lower])
-            yield from _ratio(metric, both, config, {"condition": ALL, "setting": np.nan})
+            yield from _ratio(metric, both, config, WHOLE)
     for first, second in PAIRS:
         if {first, second} <= conditions.keys():
             both = _paired(conditions[first], conditions[second])
             yield from _difference(f"{first}-{second}", both, config)
     yield from _retention(of_run[of_run["condition"] == "retention"], config)
-    yield from _capacity(of_run[of_run["condition"] == "capacity"], config)
+    memory, context = (
+        of_run[of_run["condition"] == name] for name in ("capacity", "capacity_context")
+    )
+    yield from _capacity(memory, context, config)
 
 
 def _floors(of_run: pd.DataFrame) -> Iterator[dict]:
-    """Guessing floors of all questions the run was asked."""
+    """What one guesser, who knows the run's whole benchmark, gets right of each group."""
     probes = of_run.drop_duplicates(["sample_id", "probe_id"])
+    chances = guesses(probes)
+    probes = probes.assign(**chances)
     for columns in FLOOR_BREAKDOWNS:
-        for seed, group, rows in _groups(probes, columns, one_by_one=False):
-            chances = guesses(rows)
-            for metric in chances:
-                found = Statistic(metric, chances[metric].mean())
-                yield _row({"condition": ALL, "setting": np.nan} | group, seed, rows, found)
+        for group, rows in _groups(probes, columns):
+            cells = Cells.of(rows, list(chances))
+            for metric, value in zip(chances, cells.means(), strict=True):
+                yield _row(WHOLE | group, ALL, cells, metric, value)
 
 
 def _paired(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
@@ -142,31 +133,25 @@ def _paired(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
 
 def _ratio(metric: str, both: pd.DataFrame, config: ScoringConfig, label: dict) -> Iterator[dict]:
     for columns in COARSE:
-        for seed, group, rows in _groups(both, columns, one_by_one=True):
-            cells = Cells.of(rows, ["x", "y"])
-            x, y = cells.means()
-            draws = cells.draws(config)
-            found = Statistic(
-                metric,
-                float(quotient(np.array(x), np.array(y))),
-                *percentile(quotient(draws[:, 0], draws[:, 1])),
-            )
-            yield _row(label | group, seed, rows, found)
+        for group, rows in _groups(both, columns):
+            for seed, cells in _by_seed(Cells.of(rows, ["x", "y"]), True):
+                value = quotient(*cells.means()[:, None])
+                interval = percentile(quotient(*cells.draws(config).T)[:, None])
+                yield _row(label | group, seed, cells, metric, value[0], *interval[:, 0])
 
 
 def _difference(pair: str, both: pd.DataFrame, config: ScoringConfig) -> Iterator[dict]:
     """Difference of `em` with its interval, and the p value of the paired test."""
     both = both.assign(difference=both["x"] - both["y"])
-    label = {"condition": ALL, "setting": np.nan}
     for columns in COARSE:
-        for seed, group, rows in _groups(both, columns, one_by_one=False):
+        for group, rows in _groups(both, columns):
             cells = Cells.of(rows, ["difference"])
-            draws = cells.draws(config)[:, 0]
-            found = Statistic(f"em_difference:{pair}", cells.means()[0], *percentile(draws))
-            yield _row(label | group, seed, rows, found)
+            interval = percentile(cells.draws(config))[:, 0]
+            value = cells.means()[0]
+            yield _row(WHOLE | group, ALL, cells, f"em_difference:{pair}", value, *interval)
             by_dialogue = cells.totals[:, :, 0].sum(0)
             p_value = sign_flip(by_dialogue, config.permutations, config.seed)
-            yield _row(label | group, seed, rows, Statistic(f"p_value:{pair}", p_value))
+            yield _row(WHOLE | group, ALL, cells, f"p_value:{pair}", p_value)
 
 
 def _retention(sweep: pd.DataFrame, config: ScoringConfig) -> Iterator[dict]:
@@ -179,57 +164,76 @@ def _retention(sweep: pd.DataFrame, config: ScoringConfig) -> Iterator[dict]:
             yield from _ratio("retention_ratio", both, config, label)
 
 
-def _capacity(sweep: pd.DataFrame, config: ScoringConfig) -> Iterator[dict]:
-    """How much better the last dialogue written into a state is remembered than the first."""
-    for setting, part in sweep.groupby("setting"):
+def _capacity(memory: pd.DataFrame, context: pd.DataFrame, config: ScoringConfig) -> Iterator[dict]:
+    """Several dialogues in one state: against all of them in context, and the last against the
+    first one written.
+    """
+    for setting, part in memory.groupby("setting"):
+        label = {"condition": "capacity", "setting": setting}
+        both = _paired(part, context[context["setting"] == setting])
+        if len(both):
+            yield from _ratio("memory_efficiency", both, config, label)
         orders = part["order"].astype(int)
-        if orders.nunique() < 2:
-            continue
-        # One set of cells for both ends: a dialogue in both, or in one, is drawn as a whole.
-        last, first = (orders == place for place in (orders.max(), orders.min()))
-        ends = part.assign(
-            last=last, first=first, last_em=part["em"] * last, first_em=part["em"] * first
-        )
-        cells = Cells.of(ends, ["last_em", "last", "first_em", "first"])
-        drawn = cells.draws(config)
-        difference = quotient(drawn[:, 0], drawn[:, 1]) - quotient(drawn[:, 2], drawn[:, 3])
-        last_em, last_share, first_em, first_share = cells.means()
-        found = Statistic(
-            "em_difference:last-first",
-            last_em / last_share - first_em / first_share,
-            *percentile(difference),
-        )
-        yield _row({"condition": "capacity", "setting": setting}, ALL, part, found)
+        ends = part[orders.isin([orders.min(), orders.max()])]
+        if ends["order"].nunique() == 2:
+            yield _last_against_first(ends, config, label)
 
 
-def _groups(
-    rows: pd.DataFrame, columns: Group, one_by_one: bool
-) -> Iterator[tuple[str, dict, pd.DataFrame]]:
-    """Each group of a breakdown, over all seeds and, `one_by_one`, for each seed apart.
+def _last_against_first(ends: pd.DataFrame, config: ScoringConfig, label: dict) -> dict:
+    """One set of cells for both ends, so that a dialogue is drawn as a whole wherever it is."""
+    last = ends["order"].astype(int) == ends["order"].astype(int).max()
+    ends = ends.assign(
+        last=last, first=~last, last_em=ends["em"] * last, first_em=ends["em"] * ~last
+    )
+    cells = Cells.of(ends, ["last_em", "last", "first_em", "first"])
+    # [statistics] and [statistics, draws] alike: the rate at each end, then the difference.
+    value, drawn = (
+        quotient(given[0], given[1]) - quotient(given[2], given[3])
+        for given in (cells.means()[:, None], cells.draws(config).T)
+    )
+    interval = percentile(drawn[:, None])[:, 0]
+    return _row(label, ALL, cells, "em_difference:last-first", value[0], *interval)
+
+
+def _groups(rows: pd.DataFrame, columns: Group) -> Iterator[tuple[dict, pd.DataFrame]]:
+    """Each group of a breakdown, the columns' values and the rows.
 
     A probe stands once in the category of each fact it requires; rows whose value of a column
     is unknown are in no group.
     """
+    if not columns:
+        yield {}, rows
+        return
     if "category" in columns:
         rows = rows.explode("categories").rename(columns={"categories": "category"})
-    parts = [((), rows)] if not columns else rows.groupby(list(columns))
-    for values, part in parts:
-        group = dict(zip(columns, values, strict=True))
-        yield ALL, group, part
-        if one_by_one:
-            for seed, of_seed in part.groupby("seed"):
-                yield str(seed), group, of_seed
+    for values, part in rows.groupby(list(columns)):
+        yield dict(zip(columns, values, strict=True)), part
 
 
-def _row(group: dict, seed: str, rows: pd.DataFrame, found: Statistic) -> dict:
-    seeds = rows["seed"].nunique()
+def _by_seed(cells: Cells, one_by_one: bool) -> Iterator[tuple[str, Cells]]:
+    """The cells over all seeds and, `one_by_one`, those of each seed."""
+    yield ALL, cells
+    if one_by_one:
+        for part in cells.each_seed():
+            yield str(part.seeds[0]), part
+
+
+def _row(
+    group: dict,
+    seed: str,
+    cells: Cells,
+    metric: str,
+    value: float,
+    low: float = np.nan,
+    high: float = np.nan,
+) -> dict:
     return group | {
         "seed": seed,
-        "metric": found.metric,
-        "value": found.value,
-        "low": found.low,
-        "high": found.high,
-        "n": round(len(rows) / seeds),
-        "dialogues": rows["sample_id"].nunique(),
-        "seeds": seeds,
+        "metric": metric,
+        "value": value,
+        "low": low,
+        "high": high,
+        "n": cells.probes,
+        "dialogues": cells.dialogues,
+        "seeds": len(cells.seeds),
     }

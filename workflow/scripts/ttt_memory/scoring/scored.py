@@ -16,7 +16,10 @@ PROBE_ORDER_LEVELS = (1, 3)  # where probes follow the order of the facts, as pu
 
 COMPLETE = ("A", "B", "C", "W", "N")  # conditions that answer every probe of the benchmark
 AFTER_DISTRACTOR = "D"  # answers every probe of the samples that have a distractor
-SWEEPS = ("scale", "retention", "capacity")  # answer whole samples, whichever they choose
+# Each row has a setting. They choose their samples, and ask all probes of a sample or, with
+# several dialogues in one state, those that only one of the dialogues answers.
+SWEEPS = ("scale", "retention", "capacity", "capacity_context")
+WHOLE_SAMPLES = ("scale", "retention")
 
 
 def score(samples: Sequence[Sample], predictions: pd.DataFrame) -> pd.DataFrame:
@@ -136,13 +139,15 @@ def _check_gold(rows: pd.DataFrame) -> None:
 
 
 def _check_complete(part: pd.DataFrame, probes: pd.DataFrame, key: tuple) -> None:
-    """Every probe of the samples that the condition must answer, or has begun to, is there."""
+    """Every probe that the condition must answer is there, given the samples it has begun."""
     condition = key[2]
-    wanted = probes["sample_id"].isin(part["sample_id"])
+    begun = probes["sample_id"].isin(part["sample_id"])
     if condition in COMPLETE:
         wanted = np.ones(len(probes), dtype=bool)
     elif condition == AFTER_DISTRACTOR:
-        wanted = wanted | probes["distractor"]
+        wanted = begun | probes["distractor"]
+    else:
+        wanted = begun & (condition in WHOLE_SAMPLES)
     missing = probes[wanted].merge(part[["sample_id", "probe_id"]], how="left", indicator="found")
     missing = missing[missing["found"] == "left_only"]
     if len(missing):

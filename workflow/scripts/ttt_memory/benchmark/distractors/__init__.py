@@ -3,7 +3,7 @@
     rng = random.Random(0)
     distractors.text(rng, "en", 4000, "heldout")     # at least 4,000 proxy tokens of prose
     distractors.passage(rng, "zh", "train")          # ("火山", "……"), one paragraph
-    distractors.count("The tide, 3.5 m high.")       # 8
+    distractors.count("The tide, 3.5 m high.")       # 7
 
 The two splits share no topic, no sentence pattern and no lexicon entry: what is learned on
 `train` text meets `heldout` text as something new. Content lies in `<language>_<split>.yaml`;

@@ -13,13 +13,14 @@ A file `<language>_<split>.yaml` holds
           In {bay} the water rises {3-12} metres.
 
 Slots: `{name}` draws from a lexicon, `{Name}` also capitalises what is drawn, `{3-12}` draws
-a whole number, `{10-90/5}` one in steps of 5. A lexicon named twice in a sentence gives two
+a whole number, `{10-90/5}` one in steps of 5. A lexicon named twice in a line gives two
 different entries. In topics of style `chat` a line is an exchange: turns separated by ` // `,
 spoken in turn by two speakers, rendered as `Name: utterance` lines.
 """
 
 import random
 import re
+from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -27,7 +28,7 @@ from pathlib import Path
 import yaml
 
 from ...errors import UserError
-from .patterns import Lexicon, Number, Pattern, Slot, Unit, count
+from .patterns import Lexicon, Number, Pattern, Slot, Unit
 
 LANGUAGES = ("zh", "en")
 SPLITS = ("train", "heldout")
@@ -138,10 +139,10 @@ def _topic(name: str, raw: object, shared: dict[str, Lexicon], colon: str, where
     units = tuple(
         Unit(tuple(_pattern(turn, known, where) for turn in turns), colon) for turns in split_turns
     )
-    once = tuple(raw.get("once", ()))
-    if not set(once) <= set(own):
-        raise UserError(f"{where}: once: expected lexicons of this topic, found {once}")
-    topic = Topic(name, raw["style"], once, own, units)
+    once = raw.get("once", [])
+    if not isinstance(once, list) or not set(once) <= set(own):
+        raise UserError(f"{where}: once: expected a list of this topic's lexicons, found {once!r}")
+    topic = Topic(name, raw["style"], tuple(once), own, units)
     _check_units(topic, shared, where)
     _check_usage(topic, where)
     return topic
@@ -228,9 +229,14 @@ def _check_usage(topic: Topic, where: str) -> None:
     for unit in topic.units:
         for turn in unit.turns:
             used |= _names(turn)
-        if unit.variety < 2:
-            line = TURN.join(turn.source for turn in unit.turns)
+        line = TURN.join(turn.source for turn in unit.turns)
+        if not unit.slots:
             raise UserError(f"{where}: {line!r}: expected a slot")
+        uses = Counter(s.source.name for s in unit.slots if isinstance(s.source, Lexicon))
+        if max(uses.values(), default=0) > FEWEST_OPTIONS:
+            raise UserError(
+                f"{where}: {line!r}: expected no lexicon more than {FEWEST_OPTIONS} times"
+            )
     unused = [name for name in topic.lexicons if name not in used]
     if unused:
         raise UserError(f"{where}: lexicon {unused[0]!r} is used by no sentence")

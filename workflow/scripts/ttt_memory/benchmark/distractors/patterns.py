@@ -6,9 +6,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
+Held = dict[str, str]  # lexicon -> the entry that holds throughout a paragraph
+Drawn = dict[str, set[str]]  # lexicon -> entries given so far in a sentence or an exchange
+
 _CJK = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
 _WORD = f"[^\\W_{_CJK}]+"
 _TOKEN = re.compile(f"[{_CJK}]|{_WORD}(?:(?:['’]|(?<=\\d)[.,](?=\\d)){_WORD})*|[^\\w\\s]|_")
+
+
+def tokens(text: str) -> list[str]:
+    """The proxy tokens that `count` counts."""
+    return _TOKEN.findall(text)
 
 
 def count(text: str) -> int:
@@ -17,7 +25,7 @@ def count(text: str) -> int:
     Each CJK character, each word or number ("don't", "3.5" and "1,200" are one) and each
     punctuation mark counts one; white space counts nothing.
     """
-    return len(_TOKEN.findall(text))
+    return len(tokens(text))
 
 
 @dataclass(frozen=True)
@@ -46,7 +54,7 @@ class Lexicon:
     entries: tuple["Pattern", ...]
 
     def draw(self, rng: random.Random) -> str:
-        return rng.choice(self.entries).fill(rng, {})
+        return rng.choice(self.entries).fill(rng, {}, {})
 
     @cached_property
     def variety(self) -> int:
@@ -70,9 +78,12 @@ class Pattern:
     source: str
     parts: tuple[str | Slot, ...]
 
-    def fill(self, rng: random.Random, held: dict[str, str]) -> str:
-        """Draw every slot; `held` fixes the lexicons that a paragraph draws once."""
-        drawn: dict[str, set[str]] = {}
+    def fill(self, rng: random.Random, held: Held, drawn: Drawn) -> str:
+        """Draw every slot.
+
+        `held` fixes the lexicons that a paragraph draws once; `drawn` collects what other
+        lexicons gave, so that none gives the same entry twice.
+        """
         pieces = []
         for part in self.parts:
             if isinstance(part, str):
@@ -104,9 +115,7 @@ class Pattern:
         return low, high
 
 
-def _draw(
-    rng: random.Random, source: Number | Lexicon, held: dict[str, str], drawn: dict[str, set[str]]
-) -> str:
+def _draw(rng: random.Random, source: Number | Lexicon, held: Held, drawn: Drawn) -> str:
     if isinstance(source, Number):
         return source.draw(rng)
     if source.name in held:
@@ -126,14 +135,18 @@ class Unit:
     turns: tuple[Pattern, ...]
     colon: str
 
-    def fill(self, rng: random.Random, held: dict[str, str], speakers: tuple[str, ...]) -> str:
+    def fill(self, rng: random.Random, held: Held, speakers: tuple[str, ...]) -> str:
+        """The sentence, or with `speakers` the lines of two of them in turn."""
+        drawn: Drawn = {}
+        said = [turn.fill(rng, held, drawn) for turn in self.turns]
         if not speakers:
-            return self.turns[0].fill(rng, held)
+            return said[0]
         pair = rng.sample(speakers, 2)
-        return "\n".join(
-            f"{pair[place % 2]}{self.colon}{turn.fill(rng, held)}"
-            for place, turn in enumerate(self.turns)
-        )
+        return "\n".join(f"{pair[i % 2]}{self.colon}{turn}" for i, turn in enumerate(said))
+
+    @property
+    def slots(self) -> tuple[Slot, ...]:
+        return tuple(slot for turn in self.turns for slot in turn.slots)
 
     @cached_property
     def variety(self) -> int:

@@ -1,39 +1,63 @@
+"""Mesa layer: the memory that is optimal for everything seen, by recursive least squares.
+
+Uncovering mesa-optimization algorithms in transformers, arXiv 2309.05858, section 4, and
+MesaNet, arXiv 2506.05233, section 2:
+
+    M_t = argmin_M  sum_{s <= t} w_s ||M k_s - v_s||^2 + tr (M - M_0) L (M - M_0)^T
+        = (V_t + M_0 L) (H_t + L)^-1,   H_t = f_t H_{t-1} + b_t k_t k_t^T,  V_t likewise with v k^T
+
+with data-dependent forgetting f_t and writing strength b_t; the prior M_0 and its precision L
+(diagonal) are learned. Keys are linear in the token: the first layer's tokens are linear in the
+window, so there this is recursive least squares on lagged inputs in a learned basis.
+"""
+
 import torch
 from torch import nn
 from torch.nn.functional import logsigmoid, softplus
-OPTIONS = {"key_width": 16}
+
+OPTIONS = {"key_width": 16, "forget_bias": 6.0}
+
 
 def init_memory_state(memory, emb_dim):
-    d = memory.options["key_width"]
-    memory.key = nn.Linear(emb_dim, d, bias=False)
+    width = memory.options["key_width"]
+    memory.key = nn.Linear(emb_dim, width, bias=False)
     memory.value = nn.Linear(emb_dim, emb_dim, bias=False)
-    nn.init.eye_(memory.value.weight)
     nn.init.eye_(memory.key.weight)
-    memory.precision = nn.Parameter(torch.full((d,), 0.0))
-    memory.prior = nn.Parameter(torch.zeros(d, emb_dim))
+    nn.init.eye_(memory.value.weight)
     memory.gate = nn.Linear(emb_dim, 2)
     nn.init.zeros_(memory.gate.weight)
-    memory.gate.bias.data = torch.tensor([6.0, 0.5413])
-    return {"covariance": torch.zeros(1, d, d), "cross": torch.zeros(1, d, emb_dim)}
+    # Both start constant: a long horizon, and writing strength softplus(0.54) = 1.
+    memory.gate.bias.data = torch.tensor([memory.options["forget_bias"], 0.5413])
+    memory.precision = nn.Parameter(torch.zeros(width))
+    memory.prior = nn.Parameter(torch.zeros(width, emb_dim))
+    return {"covariance": torch.zeros(1, width, width), "cross": torch.zeros(1, width, emb_dim)}
+
 
 def compute_keys_values(memory, x):
     return memory.key(x), memory.value(x)
 
+
 def compute_gates(memory, x):
     forget, write = memory.gate(x).unbind(-1)
-    decay = logsigmoid(forget)
-    total = decay.cumsum(1)
-    return {"weight": torch.exp(total[:, -1:] - total) * softplus(write), "keep": torch.exp(total[:, -1:])}
+    kept = logsigmoid(forget).cumsum(1)
+    # A token is forgotten by those after it in its chunk; what was there before, by all.
+    weight = torch.exp(kept[:, -1:] - kept) * softplus(write)
+    return {"weight": weight, "keep": torch.exp(kept[:, -1])}
+
 
 def compute_surprise(memory, state, keys, values, gates):
     weighted = (keys * gates["weight"].unsqueeze(-1)).transpose(1, 2)
     return {"covariance": weighted @ keys, "cross": weighted @ values}
 
+
 def apply_update(memory, state, surprise, gates):
-    keep = gates["keep"].unsqueeze(-1)
-    return {name: torch.addcmul(surprise[name], keep, state[name]) for name in state}
+    keep = gates["keep"].view(-1, 1, 1)
+    return {name: torch.addcmul(new, keep, state[name]) for name, new in surprise.items()}
+
 
 def retrieve(memory, state, queries):
     precision = torch.diag(softplus(memory.precision) + 1e-3)
-    solution = torch.linalg.solve(state["covariance"] + precision, state["cross"] + precision @ memory.prior)
-    return queries @ solution
+    recall = torch.linalg.solve(
+        state["covariance"] + precision, state["cross"] + precision @ memory.prior
+    )
+    return queries @ recall

@@ -1,28 +1,40 @@
+"""Titans' memory with fixed rates: squared error, gradient descent with momentum and decay.
+
+Titans, arXiv 2501.00663, equations 8 to 14, with constant alpha, eta and theta:
+
+    S_i = eta S_{i-1} - theta grad mean_t ||M_{i-1}(k_t) - v_t||^2
+    M_i = alpha M_{i-1} + S_i
+
+alpha is the share that is kept (the paper's 1 - alpha); the mean runs over the chunk's tokens.
+"""
+
 import torch
-from torch import nn
-from torch.nn.functional import normalize, silu
+
 from ttt_memory.forecast import network
-OPTIONS = {"alpha": 0.999, "eta": 0.9, "theta": 0.01}
+
+OPTIONS = {"alpha": 0.999, "eta": 0.9, "theta": 0.05}
+
 
 def init_memory_state(memory, emb_dim):
-    memory.key = nn.Linear(emb_dim, emb_dim, bias=False)
-    memory.value = nn.Linear(emb_dim, emb_dim, bias=False)
+    network.add_projections(memory, emb_dim)
     weights = network.start(emb_dim, memory.hidden, memory.depth)
-    momentum = {f"momentum_{name}": torch.zeros_like(tensor.data) for name, tensor in weights.items()}
-    return weights | momentum
+    return weights | network.zeros(weights, "momentum_")
+
 
 def compute_keys_values(memory, x):
-    return normalize(silu(memory.key(x)), dim=-1), silu(memory.value(x))
+    return network.keys_values(memory, x)
+
 
 def compute_surprise(memory, state, keys, values, gates):
-    output, pullback = network.vjp(state, keys)
-    return memory.clip(pullback(2 / keys.shape[1] * (output - values)))
+    recalled, pullback = network.vjp(state, keys)
+    return memory.clip(pullback((recalled - values) * (2 / keys.shape[1])))
+
 
 def apply_update(memory, state, surprise, gates):
     alpha, eta, theta = (memory.options[name] for name in ("alpha", "eta", "theta"))
     new = {}
     for name, gradient in surprise.items():
-        momentum = eta * state[f"momentum_{name}"] - theta * gradient
+        momentum = torch.add(eta * state[f"momentum_{name}"], gradient, alpha=-theta)
         new[f"momentum_{name}"] = momentum
-        new[name] = alpha * state[name] + momentum
+        new[name] = torch.add(momentum, state[name], alpha=alpha)
     return new

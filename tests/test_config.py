@@ -1,0 +1,183 @@
+"""The typed configuration: what it refuses, how it says so, and that it is documented."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+
+from conftest import ROOT, merged
+from ttt_memory import config, options, reference
+from ttt_memory.errors import UserError
+
+PRESETS = sorted(path.stem for path in (ROOT / "config").glob("*.yaml"))
+
+
+def run(**keys: Any) -> dict[str, Any]:
+    return {"runs": {"recall": {"fast_weights": keys}}}
+
+
+REFUSED = [
+    ({"recal": {}}, "recal: unknown key"),
+    ({"recall": {"shard": 2}}, "recall.shard: unknown key"),
+    (run(chunks=8), "runs.recall.fast_weights.chunks: unknown key"),
+    (run(chunk=0), "runs.recall.fast_weights.chunk: found 0, expected greater than or equal to 1"),
+    (run(chunk=10**6), "runs.recall.fast_weights.chunk: found 1000000, expected at most the"),
+    (run(lr=-0.1), "runs.recall.fast_weights.lr: found -0.1, expected greater than 0"),
+    (run(layers=[0, 2]), "runs.recall.fast_weights.layers: found layer 2, expected 0 to 1"),
+    ({"recall": {"shards": 9}}, "recall.shards: found 9, expected at most the 8 samples"),
+    ({"recall": {"conditions": ["A", "X"]}}, "recall.conditions.1: found \"X\", expected 'A', 'B'"),
+    ({"recall": {"sweep_split": "none"}}, "recall.sweep_split: found 'none', expected one of"),
+    ({"benchmark": {"levels": [1, 2]}}, "benchmark.levels: found [1, 2], expected 3 too"),
+    ({"benchmark": {"levels": [2, 3]}}, "benchmark.levels: found [2, 3], expected 1 too"),
+    ({"report": {"baseline": "absent"}}, "report.baseline: found 'absent', expected one of"),
+    ({"runs": {"recall": {"seeds": [1, 1]}}}, "runs.recall.seeds: found [1, 1], expected each"),
+    ({"runs": {"b-mini": None, "recall": None}}, "runs: found none, expected at least one run"),
+    ({"runs": {"x": {"like": "y"}}}, "runs: run 'x', key like: found 'y', expected one of"),
+    ({"runs": {"a/b": {"like": "recall"}}}, 'runs.a/b.[key]: found "a/b", expected'),
+    (
+        {"base": {"source": "local", "path": "nowhere"}},
+        "base.path: found 'nowhere', expected an existing model folder",
+    ),
+    (
+        {"base": {"source": "local", "path": "config"}},
+        "base.path: 'config' holds no config.json, expected a hub-format folder",
+    ),
+    ({"base": {"source": "hub"}}, "base: source 'hub' needs hub_id and revision"),
+    (
+        {"imports": {"p": {"benchmark": "no.json", "predictions": {"A": "no.json"}}}},
+        "imports.p.benchmark: found 'no.json', expected an existing file",
+    ),
+    ({"imports": {"p": {"benchmark": "no.json"}}}, "imports.p.predictions: missing"),
+    ({"resources": {"train": {"gpus": 1}}}, "resources.train.gpus: unknown key"),
+]
+
+
+@pytest.mark.parametrize(("overlay", "message"), REFUSED, ids=[text for _, text in REFUSED])
+def test_mistake_is_one_line_with_file_key_found_and_expected(
+    overlay: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    preset = tmp_path / "mine.yaml"
+    preset.write_text(yaml.safe_dump(overlay))
+    sources = {str(preset): None, str(ROOT / "config.yaml"): None}
+    with pytest.raises(UserError) as caught:
+        config.load(merged(overlay), sources, ROOT)
+    assert str(caught.value).startswith(f"{preset}: {message}")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("layer", [36, 40])
+def test_layer_beyond_a_local_base_is_refused(layer: int, tmp_path: Path) -> None:
+    shape = {"num_hidden_layers": 36, "max_position_embeddings": 40960}
+    (tmp_path / "config.json").write_text(json.dumps(shape))
+    base = {"base": {"source": "local", "path": str(tmp_path)}}
+    assert config.load(merged(base, run(layers=[35])), root=ROOT)
+    with pytest.raises(UserError, match=rf"found layer {layer}, expected 0 to 35: the base has 36"):
+        config.load(merged(base, run(layers=[0, layer])), root=ROOT)
+
+
+def test_layers_of_a_multimodal_base_are_those_of_its_language_part(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"text_config": {"num_hidden_layers": 3}}))
+    base = {"base": {"source": "local", "path": str(tmp_path)}}
+    with pytest.raises(UserError, match="found layer 3, expected 0 to 2"):
+        config.load(merged(base, run(layers=[3])), root=ROOT)
+
+
+def test_the_file_that_sets_the_key_is_blamed(tmp_path: Path) -> None:
+    weak, strong = tmp_path / "weak.yaml", tmp_path / "strong.yaml"
+    weak.write_text("recall: {rows: 0, shards: 1}")
+    strong.write_text("recall: {shards: 2}")
+    sources = {"--config": {"seed": 1}, str(strong): None, str(weak): None}
+    assert config.blame(("recall", "rows"), sources) == str(weak)
+    assert config.blame(("recall", "shards"), sources) == str(strong)
+    assert config.blame(("seed",), sources) == "--config"
+    assert config.blame(("recall", "absent"), sources) == str(strong)
+    assert config.blame(("absent",), sources) == "default"
+
+
+def test_run_like_another_differs_in_what_it_names_only() -> None:
+    extra = {
+        "first": {"like": "recall", "differs": "chunk", "fast_weights": {"chunk": 4}},
+        "second": {"like": "first", "train": {"regime": "frozen"}},
+    }
+    runs = config.load(merged({"runs": extra}), root=ROOT).runs
+    first = runs["recall"].fast_weights.model_copy(update={"chunk": 4})
+    assert (runs["first"].fast_weights, runs["first"].train) == (first, runs["recall"].train)
+    assert runs["first"].seeds == runs["recall"].seeds
+    assert (runs["first"].label, runs["first"].differs) == ("first", "chunk")
+    frozen = runs["recall"].train.model_copy(update={"regime": "frozen"})
+    assert (runs["second"].fast_weights, runs["second"].train) == (first, frozen)
+    assert runs["second"].differs == ""
+
+
+def test_run_like_itself_is_refused() -> None:
+    circle = {"runs": {"a": {"like": "b"}, "b": {"like": "a"}}}
+    with pytest.raises(UserError, match="key like: found 'a', expected one of"):
+        config.load(merged(circle), root=ROOT)
+
+
+def test_null_drops_a_run() -> None:
+    assert set(config.load(merged({"runs": {"b-mini": None}}), root=ROOT).runs) == {"recall"}
+
+
+def test_configuration_never_changes() -> None:
+    loaded = config.load(merged(), root=ROOT)
+    with pytest.raises(ValueError, match="frozen"):
+        loaded.recall.shards = 5
+
+
+def test_schema_and_table_of_keys_are_current() -> None:
+    schema = json.loads((ROOT / "workflow" / "schemas" / "config.schema.json").read_text())
+    assert schema == reference.schema(), "run python workflow/scripts/export_schema.py"
+    guide = (ROOT / "config" / "README.md").read_text(encoding="utf-8")
+    assert guide == reference.readme(guide), "run python workflow/scripts/export_schema.py"
+
+
+def test_every_key_is_explained() -> None:
+    rows = list(reference.keys())
+    assert len(rows) > 100
+    assert [key for key, _, _, meaning in rows if not meaning.strip()] == []
+
+
+@pytest.mark.parametrize("name", ["config.yaml", *(f"config/{preset}.yaml" for preset in PRESETS)])
+def test_schema_accepts_every_preset_and_each_names_it(name: str) -> None:
+    text = (ROOT / name).read_text()
+    validator = Draft202012Validator(reference.schema())
+    assert list(validator.iter_errors(yaml.safe_load(text))) == []
+    written = text.splitlines()[0].removeprefix("# yaml-language-server: $schema=")
+    expected = ROOT / "workflow" / "schemas" / "config.schema.json"
+    assert (ROOT / name).parent.joinpath(written).resolve() == expected
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"recal": {}}, {"runs": {"a b": {}}}, run(chunk=0), {"recall": {"conditions": ["X"]}}],
+)
+def test_schema_refuses_what_the_configuration_refuses(wrong: dict[str, Any]) -> None:
+    assert not Draft202012Validator(reference.schema()).is_valid(wrong)
+
+
+def test_section_reads_json_text_and_yaml_files_alike(tmp_path: Path) -> None:
+    path = tmp_path / "part.yaml"
+    path.write_text("recall: {shards: 3}\nelse: 1")
+    kind = config.RecallConfig
+    assert options.section(path, "recall", kind).shards == 3
+    assert options.section('{"recall": {"shards": 3}}', "recall", kind).shards == 3
+    assert options.section("{}", "recall", kind) == kind()
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("absent.yaml", "absent.yaml: no such config file"),
+        ("{broken", "--config: not readable as JSON or YAML"),
+        ('{"recall": [1]}', "recall: found [1], expected"),
+        ('{"recall": {"shards": "many"}}', 'recall.shards: found "many", expected integer'),
+    ],
+)
+def test_unreadable_section_is_one_line(source: str, message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        options.section(source, "recall", config.RecallConfig)
+    assert str(caught.value).startswith(message)

@@ -1,0 +1,162 @@
+"""Training: gradients reach what they should, steps repeat, resumption loses nothing."""
+
+import math
+
+import pytest
+import torch
+from accelerate import Accelerator
+from conversation_models import fast_weights, prompter, sampler
+
+from ttt_memory.conversation import loop as loop_module
+from ttt_memory.conversation.config import (
+    OptimiserConfig,
+    ReadingConfig,
+    RunConfig,
+    StepMix,
+    TrainConfig,
+)
+from ttt_memory.conversation.loop import Schedule
+from ttt_memory.conversation.objectives import Batches, Objective
+from ttt_memory.conversation.train import train
+from ttt_memory.errors import UserError
+
+MIX = StepMix(plain=1, after=1, before=1, several=1)
+
+
+def run_config(fw, **changes):
+    settings = {
+        "steps": 6,
+        "dialogues_per_step": 4,
+        "reading": ReadingConfig(step_mix=MIX),
+        **changes,
+    }
+    return RunConfig(label="test", fast_weights=fw.config, train=TrainConfig(**settings))
+
+
+def trained(checkpoints=None, seed=0, config=None, **changes):
+    torch.manual_seed(seed)
+    fw = fast_weights(seed, **(config or {}))
+    rows = train(fw, sampler(seed), run_config(fw, **changes), Accelerator(cpu=True), checkpoints)
+    return fw, rows
+
+
+def losses(rows):
+    return [row["loss"] for row in rows]
+
+
+def test_answers_are_learned_through_the_write():
+    """Two dialogues, drilled: only the state can tell their answers apart."""
+    fw = fast_weights(lr=0.5)
+    data = sampler()
+    data.samples = data.samples[:2]
+    config = run_config(fw, steps=60, context_share=0.0, empty_share=0.0, reading=ReadingConfig())
+    rows = train(fw, data, config, Accelerator(cpu=True))
+    assert losses(rows)[-1] < 0.5 * losses(rows)[0]
+
+
+def test_frozen_moves_only_the_fast_weights():
+    before = fast_weights()
+    fw, _ = trained(regime="frozen")
+    for (name, old), new in zip(
+        before.model.named_parameters(), fw.model.parameters(), strict=True
+    ):
+        assert torch.equal(old, new), name
+    moved = [not torch.equal(a, b) for a, b in zip(before.fast.parameters(), fw.fast.parameters())]
+    assert all(moved)
+
+
+def test_joint_moves_the_base():
+    before = fast_weights()
+    fw, _ = trained(regime="joint")
+    assert any(
+        not torch.equal(a, b)
+        for a, b in zip(before.model.parameters(), fw.model.parameters(), strict=True)
+    )
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"keep_context": True}, {"accumulation": 2}, {"regime": "frozen"}]
+)
+def test_same_seed_same_losses(changes):
+    assert losses(trained(**changes)[1]) == losses(trained(**changes)[1])
+
+
+def test_another_seed_draws_other_batches():
+    assert losses(trained(seed=0)[1]) != losses(trained(seed=1)[1])
+
+
+def test_a_resumed_run_repeats_the_uninterrupted_one(tmp_path, monkeypatch):
+    expected_fw, expected = trained(steps=6, checkpoint_every=2)
+    original = loop_module.Loop._step
+
+    def interrupted(self, step, *rest):
+        if step == 5:
+            raise KeyboardInterrupt
+        return original(self, step, *rest)
+
+    monkeypatch.setattr(loop_module.Loop, "_step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path, steps=6, checkpoint_every=2)
+    monkeypatch.setattr(loop_module.Loop, "_step", original)
+    fw, rows = trained(tmp_path, steps=6, checkpoint_every=2)
+    assert losses(rows) == losses(expected)
+    for a, b in zip(fw.parameters(), expected_fw.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_half_a_checkpoint_is_ignored(tmp_path):
+    (tmp_path / "step-000004").mkdir()
+    assert losses(trained(tmp_path)[1]) == losses(trained()[1])
+
+
+def test_a_loss_that_is_not_finite_stops_with_step_and_checkpoint(tmp_path, monkeypatch):
+    original = Objective.forward
+
+    def broken(self, batch):
+        loss, norm = original(self, batch)
+        broken.calls += 1
+        return (loss * math.nan, norm) if broken.calls == 4 else (loss, norm)
+
+    broken.calls = 0
+    monkeypatch.setattr(Objective, "forward", broken)
+    with pytest.raises(
+        UserError, match=r"not finite at step 3; last checkpoint kept at .*step-0+2"
+    ):
+        trained(tmp_path, checkpoint_every=2)
+
+
+def test_next_token_objectives_need_reads():
+    with pytest.raises(UserError, match="read_while_writing"):
+        trained(objective="lm")
+    _, rows = trained(objective="mixed", config={"read_while_writing": True}, steps=8)
+    assert {row["objective"] for row in rows} >= {"lm"}
+
+
+def test_every_kind_of_batch_is_drawn_and_read():
+    fw = fast_weights()
+    config = run_config(fw, steps=1, dialogues_per_step=4).train
+    batches = Batches(sampler(), config)
+    shapes = {(b.objective, len(b.segments)) for b in (batches.batch(s, 0) for s in range(120))}
+    assert {("context", 0), ("recall", 1), ("recall", 2)} <= shapes
+    assert any(count > 2 for kind, count in shapes)
+
+
+def test_a_context_batch_never_writes_and_a_recall_batch_never_shows():
+    fw = fast_weights()
+    batches = Batches(sampler(), run_config(fw).train)
+    for step in range(40):
+        batch = batches.batch(step, 0)
+        longest = max(len(ids) for e in prompter().encode(sampler().samples) for ids in e.questions)
+        if batch.objective == "recall":
+            assert batch.packed.position_ids.max() <= longest + 32
+        else:
+            assert not batch.segments
+
+
+def test_the_schedule_rises_stays_and_falls():
+    schedule = Schedule(100, 1, 50, 0, OptimiserConfig(warmup=0.1, cooldown=0.4))
+    factors = [schedule.factor(step) for step in range(100)]
+    assert factors[0] == pytest.approx(0.1)
+    assert factors[9:60] == pytest.approx([1.0] * 51)
+    assert factors[99] == pytest.approx(0.025)
+    assert all(0 < factor <= 1 for factor in factors)

@@ -1,0 +1,269 @@
+"""Whose state is it, what is written when, and who may read it: one test per rule."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+from transformers import DynamicCache
+
+from fast_weights_models import apart, dense, memory, tiny, tokens
+from ttt_memory.fast_weights import FastState
+
+OPTIONS = [
+    {"gate": "top"},
+    {"gate": "layer", "update": "delta", "decay": 0.8},
+    {"target": "input_embed", "flush": False},
+    {"read_while_writing": True, "update": "delta", "gate": "layer"},
+    {"read_while_writing": True, "decay": 0.8, "chunk": 7},
+]
+each_option = pytest.mark.parametrize("options", OPTIONS, ids=lambda o: "-".join(map(str, o)))
+
+
+def stream(fw, ids, mask, cuts) -> tuple[FastState, torch.Tensor]:
+    """Write `ids` in parts, the KV cache kept; state and hidden states."""
+    state, cache, hidden = None, DynamicCache(), []
+    for start, stop in pairwise([0, *cuts, ids.shape[1]]):
+        result = fw.write(
+            ids[:, start:stop],
+            attention_mask=mask[:, :stop],
+            state=state,
+            past_key_values=cache,
+            flush=stop == ids.shape[1],
+        )
+        state = result.state
+        hidden.append(result.hidden)
+    return state, torch.cat(hidden, 1)
+
+
+@each_option
+@pytest.mark.parametrize("cuts", [[8], [3], [1, 2, 3], [5, 6, 22], list(range(1, 23))])
+def test_any_split_gives_the_same_state(options, cuts):
+    """Streamed in parts, each row in its own chunk phase, or written at once."""
+    fw = memory(**options)
+    ids = tokens(3, 23)
+    mask = torch.arange(23) < torch.tensor([[23], [16], [9]])
+    with torch.no_grad():
+        whole = fw.write(ids, attention_mask=mask)
+        state, hidden = stream(fw, ids, mask, cuts)
+    assert apart(state, whole.state) < 1e-10
+    assert (hidden - whole.hidden)[mask].abs().max() < 1e-10
+    assert state.written.equal(whole.state.written)
+    assert not state.pending.any()
+
+
+@each_option
+def test_a_long_text_in_any_chunk_phase(options):
+    """Longer than one piece of the products, begun in the middle of a chunk."""
+    fw = memory(**options)
+    ids, mask = tokens(2, 70), torch.ones(2, 70)
+    with torch.no_grad():
+        whole = fw.write(ids)
+        state, hidden = stream(fw, ids, mask, [3])
+    assert apart(state, whole.state) < 1e-10
+    assert (hidden - whole.hidden).abs().max() < 1e-10
+
+
+def test_a_gradient_reaches_through_the_pending_chunk():
+    """A stream's gradient is that of the text at once."""
+    fw = memory(gate="layer", read_while_writing=True)
+    ids, mask = tokens(2, 10), torch.ones(2, 10)
+    parameters = list(fw.fast_parameters())
+    gradients = []
+    for cuts in ([], [3, 5]):
+        state, hidden = stream(fw, ids, mask, cuts)
+        loss = hidden.square().sum() + sum(dw.square().sum() for dw in dense(state).values())
+        gradients.append(torch.autograd.grad(loss, parameters))
+    for a, b in zip(*gradients, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
+
+
+@each_option
+def test_flush_ends_a_text(options):
+    """`flush` later is `flush` at once; without it the partial chunk is not in dW."""
+    fw = memory(**options)
+    ids = tokens(2, 18)
+    waiting = fw.write(ids, flush=False).state
+    full = 18 // fw.config.chunk * fw.config.chunk
+    assert waiting.pending.tolist() == [18 - full] * 2
+    assert apart(fw.flush(waiting), fw.write(ids).state) < 1e-12
+    dropped = memory(**options | {"flush": False}).write(ids).state
+    assert apart(waiting, dropped) < 1e-12
+    assert dropped.pending.tolist() == [0, 0]
+    assert dropped.written.tolist() == [full] * 2
+    if fw.config.flush:
+        assert fw.flush(waiting).written.tolist() == [18, 18]
+        assert apart(fw.flush(waiting), dropped) > 1e-3
+
+
+@pytest.mark.parametrize("flush", [True, False])
+def test_text_shorter_than_a_chunk(flush):
+    """It is one partial chunk: written at the end of the dialogue, or nothing."""
+    state = memory(flush=flush, chunk=16).write(tokens(1, 5)).state
+    assert all((norm > 0) == flush for norm in state.norms().values())
+
+
+@each_option
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_padding_is_never_written(options, side):
+    """Neither how much of it there is nor what stands there changes a state."""
+    fw = memory(**options)
+    ids = tokens(2, 13)
+    alone = fw.write(ids).state
+    for junk in (0, 5):
+        pad, none = torch.full((2, 6), junk), torch.zeros(2, 6)
+        order = slice(None, None, 1 if side == "right" else -1)
+        padded = torch.cat([ids, pad][order], 1)
+        mask = torch.cat([torch.ones(2, 13), none][order], 1)
+        positions = (mask.cumsum(1) - 1).clamp_min(0).long()
+        state = fw.write(padded, attention_mask=mask, position_ids=positions).state
+        assert apart(state, alone) < 1e-10
+        assert state.written.equal(alone.written)
+
+
+def test_padding_content_changes_no_bit():
+    """Other tokens in the padding: the same state exactly, and no gradient from it."""
+    fw = memory(gate="top", update="delta")
+    ids, mask = tokens(2, 12), torch.arange(12) < torch.tensor([[12], [7]])
+    other = ids.masked_fill(~mask, 9)
+    assert apart(fw.write(ids, mask).state, fw.write(other, mask).state) == 0
+
+
+@each_option
+def test_batch_rows_never_see_each_other(options):
+    """A batch is its rows one by one; another row's tokens change no bit of this row's."""
+    fw = memory(**options)
+    ids = tokens(4, 17)
+    mask = torch.arange(17) < torch.tensor([[17], [4], [11], [1]])
+    batch = fw.write(ids, mask).state
+    for row, length in enumerate(mask.sum(1).tolist()):
+        alone = fw.write(ids[row : row + 1, :length]).state
+        assert apart(batch.index([row]), alone) < 1e-10
+    other = ids.clone()
+    other[1:] = tokens(3, 17, seed=9)
+    changed = fw.write(other, mask).state
+    assert apart(changed.index([0]), batch.index([0])) == 0
+    assert apart(changed.index([2]), batch.index([2])) > 1e-3
+
+
+@each_option
+def test_a_new_document_starts_empty(options):
+    """No state, an empty one, and a reset row are the same start; the other row goes on."""
+    fw = memory(**options)
+    first, second = tokens(2, 10), tokens(2, 14, seed=1)
+    before = fw.write(first, flush=False).state
+    fresh = fw.write(second).state
+    assert apart(fw.write(second, state=fw.empty_state(2)).state, fresh) == 0
+    after = fw.write(second, state=before.reset([1]))
+    assert apart(after.state.index([1]), fresh.index([1])) < 1e-10
+    assert after.state.written[1] == fresh.written[1]
+    went_on = fw.write(second, state=before).state
+    assert apart(after.state.index([0]), went_on.index([0])) < 1e-10
+    assert apart(went_on, fresh) > 1e-3
+
+
+def test_no_chunk_reaches_over_the_end_of_a_document():
+    """Two dialogues into one state: the second's first chunk starts at its first token."""
+    fw = memory(decay=1.0)
+    first, second = tokens(1, 6), tokens(1, 7, seed=1)
+    both = fw.write(second, state=fw.write(first).state).state
+    apiece = [dense(fw.write(ids).state) for ids in (first, second)]
+    for i, dw in dense(both).items():
+        torch.testing.assert_close(dw, apiece[0][i] + apiece[1][i])
+
+
+@each_option
+def test_probes_read_and_never_write(options):
+    """A probe of several chunks, and the tokens generated after it, leave the state as it is."""
+    fw = memory(**options)
+    state = fw.write(tokens(1, 12), flush=False).state
+    before = state.to(torch.float64, copy=True)
+    cache, probe = DynamicCache(), tokens(1, 9, seed=2)
+    ids, seen = probe, []
+    for _ in range(9):
+        logits = fw.read(state, input_ids=ids, past_key_values=cache, use_cache=True).logits
+        ids = logits[:, -1:].argmax(-1)
+        seen.append(ids)
+    assert apart(state, before) == 0
+    assert state.pending.equal(before.pending)
+    for layer, copy in zip(state.layers.values(), before.layers.values(), strict=True):
+        assert layer.pending_z.equal(copy.pending_z)
+    whole = torch.cat([probe, *seen[:-1]], 1)
+    again = fw.read(state, input_ids=whole).logits[:, -1:].argmax(-1)
+    assert again.equal(seen[-1])
+
+
+@pytest.mark.parametrize("update", ["hebbian", "delta"])
+def test_nothing_is_read_before_its_chunk_is_over(update):
+    """What a token writes is read by no token of its chunk, nor before: perturb the write."""
+    fw = memory(read_while_writing=True, update=update, chunk=4)
+    ids, weight = tokens(1, 19), torch.ones(1, 19, dtype=torch.float64)
+    before = fw.write(ids, write_weight=weight).hidden
+    for token in range(19):
+        other = weight.clone()
+        other[0, token] = 7
+        after = fw.write(ids, write_weight=other).hidden
+        end = (token // 4 + 1) * 4
+        assert after[:, :end].equal(before[:, :end])
+        if end < 19:
+            assert (after[:, end:] - before[:, end:]).abs().amax(-1).min() > 1e-9
+
+
+def test_no_later_token_changes_an_earlier_hidden_state():
+    """Through the convolution, which looks ahead inside a chunk, nothing leaks."""
+    fw = memory(read_while_writing=True, chunk=4)
+    ids = tokens(1, 19)
+    before = fw.write(ids).hidden
+    for token in range(1, 19):
+        other = ids.clone()
+        other[0, token:] = (other[0, token:] + 1) % 40
+        after = fw.write(other).hidden
+        torch.testing.assert_close(after[:, :token], before[:, :token], rtol=0, atol=1e-12)
+
+
+def test_with_reading_off_the_text_is_seen_by_the_base_model_alone():
+    """One forward serves all: hidden states and logits of `write` are the base model's."""
+    fw = memory(gate="top")
+    ids = tokens(2, 15)
+    state = fw.write(tokens(2, 9, seed=3)).state
+    result = fw.write(ids, state=state, logits=True)
+    assert result.logits.equal(fw.plain(input_ids=ids).logits)
+    assert result.hidden.equal(fw.model.model(input_ids=ids).last_hidden_state)
+
+
+def test_write_mask_and_weight():
+    """Probes packed behind their dialogue are not written; a weight of zero writes nothing."""
+    fw = memory(gate="layer")
+    ids = tokens(2, 14)
+    dialogue = (torch.arange(14) < 10).expand(2, -1)
+    mask = torch.ones(14, 14, dtype=torch.bool).tril().expand(2, 1, -1, -1)
+    packed = fw.write(ids, attention_mask=mask, write_mask=dialogue).state
+    assert apart(packed, fw.write(ids[:, :10]).state) < 1e-10
+    nothing = fw.write(ids, write_weight=torch.zeros(2, 14)).state
+    assert all((dw == 0).all() for dw in dense(nothing).values())
+    doubled = memory(gate="none").write(ids, write_weight=torch.full((2, 14), 2.0)).state
+    once = memory(gate="none").write(ids).state
+    for i, dw in dense(once).items():
+        torch.testing.assert_close(dense(doubled)[i], 2 * dw)
+
+
+def test_nothing_is_hidden_in_the_model():
+    """A write leaves no tensor on any module, and the model as it was."""
+    fw = memory(tiny())
+    before = {name: t.clone() for name, t in fw.state_dict().items()}
+    known = {id(m): set(vars(m)) for m in fw.modules()}
+    ids = tokens(2, 9)
+    logits = fw.plain(input_ids=ids).logits
+    fw.read(fw.write(ids).state, input_ids=ids)
+    assert fw.plain(input_ids=ids).logits.equal(logits)
+    assert {id(m): set(vars(m)) for m in fw.modules()} == known
+    assert all(t.equal(before[name]) for name, t in fw.state_dict().items())
+
+
+def test_a_pass_that_fails_leaves_memory_off():
+    """An exception in the middle of a read does not leave the memory switched on."""
+    fw = memory()
+    ids = tokens(1, 6)
+    logits, state = fw.plain(input_ids=ids).logits, fw.write(tokens(3, 6)).state
+    with pytest.raises(ValueError, match="batch of 1"):
+        fw.read(state, input_ids=ids)
+    assert fw.plain(input_ids=ids).logits.equal(logits)

@@ -1,0 +1,172 @@
+"""The state as an object: rows, norms, noise, the two forms of a memory, files."""
+
+import pytest
+import torch
+
+from fast_weights_models import FF, D, apart, dense, memory, tokens
+from ttt_memory.errors import UserError
+from ttt_memory.fast_weights import FastState
+
+# Rank 4 is kept as factors, rank 30 is beyond d ff / (d + ff) = 4.8 and folded.
+LENGTHS = {"factors": 4, "dense": 31}
+both_forms = pytest.mark.parametrize("length", LENGTHS.values(), ids=LENGTHS.keys())
+
+
+def written(length: int, batch: int = 3, **options) -> FastState:
+    """A state of which row 1 wrote less; some rows have a token pending."""
+    fw = memory(chunk=2, **options)
+    mask = torch.ones(batch, length)
+    mask[1, length // 2 + 1 :] = 0
+    return fw.write(tokens(batch, length), mask, flush=False).state.detach()
+
+
+@both_forms
+def test_form_follows_cost(length):
+    """Factors as long as they are smaller, then dense; folding changes no value."""
+    state = written(length)
+    assert state.rank == (4 if length == LENGTHS["factors"] else 0)
+    folded = state.fold(always=True)
+    assert folded.rank == 0
+    assert apart(folded, state) < 1e-12
+    assert state.fold().rank == state.rank
+    z = torch.randn(3, 4, FF, dtype=torch.float64)
+    for i, layer in state.layers.items():
+        torch.testing.assert_close(layer.recall(z), folded.layers[i].recall(z))
+        torch.testing.assert_close(layer.recall(z), z @ dense(state)[i].mT)
+    assert sum(t.nbytes for t in vars(folded.layers[0]).values()) >= 3 * D * FF * 8
+    assert state.nbytes > 0
+
+
+@both_forms
+def test_index_and_concat(length):
+    """Rows are taken, repeated and put back together, pending tokens included."""
+    state = written(length)
+    parts = [state.index([2]), state.index(torch.tensor([0, 1]))]
+    again = parts[0].concat(parts[1]).index([1, 2, 0])
+    assert apart(again, state) < 1e-12
+    assert again.pending.equal(state.pending)
+    assert again.written.equal(state.written)
+    fw, ids = memory(chunk=2), tokens(3, 5, seed=4)
+    assert apart(fw.write(ids, state=again).state, fw.write(ids, state=state).state) < 1e-12
+    assert state.index(torch.tensor([False, True, True])).written.equal(state.written[1:])
+    assert state.index([]).batch == 0
+    twice = state.index([1, 1])
+    assert twice.batch == 2
+    assert twice.rank <= state.rank
+
+
+def test_a_row_alone_carries_no_padding():
+    """Row 1 wrote less than the others: taken out, it holds only its own factors."""
+    state = memory(chunk=1).write(tokens(2, 4), torch.tensor([[1] * 4, [1] * 2 + [0] * 2])).state
+    assert state.rank == 4
+    assert state.index([1]).rank == 2
+
+
+def test_concat_of_both_forms():
+    """A folded and an unfolded state make one."""
+    states = [written(length) for length in LENGTHS.values()]
+    joined = states[0].concat(states[1])
+    for i, dw in dense(joined).items():
+        torch.testing.assert_close(dw, torch.cat([dense(s)[i] for s in states]))
+
+
+@both_forms
+def test_norms_without_densifying(length):
+    """||dW||_F per layer and row, also relative to ||W||_F."""
+    state, fw = written(length), memory(chunk=2)
+    for i, norm in state.norms().items():
+        expected = dense(state)[i].flatten(1).norm(dim=1)
+        torch.testing.assert_close(norm, expected)
+        base = fw.base_weight(i).norm()
+        torch.testing.assert_close(state.norms(fw)[i], expected / base)
+    for norm in memory().empty_state(2).norms().values():
+        assert norm.tolist() == [0, 0]
+
+
+@both_forms
+def test_scale(length):
+    """Alpha dW is read; alpha 0 is the base model, alpha 1 the memory."""
+    state, fw, ids = written(length), memory(chunk=2), tokens(3, 4)
+    for i, dw in dense(state.scale(0.3)).items():
+        torch.testing.assert_close(dw, 0.3 * dense(state)[i])
+    plain, full = fw.plain(input_ids=ids).logits, fw.read(state, input_ids=ids).logits
+    assert fw.read(state.scale(0), input_ids=ids).logits.equal(plain)
+    assert fw.read(state.scale(1), input_ids=ids).logits.equal(full)
+    assert (full - plain).abs().max() > 1e-3
+
+
+@both_forms
+def test_noise_has_the_norm_and_nothing_else(length):
+    """Per row and layer the same Frobenius norm; reproducible; nearly orthogonal to dW."""
+    state = written(length)
+    noise = state.noise_like(torch.Generator().manual_seed(3))
+    for i, norm in state.norms().items():
+        torch.testing.assert_close(noise.norms()[i], norm)
+    again = state.noise_like(torch.Generator().manual_seed(3))
+    assert apart(noise, again) == 0
+    other = state.noise_like(torch.Generator().manual_seed(4))
+    assert apart(noise, other) > 1e-3
+    assert not noise.pending.any()
+    if length == LENGTHS["factors"]:
+        assert torch.linalg.matrix_rank(dense(noise)[0]).tolist() == [4, 2, 4]
+    empty = memory().empty_state(2).noise_like(torch.Generator())
+    assert all((dw == 0).all() for dw in dense(empty).values())
+
+
+def test_noise_is_isotropic():
+    """Averaged over draws, noise points nowhere."""
+    state = written(31, batch=2)
+    generator = torch.Generator().manual_seed(0)
+    draws = [dense(state.noise_like(generator))[0] for _ in range(400)]
+    mean = torch.stack(draws).mean(0).flatten(1).norm(dim=1)
+    assert (mean < 0.1 * state.norms()[0]).all()
+
+
+@both_forms
+def test_save_and_load(length, tmp_path):
+    """A state read back reads and continues as the one saved."""
+    state = written(length)
+    state.save(tmp_path / "state.safetensors")
+    loaded = FastState.load(tmp_path / "state.safetensors")
+    assert apart(loaded, state) == 0
+    fw, ids = memory(chunk=2), tokens(3, 5, seed=4)
+    assert apart(fw.write(ids, state=loaded).state, fw.write(ids, state=state).state) == 0
+    assert [p.name for p in tmp_path.iterdir()] == ["state.safetensors"]
+
+
+def test_bad_state_files(tmp_path):
+    """A missing file, a file of something else, and a state of another memory."""
+    with pytest.raises(UserError, match="no such file"):
+        FastState.load(tmp_path / "none")
+    (tmp_path / "junk").write_bytes(b"junk")
+    with pytest.raises(UserError, match="not a saved fast-weight state"):
+        FastState.load(tmp_path / "junk")
+    state = memory(layers=(0,)).write(tokens(1, 4)).state
+    with pytest.raises(UserError, match="this memory has"):
+        memory().read(state, input_ids=tokens(1, 4))
+    with pytest.raises(UserError, match="this memory has"):
+        memory().write(tokens(1, 4), state=state)
+
+
+def test_to_moves_and_casts():
+    """Counts stay integers; a cast state is read in the model's dtype."""
+    state = written(4).to(torch.float32)
+    assert state.layers[0].keys.dtype == torch.float32
+    assert state.pending.dtype == torch.int64
+    out = memory(chunk=2).read(state, input_ids=tokens(3, 4)).logits
+    assert out.dtype == torch.float64
+    exact = memory(chunk=2).read(written(4), input_ids=tokens(3, 4)).logits
+    torch.testing.assert_close(out, exact, rtol=1e-4, atol=1e-4)
+
+
+def test_size_of_a_dialogue_on_a_large_model():
+    """140 tokens on Qwen3-8B's shapes: about 9 MB a layer in float32, half in bfloat16."""
+    from ttt_memory.fast_weights import LayerState
+
+    like = torch.empty(0, device="meta")
+    empty = LayerState.empty(1, 4096, 12288, like)
+    keys, values = like.new_empty(1, 140, 12288), like.new_empty(1, 140, 4096)
+    layer = LayerState(**(vars(empty) | {"keys": keys, "values": values}))
+    assert not layer.factors_outgrown
+    size = sum(t.nbytes for t in vars(layer).values())
+    assert size == 140 * (4096 + 12288) * 4 < 4096 * 12288 * 4 / 20

@@ -1,0 +1,318 @@
+"""Each update rule against a readable second derivation: loops, automatic gradients, libraries."""
+
+import pytest
+import torch
+from torch.func import grad, vmap
+from torch.nn.functional import softplus
+
+from forecast_models import memory_of, randomise
+from ttt_memory.forecast import network
+
+BATCH, TOKENS, WIDTH = 2, 5, 6
+
+
+def tokens(seed: int = 0) -> torch.Tensor:
+    return torch.randn(
+        BATCH, TOKENS, WIDTH, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    )
+
+
+def mlp(state: dict, key: torch.Tensor) -> torch.Tensor:
+    """The memory network of one series, written with torch's own layers."""
+    hidden = torch.nn.functional.linear(key, state["weight0"], state["bias0"])
+    hidden = torch.nn.functional.silu(hidden)
+    return torch.nn.functional.linear(hidden, state["weight1"], state["bias1"])
+
+
+def weights_of(state: dict) -> dict:
+    return {name: state[name] for name in ("weight0", "bias0", "weight1", "bias1")}
+
+
+def gradient(loss, state: dict, *arguments: torch.Tensor) -> dict:
+    """Automatic gradient of loss(weights, ...) for every series of a batch."""
+    return vmap(grad(loss))(weights_of(state), *arguments)
+
+
+def assert_same(found: dict, expected: dict) -> None:
+    assert found.keys() >= expected.keys()
+    for name, tensor in expected.items():
+        torch.testing.assert_close(found[name], tensor, msg=lambda text, n=name: f"{n}: {text}")
+
+
+def one_chunk(memory, seed: int = 0, updates: int = 1):
+    """State after some chunks of random tokens, and the ingredients of the next."""
+    state = memory.start(BATCH)
+    for number in range(updates + 1):
+        x = tokens(seed + number)
+        keys, values = memory.strategy.call("compute_keys_values", memory, x)
+        gates = {}
+        if memory.strategy.has("compute_gates"):
+            gates = memory.strategy.call("compute_gates", memory, x)
+        surprise = memory.strategy.call("compute_surprise", memory, state, keys, values, gates)
+        if number < updates:
+            state = memory.strategy.call("apply_update", memory, state, surprise, gates)
+    after = memory.strategy.call("apply_update", memory, state, surprise, gates)
+    return state, keys, values, gates, surprise, after
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_the_network_and_its_gradient_are_those_of_autograd(depth: int) -> None:
+    torch.manual_seed(0)
+    start = network.start(WIDTH, 7, depth)
+    state = {
+        name: tensor.double().expand(BATCH, *tensor.shape[1:]) for name, tensor in start.items()
+    }
+    keys, error = tokens(1).requires_grad_(), tokens(2)
+    leaves = {name: tensor.detach().clone().requires_grad_() for name, tensor in state.items()}
+    recalled, pullback = network.vjp(leaves, keys)
+    torch.testing.assert_close(recalled, network.forward(leaves, keys))
+    expected = torch.autograd.grad(recalled, list(leaves.values()), error, create_graph=True)
+    found = pullback(error)
+    assert_same(found, dict(zip(leaves, expected, strict=True)))
+    # The gradient is itself differentiated in training.
+    inputs = [keys, *leaves.values()]
+    seconds = [
+        torch.autograd.grad(
+            sum(tensor.square().sum() for tensor in first),
+            inputs,
+            retain_graph=True,
+            materialize_grads=True,
+        )
+        for first in (found.values(), expected)
+    ]
+    for one, other in zip(*seconds, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_titans_default_is_descent_with_momentum_and_decay() -> None:
+    memory = memory_of("titans_default", alpha=0.9, eta=0.5, theta=0.3)
+    state, keys, values, _, _, after = one_chunk(memory)
+
+    def loss(weights, key, value):
+        return (mlp(weights, key) - value).square().sum(-1).mean()
+
+    for name, step in gradient(loss, state, keys, values).items():
+        momentum = 0.5 * state[f"momentum_{name}"] - 0.3 * step
+        torch.testing.assert_close(after[f"momentum_{name}"], momentum)
+        torch.testing.assert_close(after[name], 0.9 * state[name] + momentum)
+
+
+def test_titans_gates_is_the_recurrence_over_tokens() -> None:
+    memory = memory_of("titans_gates")
+    randomise(memory)
+    state, keys, values, gates, _, after = one_chunk(memory)
+
+    def loss(weights, key, value):
+        return (mlp(weights, key) - value).square().sum()
+
+    keep = {name: state[name] for name in weights_of(state)}
+    carried = {name: state[f"momentum_{name}"] for name in keep}
+    for t in range(TOKENS):
+        steps = gradient(loss, state, keys[:, t], values[:, t])
+        for name, step in steps.items():
+            alpha, eta, theta = (
+                gates[rate][:, t].view(-1, *[1] * (step.dim() - 1))
+                for rate in ("alpha", "eta", "theta")
+            )
+            carried[name] = eta * carried[name] - theta * step
+            keep[name] = (1 - alpha) * keep[name] + carried[name]
+    assert_same(after, keep)
+    assert_same(after, {f"momentum_{name}": tensor for name, tensor in carried.items()})
+
+
+def test_delta_is_the_delta_rule_token_by_token() -> None:
+    memory = memory_of("delta")
+    randomise(memory)
+    state, keys, values, gates, _, after = one_chunk(memory)
+    expected = state["memory"]
+    kept = torch.diff(gates["log_kept"], dim=1, prepend=torch.zeros(BATCH, 1)).exp()
+    for t in range(TOKENS):
+        key, value = keys[:, t, :, None], values[:, t, :, None]
+        a, b = kept[:, t].view(-1, 1, 1), gates["write"][:, t].view(-1, 1, 1)
+        eye = torch.eye(WIDTH, dtype=torch.float64)
+        expected = a * expected @ (eye - b * key @ key.mT) + b * value @ key.mT
+    torch.testing.assert_close(after["memory"], expected)
+
+
+def test_mesa_is_the_weighted_least_squares_of_all_tokens() -> None:
+    memory = memory_of("mesa", key_width=4)
+    randomise(memory)
+    state, seen = memory.start(BATCH), []
+    for number in range(3):
+        x = tokens(number)
+        keys, values = memory.strategy.call("compute_keys_values", memory, x)
+        gates = memory.strategy.call("compute_gates", memory, x)
+        surprise = memory.strategy.call("compute_surprise", memory, state, keys, values, gates)
+        state = memory.strategy.call("apply_update", memory, state, surprise, gates)
+        forget, write = memory.gate(x).unbind(-1)
+        for t in range(TOKENS):
+            seen = [(k, v, w * torch.sigmoid(forget[:, t])) for k, v, w in seen]
+            seen.append((keys[:, t], values[:, t], softplus(write[:, t])))
+    precision = softplus(memory.precision) + 1e-3
+    for row in range(BATCH):
+        # Ordinary least squares on rows scaled by the roots of their weights, prior included.
+        roots = [precision.sqrt().diag(), *[(w[row].sqrt() * k[row])[None] for k, _, w in seen]]
+        sides = [precision.sqrt()[:, None] * memory.prior]
+        sides += [(w[row].sqrt() * v[row])[None] for _, v, w in seen]
+        expected = torch.linalg.lstsq(torch.cat(roots), torch.cat(sides)).solution
+        query = torch.randn(BATCH, 3, 4, dtype=torch.float64)
+        found = memory.retrieve(state, query)[row]
+        torch.testing.assert_close(found, query[row] @ expected)
+
+
+def test_adam_gated_is_adam_when_everything_surprises() -> None:
+    memory = memory_of("adam_gated", threshold=0.0, rate=0.05, epsilon=1e-15)
+    state, final = memory.start(BATCH), None
+    rows = [
+        {
+            name: tensor[row].detach().clone().requires_grad_()
+            for name, tensor in weights_of(state).items()
+        }
+        for row in range(BATCH)
+    ]
+    optimisers = [
+        torch.optim.Adam(row.values(), lr=0.05, betas=(0.9, 0.99), eps=1e-15) for row in rows
+    ]
+    for number in range(3):
+        keys, values = memory.strategy.call("compute_keys_values", memory, tokens(number))
+        surprise = memory.strategy.call("compute_surprise", memory, state, keys, values, {})
+        state = memory.strategy.call("apply_update", memory, state, surprise, {})
+        for row, optimiser in enumerate(optimisers):
+            optimiser.zero_grad()
+            error = mlp(rows[row], keys[row].detach()) - values[row].detach()
+            error.square().sum(-1).mean().backward()
+            optimiser.step()
+        final = state
+    for row, expected in enumerate(rows):
+        assert_same({name: final[name][row] for name in expected}, expected)
+
+
+def test_adam_gated_leaves_alone_what_does_not_surprise() -> None:
+    memory = memory_of("adam_gated", threshold=1e9)
+    state, _, _, _, surprise, after = one_chunk(memory)
+    assert not surprise["open"].any()
+    assert_same(after, weights_of(state))
+    # Before anything is typical, the first chunk is written.
+    assert not torch.equal(state["weight0"], memory.start(BATCH)["weight0"])
+
+
+def test_contrastive_surprise_is_the_gradient_of_info_nce() -> None:
+    memory = memory_of("contrastive_ema", temperature=0.3, rate=0.2, keep=0.99, decay=0.6)
+    state, keys, values, _, surprise, after = one_chunk(memory)
+
+    def loss(weights, key, value):
+        scores = mlp(weights, key) @ value.T / 0.3
+        return torch.nn.functional.cross_entropy(scores, torch.arange(TOKENS))
+
+    fast = {name: tensor + state[f"lead_{name}"] for name, tensor in weights_of(state).items()}
+    assert_same(surprise, gradient(loss, fast, keys, values))
+    for name, tensor in fast.items():
+        moved = 0.99 * tensor - 0.2 * surprise[name]
+        torch.testing.assert_close(after[name], 0.6 * state[name] + 0.4 * moved)
+        torch.testing.assert_close(after[name] + after[f"lead_{name}"], moved)
+
+
+def test_muon_steps_are_nearly_orthogonal() -> None:
+    memory = memory_of("muon", iterations=5, alpha=1.0, theta=0.1)
+    state, _, _, _, _, after = one_chunk(memory)
+    for name in ("weight0", "weight1"):
+        step = (state[name] - after[name]) / 0.1
+        values = torch.linalg.svdvals(step)
+        momentum = torch.linalg.svdvals(after[f"momentum_{name}"])
+        strong = momentum > 0.05 * momentum.max(dim=1, keepdim=True).values
+        assert values[strong].min() > 0.5
+        assert values.max() < 1.3
+        # The direction is the momentum's own: U V^T with the values levelled.
+        u, _, v = torch.linalg.svd(after[f"momentum_{name}"], full_matrices=False)
+        levelled = (u * torch.linalg.vecdot(u, step @ v.mT, dim=1).unsqueeze(1)) @ v
+        torch.testing.assert_close(step, levelled)
+
+
+def test_yaad_is_the_gradient_of_the_huber_loss() -> None:
+    memory = memory_of("yaad")
+    randomise(memory)
+    state, keys, values, gates, surprise, after = one_chunk(memory)
+
+    def loss(weights, key, value, rate, delta):
+        length = (mlp(weights, key) - value).norm(dim=-1)
+        return (rate * torch.where(length <= delta, length**2, delta * length)).sum()
+
+    lengths = (network.forward(state, keys) - values).norm(dim=-1)
+    assert (lengths <= gates["delta"]).any()
+    assert (lengths > gates["delta"]).any()
+    assert_same(surprise, gradient(loss, state, keys, values, gates["rate"], gates["delta"]))
+    kept = gates["keep"].view(-1, 1, 1) * state["weight0"] - surprise["weight0"]
+    torch.testing.assert_close(after["weight0"], kept)
+
+
+def test_moneta_is_the_gradient_of_a_power_and_normalises_what_it_holds() -> None:
+    memory = memory_of("moneta", smoothing=1e-4)
+    state, keys, values, gates, surprise, _ = one_chunk(memory)
+    normal = {
+        name: t / (t.flatten(1) ** 4).sum(1).sqrt().view(-1, *[1] * (t.dim() - 1))
+        for name, t in state.items()
+    }
+
+    def loss(weights, key, value, rate):
+        return (rate * (mlp(weights, key) - value).abs().pow(3).sum(-1)).sum()
+
+    assert_same(surprise, gradient(loss, normal, keys, values, gates["rate"]))
+    queries = tokens(9)
+    expected = vmap(mlp)(normal, queries)
+    torch.testing.assert_close(memory.retrieve(state, queries), expected)
+
+
+def test_omega_relearns_its_window_and_nothing_older() -> None:
+    past = 8  # a chunk and three tokens more
+    memory = memory_of("omega", past=past)
+    randomise(memory)
+    state = memory.start(BATCH)
+    chunks = [memory.strategy.call("compute_keys_values", memory, tokens(n)) for n in range(3)]
+    for keys, values in chunks[:2]:
+        surprise = memory.strategy.call("compute_surprise", memory, state, keys, values, {})
+        state = memory.strategy.call("apply_update", memory, state, surprise, {})
+    surprise = memory.strategy.call("compute_surprise", memory, state, *chunks[2], {})
+    keys, values = (torch.cat(parts, 1)[:, -past - TOKENS :] for parts in zip(*chunks, strict=True))
+    gamma = torch.cat([softplus(memory.age), torch.ones(TOKENS, dtype=torch.float64)])
+
+    def loss(weights, key, value):
+        error = (mlp(weights, key) - value).square().sum(-1)
+        return (gamma * error).sum() / gamma.sum()
+
+    assert_same(surprise, gradient(loss, state, keys, values))
+
+
+def test_clipping_bounds_a_gradient_per_series() -> None:
+    memory = memory_of("titans_default")
+    memory.inner_clip = 0.5
+    scale = torch.tensor([0.01, 100.0], dtype=torch.float64).view(2, 1, 1)
+    steps = {"a": scale * tokens(1), "b": (scale * tokens(2))[:, 0]}
+    clipped = memory.clip(steps)
+    norms = torch.cat([tensor.flatten(1) for tensor in clipped.values()], 1).norm(dim=1)
+    assert_same({name: t[:1] for name, t in clipped.items()}, {n: t[:1] for n, t in steps.items()})
+    torch.testing.assert_close(norms[1], torch.tensor(0.5, dtype=torch.float64))
+
+
+def test_the_scan_is_the_loop_over_chunks() -> None:
+    """States, reads and gradients of the engine against one chunk after the other."""
+    memory = memory_of("titans_default")
+    x = torch.stack([tokens(n) for n in range(4)], 1)  # [B, n, C, E]
+    scan = memory.scan(x)
+    read = memory.read(scan, x)
+    state, last, expected = memory.start(BATCH), torch.zeros(BATCH, 1, WIDTH).double(), []
+    for chunk in x.unbind(1):
+        queries, _ = memory.strategy.call("compute_keys_values", memory, memory.query(chunk))
+        expected.append(network.forward(state, queries))
+        before = torch.cat([last, chunk[:, :-1]], 1)
+        keys, _ = memory.strategy.call("compute_keys_values", memory, before)
+        _, values = memory.strategy.call("compute_keys_values", memory, chunk)
+        surprise = memory.strategy.call("compute_surprise", memory, state, keys, values, {})
+        state = memory.strategy.call("apply_update", memory, state, surprise, {})
+        last = chunk[:, -1:]
+    torch.testing.assert_close(read, torch.stack(expected, 1))
+    assert_same(scan.final, state)
+    parameters = list(memory.parameters())
+    found = torch.autograd.grad(read.square().sum(), parameters)
+    naive = torch.autograd.grad(torch.stack(expected, 1).square().sum(), parameters)
+    for one, other in zip(found, naive, strict=True):
+        torch.testing.assert_close(one, other)

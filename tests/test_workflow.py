@@ -1,0 +1,318 @@
+"""The workflow run by Snakemake itself: what it plans, what it refuses, what it reruns."""
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from itertools import chain
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+from conftest import ROOT, Clone, jobs_of, preset_config
+
+SMOKE = ("--configfile", "config/smoke.yaml")
+STUDY = {
+    "make_benchmark",
+    "make_corpus",
+    "train",
+    "sanity",
+    "recall",
+    "diagnose",
+    "score",
+    "report",
+    "all",
+}
+
+
+def preset(clone: Clone, text: str) -> str:
+    """Path of a preset with this text."""
+    (clone.path / "config" / "mine.yaml").write_text(text)
+    return "config/mine.yaml"
+
+
+# --- what it plans ---------------------------------------------------------------------------
+
+
+def test_default_is_planned_as_typed(clone: Clone) -> None:
+    planned = clone.planned()
+    assert set(planned) == STUDY
+    assert planned["train"] == planned["sanity"] == planned["diagnose"]
+
+
+def test_smoke_is_planned_with_every_seed_condition_sweep_and_shard(clone: Clone) -> None:
+    mine = preset(clone, "runs: {recall: {seeds: [0, 3]}}\nrecall: {shards: 2}")
+    # b-mini with one seed and no sweeps, recall with two seeds and three sweeps, in two shards.
+    asked = (6 + 2 * (6 + 3)) * 2
+    assert clone.planned(*SMOKE, mine) == {
+        **dict.fromkeys(STUDY | {"train_base"}, 1),
+        **{"train": 3, "sanity": 3, "diagnose": 3, "recall": asked, "score": 2},
+    }
+
+
+def test_full_is_planned_with_the_attribution_runs(clone: Clone) -> None:
+    loaded = preset_config("full")
+    planned = clone.planned("--configfile", "config/full.yaml")
+    assert planned["score"] == len(loaded.runs)
+    assert planned["train"] == sum(len(run.seeds) for run in loaded.runs.values())
+    assert sum(bool(run.differs) for run in loaded.runs.values()) >= 6
+
+
+def test_qwen_is_planned_for_slurm_on_a100s_with_its_revision_pinned(clone: Clone) -> None:
+    result = clone.snakemake("--profile", "slurm", "-n", "--configfile", "config/qwen3-8b.yaml")
+    assert result.returncode == 0, result.stdout
+    assert set(jobs_of(result.stdout)) == STUDY | {"fetch_model"}
+    assert re.search(r"data/hub/Qwen--Qwen3-8B/[0-9a-f]{40}/config\.json", result.stdout)
+    means = preset_config("qwen3-8b").resources
+    for rule in (means.train, means.sanity, means.recall, means.diagnose):
+        assert (rule.gpu, rule.gpu_model) == (1, "a100")
+    assert means.score.gpu == means.report.gpu == 0
+
+
+def test_slurm_is_planned_as_typed(clone: Clone) -> None:
+    result = clone.snakemake("--profile", "slurm", "-n")
+    assert result.returncode == 0, result.stdout
+    assert set(jobs_of(result.stdout)) == STUDY
+
+
+def test_slurm_is_asked_for_the_configured_means(clone: Clone, tmp_path: Path) -> None:
+    """A queue that refuses every job shows what it was asked for, attempt after attempt."""
+    queue = {
+        "sbatch": 'echo "$*" >> "$SUBMITTED"; exit 1',
+        "sinfo": 'echo PARTITION; echo "main*"',
+        "sacctmgr": "exit 1",
+    }
+    for name, text in queue.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    means = "{gpu: 1, gpu_model: a100, mem_mb: 3000, runtime: 30, threads: 2}"
+    mine = preset(clone, f"results: results/slurm\nresources: {{benchmark: {means}}}")
+    submitted = tmp_path / "submitted"
+    options = ("--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "1")
+    result = clone.snakemake(
+        *("--profile", "slurm", *options, *SMOKE, mine),
+        *("--", "results/slurm/benchmark/benchmark.parquet"),
+        PATH=os.pathsep.join([str(tmp_path), os.environ["PATH"]]),
+        SUBMITTED=str(submitted),
+    )
+    assert result.returncode != 0
+    attempts = submitted.read_text().splitlines()
+    assert [re.search(r" --mem (\d+) ", asked)[1] for asked in attempts] == ["3000", "6000", "9000"]
+    for asked in attempts:
+        for option in ("--gpus=a100:1", "-t 30", "--cpus-per-task=2", "--requeue"):
+            assert f" {option} " in asked
+        assert "--gres" not in asked
+
+
+def test_catalogue_snakefile_plans_the_same(clone: Clone) -> None:
+    result = clone.snakemake("-s", "workflow/Snakefile", "-n", *SMOKE)
+    assert result.returncode == 0, result.stdout
+    assert jobs_of(result.stdout) == {**clone.planned(*SMOKE), "default": 1}
+
+
+def test_imported_predictions_are_planned_to_be_scored_and_reported(clone: Clone) -> None:
+    (clone.path / "published.json").write_text("{}")
+    files = "{benchmark: published.json, predictions: {A: published.json}}"
+    mine = preset(clone, f"imports: {{published: {files}}}")
+    planned = clone.planned(*SMOKE, mine)
+    assert set(planned) == STUDY | {"train_base", "import_benchmark", "score_imported"}
+
+
+# --- what it refuses -------------------------------------------------------------------------
+
+REFUSED = [
+    ("recal: {rows: 1}", "recal: unknown key"),
+    ("runs: {recall: {fast_weights: {chunk: 0}}}", "runs.recall.fast_weights.chunk: found 0"),
+    ("runs: {recall: {fast_weights: {lr: -1}}}", "runs.recall.fast_weights.lr: found -1"),
+    ("recall: {shards: 9}", "recall.shards: found 9, expected at most the 8 samples"),
+    ("recall: {conditions: [A, Q]}", 'recall.conditions.1: found "Q"'),
+    ("base: {source: local, path: nowhere}", "base.path: found 'nowhere'"),
+    (
+        "base: {source: local, path: deep}\nruns: {recall: {fast_weights: {layers: [36]}}}",
+        "runs.recall.fast_weights.layers: found layer 36, expected 0 to 35",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), REFUSED, ids=[message for _, message in REFUSED])
+def test_mistake_ends_in_one_line_before_any_work(clone: Clone, text: str, message: str) -> None:
+    deep = clone.path / "deep"
+    deep.mkdir(exist_ok=True)
+    (deep / "config.json").write_text('{"num_hidden_layers": 36}')
+    result = clone.snakemake("--profile", "local", *SMOKE, preset(clone, text))
+    assert result.returncode != 0
+    assert "Traceback" not in result.stdout
+    told = [line for line in result.stdout.splitlines() if line.startswith("error: ")]
+    assert len(told) == 1
+    assert told[0].split("mine.yaml: ")[1].startswith(message)
+    assert not (clone.path / "results" / "smoke").exists()
+
+
+# --- what it reruns, after the smoke preset has run for real ---------------------------------
+
+
+def edited(clone: Clone, name: str) -> set[str]:
+    """Rules planned while the file `name` of the library ends in one more comment."""
+    path = clone.path / "workflow" / "scripts" / "ttt_memory" / name
+    before = path.read_bytes()
+    path.write_bytes(before + b"# One more comment.\n")
+    try:
+        return set(clone.planned(*SMOKE))
+    finally:
+        path.write_bytes(before)
+
+
+def test_executed_run_leaves_a_report_and_nothing_to_do(executed: Clone) -> None:
+    report = executed.path / "results" / "smoke" / "report"
+    assert (report / "index.html").stat().st_size > 10_000
+    assert "recall" in (report / "RESULTS.md").read_text(encoding="utf-8")
+    assert executed.planned(*SMOKE) == {}
+
+
+def test_touching_every_file_reruns_nothing(executed: Clone) -> None:
+    for name in ("Snakefile", "config.yaml", "config", "rules", "workflow"):
+        path = executed.path / name
+        for file in [path] if path.is_file() else path.rglob("*"):
+            os.utime(file)
+    assert executed.planned(*SMOKE) == {}
+
+
+def test_editing_the_report_reruns_the_report_only(executed: Clone) -> None:
+    assert edited(executed, "report/figures.py") == {"report", "all"}
+    assert executed.planned(*SMOKE) == {}
+
+
+def test_editing_the_generator_reruns_its_descendants(executed: Clone) -> None:
+    descendants = {"make_benchmark", "sanity", "recall", "diagnose", "score", "report", "all"}
+    assert descendants <= edited(executed, "benchmark/generate.py")
+
+
+def test_editing_the_scorer_asks_no_model_again(executed: Clone) -> None:
+    assert edited(executed, "scoring/intervals.py") == {"score", "report", "all"}
+
+
+def test_editing_recall_trains_nothing_again(executed: Clone) -> None:
+    planned = edited(executed, "conversation/recall.py")
+    assert {"recall", "score", "report"} <= planned
+    assert not {"train_base", "train", "make_benchmark", "make_corpus"} & planned
+
+
+@pytest.mark.parametrize(
+    ("text", "rerun"),
+    [
+        ("runs: {recall: {label: another name}}", {"report", "all"}),
+        ("resources: {recall: {threads: 2, mem_mb: 8000}}", set()),
+        ("scoring: {viable: 0.8}", {"score", "report", "all"}),
+        ("recall: {distances: [0, 20]}", {"recall", "score", "report", "all"}),
+    ],
+)
+def test_key_reruns_only_the_rules_that_read_it(
+    executed: Clone, text: str, rerun: set[str]
+) -> None:
+    assert set(executed.planned(*SMOKE, preset(executed, text))) == rerun
+
+
+def test_key_of_one_run_leaves_the_other_alone(executed: Clone) -> None:
+    mine = preset(executed, "runs: {b-mini: {train: {steps: 7}}}")
+    planned = executed.planned(*SMOKE, mine)
+    assert planned["train"] == planned["sanity"] == planned["score"] == 1
+    assert not {"make_corpus", "make_benchmark", "train_base"} & set(planned)
+
+
+def test_another_sweep_point_leaves_the_conditions_alone(executed: Clone) -> None:
+    mine = preset(executed, "recall: {scales: [0.5, 0.7, 1.0]}")
+    assert executed.planned(*SMOKE, mine)["recall"] == 1
+
+
+def test_lost_metadata_is_not_trusted(executed: Clone) -> None:
+    metadata = executed.path / ".snakemake" / "metadata"
+    aside = metadata.with_name("aside")
+    metadata.rename(aside)
+    try:
+        assert set(executed.planned(*SMOKE)) >= STUDY
+    finally:
+        if metadata.exists():
+            metadata.rmdir()
+        aside.rename(metadata)
+
+
+def test_shards_together_say_what_the_whole_says(executed: Clone) -> None:
+    mine = preset(executed, "recall: {shards: 2}")
+    folder = Path("results/smoke/runs/recall/0/predictions/B")
+    shards = [str(folder / f"{index}-of-2.parquet") for index in range(2)]
+    result = executed.snakemake("--profile", "local", *SMOKE, mine, "--", *shards)
+    assert result.returncode == 0, result.stdout
+    key = ["sample_id", "probe_id"]
+    parts = [pd.read_parquet(executed.path / shard) for shard in shards]
+    assert all(len(part) for part in parts)
+    whole = pd.read_parquet(executed.path / folder / "0-of-1.parquet")
+    columns = [*key, "prediction", "prompt_hash", "written_tokens", "new_tokens"]
+    assert pd.concat(parts).sort_values(key)[columns].to_numpy().tolist() == (
+        whole.sort_values(key)[columns].to_numpy().tolist()
+    )
+
+
+def test_sanity_gates_recall(executed: Clone) -> None:
+    target = "results/smoke/runs/recall/0/predictions/B/0-of-1.parquet"
+    gate = executed.path / "results" / "smoke" / "runs" / "recall" / "0" / "sanity.json"
+    aside = gate.rename(gate.with_suffix(".aside"))
+    try:
+        assert "sanity" in executed.planned(*SMOKE, "--forcerun", "recall", "--", target)
+    finally:
+        aside.rename(gate)
+
+
+def test_snakemake_report_holds_the_results(executed: Clone) -> None:
+    result = executed.snakemake("--profile", "local", *SMOKE, "--report", "report.html")
+    assert result.returncode == 0, result.stdout
+    assert "index.html" in (executed.path / "report.html").read_text(encoding="utf-8")
+
+
+# --- how it is written -----------------------------------------------------------------------
+
+
+def test_snakemake_lint_is_clean(clone: Clone) -> None:
+    result = clone.snakemake("--lint")
+    assert result.returncode == 0, result.stdout
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("snakefmt", "--check", "Snakefile", "workflow/Snakefile", "rules"),
+        ("ruff", "check", "."),
+        ("ruff", "format", "--check", "."),
+    ],
+    ids=lambda command: " ".join(command[:2]),
+)
+def test_style_is_clean(command: tuple[str, ...]) -> None:
+    program = Path(sys.executable).parent / command[0]
+    result = subprocess.run(
+        [program, *command[1:]], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_lock_pins_what_the_package_asks_for_and_no_platform() -> None:
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    pins = dict(line.split("==") for line in lines if line and not line.startswith("#"))
+    assert pins["torch"] == "2.13.0"
+    assert not [name for name in pins if name.startswith(("nvidia", "triton"))]
+    versions = {name.lower().replace("_", "-"): version for name, version in pins.items()}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = chain(project["dependencies"], *project["optional-dependencies"].values())
+    for requirement in map(Requirement, wanted):
+        name = requirement.name.lower().replace("_", "-")
+        assert requirement.specifier.contains(versions[name]), requirement
+
+
+def test_conda_environment_agrees_with_the_lock() -> None:
+    environment = yaml.safe_load((ROOT / "envs" / "environment.yaml").read_text())
+    lock = (ROOT / "requirements.lock").read_text().splitlines()
+    packages = next(part["pip"] for part in environment["dependencies"] if isinstance(part, dict))
+    assert packages
+    assert set(packages) <= set(lock)

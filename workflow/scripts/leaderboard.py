@@ -1,0 +1,40 @@
+"""Compare all forecasts: means and intervals over seeds, memory gain, paired tests.
+
+python workflow/scripts/leaderboard.py --config config.yaml --out leaderboard.parquet \
+    --forecasts results/forecast/*/*/*/forecasts.parquet \
+    --curves results/forecast/*/*/*/curve.parquet
+"""
+
+import argparse
+from pathlib import Path
+
+from ttt_memory import io, options
+from ttt_memory.errors import run
+from ttt_memory.forecast.config import ComparisonConfig
+from ttt_memory.forecast.leaderboard import leaderboard, table
+from ttt_memory.forecast.schemas import EPOCHS, LEADERBOARD
+from ttt_memory.forecast.study import concatenated, read_forecasts
+from ttt_memory.provenance import provenance
+
+
+def main() -> None:
+    """Parse the arguments, compare, write the table and print it."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--config", required=True, help="JSON, or a JSON/YAML file, with key `forecast.comparison`"
+    )
+    parser.add_argument("--forecasts", required=True, nargs="+", type=Path, metavar="FILE")
+    parser.add_argument("--curves", required=True, nargs="+", type=Path, metavar="FILE")
+    parser.add_argument("--out", required=True, type=Path, help="Parquet file to write")
+    args = parser.parse_args()
+    config = options.section(args.config, "forecast.comparison", ComparisonConfig)
+    found = leaderboard(read_forecasts(args.forecasts), concatenated(args.curves, EPOCHS), config)
+    io.write_table(args.out, found, LEADERBOARD, provenance(config))
+    for dataset in found["dataset"].unique():
+        print(f"\n{dataset}\n{table(found, dataset).to_string(index=False)}")
+
+
+if __name__ == "__main__":
+    run(main)

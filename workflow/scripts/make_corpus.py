@@ -1,0 +1,36 @@
+"""Generate the training text: dialogues with probes, and passages without facts.
+
+python workflow/scripts/make_corpus.py --config config.yaml \
+    --out results/corpus/dialogues.parquet --passages results/corpus/passages.parquet
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+from ttt_memory import io, options, schemas
+from ttt_memory.benchmark import CorpusConfig, corpus
+from ttt_memory.errors import run
+from ttt_memory.provenance import provenance
+
+
+def main() -> None:
+    """Parse the command line; write the passages, then the dialogues as they are made."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--config", required=True, help="JSON, or a JSON/YAML file, with key `corpus`"
+    )
+    parser.add_argument("--out", required=True, type=Path, help="training dialogues, Parquet")
+    parser.add_argument("--passages", required=True, type=Path, help="passages, Parquet")
+    args = parser.parse_args()
+    config = options.section(args.config, "corpus", CorpusConfig)
+    metadata = provenance(config, seed=config.seed)
+    io.write_table(args.passages, corpus.passages(config), schemas.PASSAGES, metadata)
+    start = time.monotonic()
+    for made in corpus.write_dialogues(args.out, config, metadata):
+        left = (time.monotonic() - start) / made * (config.dialogues - made)
+        print(f"{made} of {config.dialogues} dialogues, {left:.0f} s left", flush=True)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,35 @@
+"""Make one dataset of series: generate it, or read arrays or a table; split and standardise.
+
+python workflow/scripts/make_series.py --config config.yaml --dataset sinwave \
+    --out results/series/sinwave.parquet
+"""
+
+import argparse
+
+from ttt_memory import options
+from ttt_memory.errors import run
+from ttt_memory.forecast.config import Dataset
+from ttt_memory.forecast.series.make import make
+from ttt_memory.provenance import provenance
+
+
+def main() -> None:
+    """Parse the arguments, make the series, write them."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--config", required=True, help="JSON, or a JSON/YAML file, with key `forecast.datasets`"
+    )
+    parser.add_argument("--dataset", required=True, help="name under `forecast.datasets`")
+    parser.add_argument("--out", required=True, help="Parquet file to write")
+    args = parser.parse_args()
+    config = options.section(args.config, f"forecast.datasets.{args.dataset}", Dataset)
+    series = make(config)
+    series.write(args.out, provenance({"dataset": config.model_dump(mode="json")}))
+    for name, split in series.splits.items():
+        print(f"{args.dataset}: {name} {list(split.inputs.shape)}")
+
+
+if __name__ == "__main__":
+    run(main)

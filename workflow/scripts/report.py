@@ -1,0 +1,50 @@
+"""Write the report: verdict, tables and figures of all runs side by side.
+
+python workflow/scripts/report.py --config '{"report": {}, "scoring": {}, "runs": {}}' \
+    --benchmark results/benchmark/benchmark.parquet --metrics results/metrics/*/metrics.parquet \
+    --curves results/runs/*/*/curve.parquet --diagnostics results/runs/*/*/diagnostics.parquet \
+    --out results/report
+
+Writes DIR/RESULTS.md and DIR/index.html (one file, which needs no other), DIR/figures and
+DIR/tables. What was not run is said to be.
+"""
+
+import argparse
+from pathlib import Path
+
+from ttt_memory import errors, options
+from ttt_memory.report.build import build_report
+from ttt_memory.report.config import ReportConfig, RunText
+from ttt_memory.report.results import load
+from ttt_memory.scoring.config import ScoringConfig
+
+
+def main() -> None:
+    """Parse the command line, read everything, write the report."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--config", required=True, help="JSON, or a JSON/YAML file: `report`, `scoring`, `runs`"
+    )
+    parser.add_argument("--benchmark", required=True, type=Path, metavar="FILE")
+    parser.add_argument("--metrics", required=True, nargs="+", type=Path, metavar="FILE")
+    parser.add_argument("--curves", default=[], nargs="*", type=Path, metavar="FILE")
+    parser.add_argument("--diagnostics", default=[], nargs="*", type=Path, metavar="FILE")
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR")
+    args = parser.parse_args()
+    results = load(
+        args.benchmark,
+        args.metrics,
+        args.curves,
+        args.diagnostics,
+        options.section(args.config, "runs", dict[str, RunText]),
+        options.section(args.config, "report", ReportConfig),
+        options.section(args.config, "scoring", ScoringConfig),
+    )
+    build_report(results, args.out)
+    print(args.out / "index.html")
+
+
+if __name__ == "__main__":
+    errors.run(main)

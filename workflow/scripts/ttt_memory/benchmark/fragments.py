@@ -1,0 +1,74 @@
+"""Fragments: a few hand-written turns of training, mixed into synthetic dialogues.
+
+`data/fragments_<language>.yaml` has the layout of skeletons without an id, with the speakers a and
+b given, and with as few facts as one likes.
+"""
+
+import random
+from dataclasses import dataclass
+from functools import cache
+
+from .grammar import text
+from .scene import Asked, Scene
+from .skeletons import Skeleton, compile_skeleton
+from .values import load_yaml, pools
+
+SPEAKERS = ("a", "b")
+
+
+@cache
+def fragments(language: str) -> tuple[Skeleton, ...]:
+    """The fragments of `language`, compiled.
+
+    Raises:
+        UserError: a fragment is malformed; the message names the file, its number and the key.
+    """
+    name = f"fragments_{language}.yaml"
+    grammar = pools(language).grammar
+    made = []
+    for number, entry in enumerate(load_yaml(name), 1):
+        slots = dict.fromkeys(SPEAKERS, "given") | entry["slots"]
+        whole = {"id": f"fragment {number}", "compose": [], **entry, "slots": slots}
+        made.append(compile_skeleton(whole, language, grammar, name))
+    return tuple(made)
+
+
+@dataclass(slots=True)
+class Placed:
+    """A fragment with values, to be written into a scene under slots of its own."""
+
+    fragment: Skeleton
+    prefix: str
+    values: dict[str, str]  # by the fragment's own slot names
+    speakers: tuple[int, int] = (0, 1)
+
+    def slots(self) -> dict[str, str]:
+        """The scene's slot for each slot of the fragment."""
+        named = {slot: f"{self.prefix}{slot}" for slot in self.values}
+        return named | dict(zip(SPEAKERS, (f"S{i}" for i in self.speakers), strict=True))
+
+    def write(self, scene: Scene, rng: random.Random) -> int:
+        """Write the turns; returns who spoke last."""
+        slots = self.slots()
+        for speaker, words in self.fragment.turns:
+            scene.turn(self.values[speaker], slots[speaker])
+            scene.say(words, rng, self.values, slots)
+        return self.speakers[SPEAKERS.index(speaker)]
+
+    def facts(self, rng: random.Random) -> list[tuple[str, str, str]]:
+        """(slot, category, text) of each fact."""
+        category, slots = pools(self.fragment.language).category, self.slots()
+        return [
+            (slots[fact.slot], category[self.fragment.slots[fact.slot]], text(fact.text, rng, self.values))
+            for fact in self.fragment.facts
+        ]
+
+    def asked(self, rng: random.Random) -> list[Asked]:
+        """One question per fact, and the fragment's compositions."""
+        slots, types = self.slots(), self.fragment.slots
+        single = [(fact.ask, types[fact.slot], (fact.slot,)) for fact in self.fragment.facts]
+        double = [(pair.ask, pair.kind, pair.slots) for pair in self.fragment.compose]
+        return [
+            Asked(kind, text(rng.choice(ask), rng, self.values), tuple(slots[s] for s in named))
+            for ask, kind, named in single + double
+        ]

@@ -1,0 +1,252 @@
+"""Figures of the forecast study; each takes a `Study` and returns a figure, or None if empty.
+
+A strategy has one colour in all of them; baselines are grey.
+"""
+
+import math
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from .study import Study
+
+PANEL = (4.6, 3.0)  # inches
+COLOURS = [
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+    "#222255",
+    "#AA3377",
+    "#774411",
+    "#BBAA33",
+    "#66CCBB",
+]
+GREYS = ["#333333", "#777777", "#aaaaaa"]
+BEST = 3  # strategies shown where all would not be readable
+BIN = 16  # positions averaged into one point of the error by position
+
+
+def leaderboards(study: Study) -> Figure | None:
+    """Test MSE with its interval over seeds, a panel a dataset, best on top."""
+    figure, panels = _panels(study, lambda name: 0.8 + 0.22 * len(_rows(study, name)))
+    for axes, dataset in panels:
+        rows = _rows(study, dataset)[::-1]
+        places = np.arange(len(rows))
+        for place, row in zip(places, rows, strict=True):
+            colour = _colour(study, row["strategy"])
+            # A logarithmic axis has no place for an end below zero.
+            low = max(row["low"], row["mse"] / 10)
+            ends = [[row["mse"] - low], [row["high"] - row["mse"]]]
+            axes.errorbar(
+                row["mse"], place, xerr=np.nan_to_num(ends), fmt="o", color=colour, capsize=2
+            )
+        axes.set_yticks(places, [_label(row) for row in rows])
+        floor = [row["mse"] for row in rows if row["strategy"] == _without(study)]
+        for mse in floor:
+            axes.axvline(mse, color=GREYS[1], linestyle=":", linewidth=1)
+        _log_scale(axes.xaxis)
+        axes.tick_params(axis="x", which="both", labelsize=7)
+        axes.grid(axis="x", color="#dddddd")
+        axes.set_xlabel("test MSE (dotted: without memory)" if floor else "test MSE")
+        axes.set_title(dataset)
+    return figure
+
+
+def forecasts(study: Study, last: int = 80) -> Figure | None:
+    """The last samples of the first test series: truth, and the best strategies' forecasts."""
+    figure, panels = _panels(study)
+    for axes, dataset in panels:
+        for number, strategy in enumerate(_shown(study, dataset)):
+            rows = study.forecasts
+            rows = rows[(rows["dataset"] == dataset) & (rows["strategy"] == strategy)]
+            row = rows.iloc[0]
+            position = row["first"] + np.arange(len(row["truth"]))
+            if not number:
+                axes.plot(position[-last:], row["truth"][-last:], ".", color="black", label="truth")
+            axes.plot(
+                position[-last:],
+                row["forecast"][-last:],
+                color=_colour(study, strategy),
+                linewidth=1.2,
+                label=strategy,
+            )
+        axes.set_xlabel("position in the series")
+        axes.set_title(f"{dataset}: first test series")
+    return _with_legend(figure)
+
+
+def error_by_position(study: Study) -> Figure | None:
+    """MSE by position, averaged over series, seeds and a few neighbours: learning while reading."""
+    figure, panels = _panels(study)
+    for axes, dataset in panels:
+        for strategy in _shown(study, dataset, baselines=True):
+            first, errors = study.errors(dataset, strategy)
+            whole = len(errors) // BIN * BIN
+            if not whole:
+                continue
+            means = np.nanmean(errors[:whole].reshape(-1, BIN), axis=1)
+            position = first + np.arange(len(means)) * BIN + (BIN - 1) / 2
+            style = {"color": _colour(study, strategy), "label": strategy}
+            axes.plot(position, means, marker=".", linewidth=1.2, **style)
+        _log_scale(axes.yaxis)
+        axes.set_xlabel(f"position in the series (means of {BIN})")
+        axes.set_ylabel("test MSE")
+        axes.set_title(dataset)
+    return _with_legend(figure)
+
+
+def surprise_and_gates(study: Study) -> Figure | None:
+    """What the first layer's memories did while they read a series of the first dataset."""
+    rows = study.traces
+    if rows.empty:
+        return None
+    dataset = next(name for name in study.datasets if name in set(rows["dataset"]))
+    rows = rows[(rows["dataset"] == dataset) & (rows["layer"] == 0)]
+    rows = rows[rows["seed"] == rows["seed"].min()]
+    figure = Figure(figsize=(2 * PANEL[0], 1.2 * PANEL[1]), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for (strategy, quantity), part in rows.groupby(["strategy", "quantity"], sort=False):
+        colour = _colour(study, strategy)
+        if quantity == "surprise":
+            # Each in units of its own first chunk: the spaces of values differ.
+            values = part["value"] / part["value"].iloc[0]
+            left.plot(part["position"], values, color=colour, label=strategy, linewidth=1.2)
+        elif part["value"].between(0, 1).all():
+            style = "--" if part["position"].diff().max() > 1 else "-"
+            right.plot(
+                part["position"],
+                part["value"],
+                style,
+                color=colour,
+                label=f"{strategy} {quantity}",
+                linewidth=1,
+            )
+    _log_scale(left.yaxis)
+    left.set_title(f"{dataset}: surprise before each write, first chunk = 1")
+    right.set_title("gates between 0 and 1 (dashed: per chunk)")
+    for axes in (left, right):
+        axes.set_xlabel("position in the series")
+        axes.set_visible(bool(axes.lines))
+    return _with_legend(figure)
+
+
+def cost_and_error(study: Study) -> Figure | None:
+    """Test MSE against training time, a point a forecaster."""
+    figure, panels = _panels(study)
+    for axes, dataset in panels:
+        rows = _rows(study, dataset)
+        for row in rows:
+            point = (max(row["epoch_seconds"], 1e-3), row["mse"])
+            axes.plot(*point, "o", color=_colour(study, row["strategy"]))
+            axes.annotate(_label(row), point, textcoords="offset points", xytext=(4, 3), fontsize=6)
+        axes.set_xscale("log")
+        _log_scale(axes.yaxis)
+        axes.set_xlabel("training time, s an epoch")
+        axes.set_ylabel("test MSE")
+        axes.set_title(dataset)
+        axes.margins(x=0.2)
+    return figure
+
+
+def training_curves(study: Study) -> Figure | None:
+    """Validation MSE by epoch, the mean over seeds."""
+    figure, panels = _panels(study)
+    for axes, dataset in panels:
+        rows = study.epochs[study.epochs["dataset"] == dataset]
+        for strategy in study.ranking(dataset):
+            means = rows[rows["strategy"] == strategy].groupby("epoch")["valid_mse"].mean()
+            if len(means) > 1:
+                style = {"color": _colour(study, strategy), "label": strategy}
+                axes.plot(means.index, means.to_numpy(), linewidth=1.2, **style)
+        _log_scale(axes.yaxis)
+        axes.set_xlabel("epoch")
+        axes.set_ylabel("validation MSE")
+        axes.set_title(dataset)
+    return _with_legend(figure)
+
+
+# Name, title and drawer of every figure, in the order of the report.
+FIGURES = {
+    "forecast_leaderboard": ("Forecast error by strategy", leaderboards),
+    "forecast_series": ("Forecasts against truth", forecasts),
+    "forecast_position": ("Error by position in the series", error_by_position),
+    "forecast_traces": ("Surprise and gates over one series", surprise_and_gates),
+    "forecast_cost": ("Cost and error", cost_and_error),
+    "forecast_training": ("Training of the forecasters", training_curves),
+}
+
+
+def _panels(study: Study, height=None) -> tuple[Figure | None, list[tuple[Axes, str]]]:
+    """A figure with a panel for each dataset; `height` of a dataset's panel in inches."""
+    names = study.datasets
+    if not names:
+        return None, []
+    columns = min(2, len(names))
+    rows = math.ceil(len(names) / columns)
+    tall = max([PANEL[1], *(height(name) for name in names)]) if height else PANEL[1]
+    figure = Figure(figsize=(PANEL[0] * columns, tall * rows), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in grid[len(names) :]:
+        axes.set_visible(False)
+    return figure, list(zip(grid, names, strict=False))
+
+
+def _rows(study: Study, dataset: str) -> list[dict]:
+    rows = study.leaderboard
+    return rows[rows["dataset"] == dataset].to_dict("records")
+
+
+def _label(row: dict) -> str:
+    return row["strategy"] + (" (published protocol)" if row["protocol"] == "published" else "")
+
+
+def _without(study: Study) -> str | None:
+    """The strategy without memory: the one that memory gains are measured from."""
+    rows = study.leaderboard
+    rows = rows[(rows["kind"] == "strategy") & rows["gain"].isna()]
+    return rows["strategy"].iloc[0] if len(rows) else None
+
+
+def _shown(study: Study, dataset: str, baselines: bool = False) -> list[str]:
+    """The best strategies and the one without memory; with baselines, the best of those too."""
+    ranked = study.ranking(dataset, "strategy")
+    shown = ranked[:BEST] + [name for name in ranked[BEST:] if name == _without(study)]
+    return shown + (study.ranking(dataset, "baseline")[:2] if baselines else [])
+
+
+def _colour(study: Study, strategy: str) -> str:
+    rows = study.leaderboard.drop_duplicates("strategy")
+    names = sorted(rows.loc[rows["kind"] == "strategy", "strategy"])
+    if strategy == _without(study):
+        return "black"
+    if strategy in names:
+        return COLOURS[names.index(strategy) % len(COLOURS)]
+    others = sorted(set(rows["strategy"]) - set(names))
+    return GREYS[others.index(strategy) % len(GREYS)]
+
+
+def _log_scale(axis: mpl.axis.Axis) -> None:
+    """A logarithmic axis with plain numbers."""
+    getattr(axis.axes, f"set_{axis.axis_name}scale")("log")
+    axis.set_major_formatter("{x:g}")
+    low, high = sorted(axis.get_view_interval())
+    axis.set_minor_locator(mpl.ticker.LogLocator(subs=(2, 3, 5) if high > 4 * low else "all"))
+    axis.set_minor_formatter("{x:g}")
+
+
+def _with_legend(figure: Figure | None) -> Figure | None:
+    """The figure with one legend for all its panels, below them."""
+    if figure is None:
+        return None
+    found = {}
+    for axes in figure.axes:
+        handles, labels = axes.get_legend_handles_labels()
+        found |= dict(zip(labels, handles, strict=True))
+    if found:
+        figure.legend(found.values(), found.keys(), loc="outside lower center", ncols=4, fontsize=7)
+    return figure

@@ -1,0 +1,52 @@
+"""A forecaster built from a configuration entry: a MAC Titan with a strategy, or a baseline."""
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from ..errors import UserError
+from .check import check
+from .config import EntryConfig, ModelConfig
+from .model import MACTitan
+from .series.data import Series
+from .strategy import BASELINES, import_file, load, options_of, path_of
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a forecaster is given: C samples in view, of so many channels."""
+
+    context_window: int
+    channels: int
+    observed: bool  # the last channel is the target
+
+    @classmethod
+    def of(cls, series: Series, context_window: int) -> "Task":
+        """The task that a dataset poses."""
+        return cls(context_window, len(series.channels), series.observed)
+
+
+def build(name: str, entry: EntryConfig, kind: str, task: Task, config: ModelConfig) -> nn.Module:
+    """The forecaster `name` of `kind` "strategy" or "baseline".
+
+    Called with inputs [B, T, channels] it returns [B, T]: entry t forecasts the target at t + 1.
+    One with a method `fit(train, valid)` is fitted by it, others are trained by gradient.
+
+    Raises:
+        UserError: the entry's file is missing or breaks its interface.
+    """
+    if kind == "strategy":
+        strategy = load(name, entry)
+        check(strategy, config)
+        from_last = config.from_last and task.observed
+        return MACTitan(config, task.context_window, task.channels, from_last, strategy)
+    what, path = f"baseline {name!r}", path_of(entry, BASELINES)
+    module = import_file(what, path, BASELINES)
+    if not callable(getattr(module, "build", None)):
+        raise UserError(f"{what} ({path}): function build(task, config, options) is missing")
+    return module.build(task, config, options_of(what, module, entry))
+
+
+def parameters(model: nn.Module) -> int:
+    """Number of trained values."""
+    return sum(tensor.numel() for tensor in model.parameters() if tensor.requires_grad)

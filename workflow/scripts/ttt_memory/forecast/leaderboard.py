@@ -1,0 +1,130 @@
+"""Who forecasts best: means and intervals over seeds, memory gain, paired comparison."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from ..scoring import intervals
+from .config import ComparisonConfig
+
+
+def leaderboard(
+    forecasts: pd.DataFrame, epochs: pd.DataFrame, config: ComparisonConfig
+) -> pd.DataFrame:
+    """One row per dataset and strategy, in the columns of the schema LEADERBOARD.
+
+    Args:
+        forecasts: rows of the schema FORECASTS of every job.
+        epochs: rows of the schema EPOCHS of every job.
+        config: what strategies are compared with.
+
+    Returns:
+        Within a dataset strict forecasters stand before published ones, each by MSE.
+    """
+    rows = []
+    for dataset, jobs in forecasts.groupby("dataset", sort=False):
+        costs = epochs[epochs["dataset"] == dataset]
+        found = pd.DataFrame(_rows(dataset, jobs, costs, config))
+        order = found.assign(late=found["protocol"] != "strict").sort_values(["late", "mse"])
+        rows.append(order.drop(columns="late"))
+    return pd.concat(rows, ignore_index=True)
+
+
+def _rows(
+    dataset: str, jobs: pd.DataFrame, costs: pd.DataFrame, config: ComparisonConfig
+) -> Iterator[dict]:
+    errors = {name: _by_seed(part) for name, part in jobs.groupby("strategy", sort=False)}
+    for strategy, part in jobs.groupby("strategy", sort=False):
+        first, cost = part.iloc[0], costs[costs["strategy"] == strategy]
+        means = errors[strategy].mean(axis=1)
+        yield {
+            "dataset": dataset,
+            "strategy": strategy,
+            "kind": first["kind"],
+            "protocol": first["protocol"],
+            "seeds": len(means),
+            "series": errors[strategy].shape[1],
+            **dict(zip(("mse", "low", "high"), student(means), strict=True)),
+            "mae": part["mae"].mean(),
+            "rmse": float(np.sqrt(means.mean()) * first["unit"]),
+            **_gain(strategy, first["kind"], errors, config),
+            **_difference(strategy, errors, config),
+            "parameters": first["parameters"],
+            "epoch_seconds": cost["seconds"].mean(),
+            "best_epoch": cost.loc[cost["best"], "epoch"].mean(),
+        }
+
+
+def _by_seed(part: pd.DataFrame) -> pd.DataFrame:
+    """MSE of every test series: a row per seed, a column per series that is scored at all."""
+    return part.pivot(index="seed", columns="series", values="mse").dropna(axis=1)
+
+
+def student(values: pd.Series) -> tuple[float, float, float]:
+    """Mean and ends of its 95% Student interval; no ends for fewer than two values."""
+    mean, count = float(values.mean()), len(values)
+    if count < 2:
+        return mean, np.nan, np.nan
+    half = stats.t.ppf(0.975, count - 1) * values.std(ddof=1) / np.sqrt(count)
+    return mean, mean - half, mean + half
+
+
+def _gain(strategy: str, kind: str, errors: dict, config: ComparisonConfig) -> dict:
+    """What memory takes off the MSE: each seed against the same seed without memory."""
+    names = ("gain", "gain_low", "gain_high")
+    floor = errors.get(config.without_memory)
+    if kind != "strategy" or strategy == config.without_memory or floor is None:
+        return dict.fromkeys(names, np.nan)
+    both = errors[strategy].index.intersection(floor.index)
+    gains = floor.loc[both].mean(axis=1) - errors[strategy].loc[both].mean(axis=1)
+    return dict(zip(names, student(gains), strict=True))
+
+
+def _difference(strategy: str, errors: dict, config: ComparisonConfig) -> dict:
+    """MSE against the reference's on the same series, both averaged over common seeds."""
+    names = ("difference", "difference_low", "difference_high", "p")
+    reference = errors.get(config.reference)
+    if reference is None or strategy == config.reference:
+        return dict.fromkeys(names, np.nan)
+    seeds = errors[strategy].index.intersection(reference.index)
+    series = errors[strategy].columns.intersection(reference.columns)
+    if seeds.empty or series.empty:
+        return dict.fromkeys(names, np.nan)
+    both = (frame.loc[seeds, series].mean(axis=0) for frame in (errors[strategy], reference))
+    paired = np.subtract(*both).to_numpy()
+    weights = intervals.weights(len(paired), config.bootstrap, config.seed)
+    low, high = intervals.percentile((weights @ paired / len(paired))[:, None])[:, 0]
+    p = intervals.sign_flip(paired, config.permutations, config.seed)
+    return dict(zip(names, (float(paired.mean()), low, high, p), strict=True))
+
+
+def table(found: pd.DataFrame, dataset: str) -> pd.DataFrame:
+    """One dataset's leaderboard as text, to print or show."""
+    rows = found[found["dataset"] == dataset]
+    shown = {
+        "strategy": rows["strategy"] + rows["protocol"].map({"strict": "", "published": " *"}),
+        "test MSE": _estimates(rows, "mse", "low", "high"),
+        "memory gain": _estimates(rows, "gain", "gain_low", "gain_high"),
+        "against reference": _estimates(rows, "difference", "difference_low", "difference_high"),
+        "p": [_number(value, 4) for value in rows["p"]],
+        "RMSE": [_number(value, 4) for value in rows["rmse"]],
+        "parameters": [f"{value:,}" for value in rows["parameters"]],
+        "s / epoch": [_number(value, 1) for value in rows["epoch_seconds"]],
+        "seeds": rows["seeds"].astype(str),
+    }
+    return pd.DataFrame(shown).reset_index(drop=True)
+
+
+def _estimates(rows: pd.DataFrame, *names: str) -> list[str]:
+    """Value and interval as 0.01468 [0.01441, 0.01495]."""
+    texts = []
+    for value, low, high in rows[list(names)].to_numpy(float):
+        ends = f" [{low:.5f}, {high:.5f}]" if np.isfinite(low) else ""
+        texts.append(_number(value, 5) + ends)
+    return texts
+
+
+def _number(value: float, digits: int) -> str:
+    return f"{value:.{digits}f}" if np.isfinite(value) else "–"

@@ -1,0 +1,92 @@
+"""Series from NumPy files: ready-made windows [series, samples, channels] or one record."""
+
+from pathlib import Path
+
+import numpy as np
+
+from ...errors import UserError
+from ..config import ArrayDataset
+from .data import SPLITS, Series
+from .windows import Record, cut
+
+
+def make(config: ArrayDataset) -> Series:
+    """The dataset of `config`.
+
+    Raises:
+        UserError: a file is missing or unreadable, holds no finite numbers of the expected
+            dimensions, or the arrays do not fit each other.
+    """
+    arrays = {"train": _load(config.train), "test": _load(config.test)}
+    if config.valid is None:
+        arrays["train"], arrays["valid"] = _hold_out(config, arrays["train"])
+    else:
+        arrays["valid"] = _load(config.valid)
+    first = arrays["train"]
+    for split, array in arrays.items():
+        if array.ndim != first.ndim or array.shape[-1] != first.shape[-1]:
+            raise UserError(
+                f"{getattr(config, split)}: shape {list(array.shape)}, expected "
+                f"{first.ndim} dimensions and {first.shape[-1]} channels as in {config.train}"
+            )
+    arrays = {split: _target_last(config, array) for split, array in arrays.items()}
+    channels = (*tuple(f"channel {index}" for index in range(first.shape[-1] - 1)), "target")
+    if not config.observe_target and len(channels) == 1:
+        raise UserError(f"{config.train}: one channel, and observe_target is false")
+    if first.ndim == 3:
+        return _whole(config, arrays, channels)
+    records = {
+        split: [
+            Record("", array, np.ones(len(array), bool), [str(row) for row in range(len(array))])
+        ]
+        for split, array in arrays.items()
+    }
+    return cut(records, channels, config, config.train, config.standardise)
+
+
+def _load(path: str) -> np.ndarray:
+    if not Path(path).is_file():
+        raise UserError(f"{path}: no such file")
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{path}: not a readable .npy file ({error})") from error
+    if not isinstance(array, np.ndarray) or array.ndim not in (2, 3) or not array.size:
+        raise UserError(
+            f"{path}: expected an array [series, samples, channels] or [samples, channels]"
+        )
+    if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
+        raise UserError(f"{path}: expected finite numbers, found {array.dtype} or NaN")
+    return array.astype(np.float64)
+
+
+def _hold_out(config: ArrayDataset, array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    kept = len(array) - max(1, round(config.valid_fraction * len(array)))
+    return array[:kept], array[kept:]
+
+
+def _target_last(config: ArrayDataset, array: np.ndarray) -> np.ndarray:
+    count = array.shape[-1]
+    if not -count <= config.target < count:
+        raise UserError(f"{config.train}: target {config.target}, expected one of {count} channels")
+    target = config.target % count
+    order = [index for index in range(count) if index != target] + [target]
+    return array[..., order]
+
+
+def _whole(config: ArrayDataset, arrays: dict, channels: tuple[str, ...]) -> Series:
+    """Series as they stand: one row of the array each."""
+    length = arrays["train"].shape[1]
+    if length != config.length or any(array.shape[1] != length for array in arrays.values()):
+        found = sorted({array.shape[1] for array in arrays.values()})
+        raise UserError(
+            f"{config.train}: series of {found} samples, expected length {config.length}"
+        )
+    records = {
+        split: [
+            Record("series", row, np.ones(length, bool), [str(index)] * length)
+            for index, row in enumerate(arrays[split])
+        ]
+        for split in SPLITS
+    }
+    return cut(records, channels, config, config.train, config.standardise)

@@ -1,0 +1,36 @@
+"""Noisy sine waves: x_i = sin(phase + i / f) + eps N(0, 1), one frequency per series.
+
+f is spread over [1, 8) (the published f = 1 + 0.01 k for k = 0 .. 699 with 700 series), phase
+is uniform on [0, 2 pi], and eps on [0.08, 0.14] per series. The series are shuffled into splits.
+"""
+
+import numpy as np
+import torch
+
+from ..config import SineDataset
+from .data import SPLITS, Series, Split
+
+
+def make(config: SineDataset) -> Series:
+    """The dataset of `config`; the same seed gives the same numbers."""
+    rng = np.random.default_rng(config.seed)
+    count, steps = config.series, np.arange(config.length)
+    f = 1 + 7 * np.arange(count) / count
+    phase = rng.uniform(0, 2 * np.pi, count)
+    eps = rng.uniform(0.08, 0.14, count)
+    noise = rng.standard_normal((count, config.length))
+    waves = np.sin(phase[:, None] + steps / f[:, None]) + eps[:, None] * noise
+    order = rng.permutation(count)
+    train = round(config.fractions[0] * count)
+    valid = round(config.fractions[1] * count)
+    parts = dict(zip(SPLITS, np.split(order, [train, train + valid]), strict=True))
+    splits = {}
+    for name, rows in parts.items():
+        target = torch.from_numpy(waves[rows].astype(np.float32))
+        splits[name] = Split(
+            target.unsqueeze(-1),
+            target,
+            torch.ones_like(target, dtype=torch.bool),
+            tuple(f"f={f[row]:.3f}" for row in rows),
+        )
+    return Series(splits, ("x",), "x", observed=True, mean=0.0, unit=1.0)

@@ -1,0 +1,90 @@
+"""Windows cut from long records, inside one split each."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ...errors import UserError
+from ..config import ArrayDataset, TableDataset
+from .data import SPLITS, Series, Split
+
+
+@dataclass(frozen=True)
+class Record:
+    """A stretch of consecutive samples of one split."""
+
+    name: str  # for the origin of its windows
+    values: np.ndarray  # [samples, channels] float64, the target last; NaN where nothing is known
+    scored: np.ndarray  # [samples] bool
+    labels: list[str]  # [samples] what to call each sample
+
+
+def cut(
+    records: dict[str, list[Record]],
+    channels: tuple[str, ...],
+    config: ArrayDataset | TableDataset,
+    where: str,
+    standardise: bool,
+) -> Series:
+    """Standardise by the training records alone, then cut every record into windows.
+
+    Raises:
+        UserError: a channel is constant in training, or a split has no window.
+    """
+    train = np.concatenate([record.values for record in records["train"]])
+    for name, column in zip(channels, train.T, strict=True):
+        known = column[np.isfinite(column)]
+        if not known.size or np.ptp(known) < 1e-12:
+            raise UserError(f"{where}: {name!r} is constant or empty in the training part")
+    mean, unit = np.zeros(len(channels)), np.ones(len(channels))
+    if standardise:
+        mean, unit = np.nanmean(train, 0), np.nanstd(train, 0)
+    splits = {}
+    for split in SPLITS:
+        stride = config.stride if split == "train" else _test_stride(config)
+        splits[split] = _split(records[split], mean, unit, stride, config)
+        if not len(splits[split]):
+            longest = max((len(record.values) for record in records[split]), default=0)
+            raise UserError(
+                f"{where}: the {split} part has {longest} rows in a stretch, expected at least "
+                f"length {config.length}"
+            )
+    seen = channels if config.observe_target else channels[:-1]
+    return Series(
+        splits, seen, channels[-1], config.observe_target, float(mean[-1]), float(unit[-1])
+    )
+
+
+def _test_stride(config: ArrayDataset | TableDataset) -> int:
+    return config.test_stride or config.length - config.context_window
+
+
+def _split(
+    records: list[Record],
+    mean: np.ndarray,
+    unit: np.ndarray,
+    stride: int,
+    config: ArrayDataset | TableDataset,
+) -> Split:
+    values, scored, origins = [], [], []
+    for record in records:
+        for rows in _starts(len(record.values), config.length, stride):
+            # What is not known yet stands at the training mean.
+            values.append(np.nan_to_num((record.values[rows] - mean) / unit))
+            scored.append(record.scored[rows])
+            origins.append(f"{record.name} {record.labels[rows.start]}".strip())
+    if not values:
+        empty = torch.zeros(0, config.length)
+        return Split(empty.unsqueeze(-1), empty, empty.bool(), ())
+    stacked = torch.from_numpy(np.stack(values).astype(np.float32))
+    inputs = stacked if config.observe_target else stacked[:, :, :-1].contiguous()
+    return Split(
+        inputs, stacked[:, :, -1].contiguous(), torch.from_numpy(np.stack(scored)), tuple(origins)
+    )
+
+
+def _starts(samples: int, length: int, stride: int) -> Iterator[slice]:
+    for start in range(0, samples - length + 1, stride):
+        yield slice(start, start + length)

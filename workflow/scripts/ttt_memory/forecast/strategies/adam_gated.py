@@ -1,0 +1,60 @@
+"""Adam on the memory's weights, and only where something surprises.
+
+Kingma and Ba, arXiv 1412.6980, algorithm 1, on Titans' squared error (arXiv 2501.00663,
+equation 12). A token takes part when its error exceeds `threshold` times what errors have
+typically been in this series; a chunk without such a token changes nothing.
+"""
+
+import torch
+
+from ttt_memory.forecast import network
+
+OPTIONS = {"threshold": 0.5, "rate": 0.01, "beta1": 0.9, "beta2": 0.99, "epsilon": 0.001}
+
+
+def init_memory_state(memory, emb_dim):
+    network.add_projections(memory, emb_dim)
+    weights = network.start(emb_dim, memory.hidden, memory.depth)
+    moments = network.zeros(weights, "mean_") | network.zeros(weights, "square_")
+    # Nothing is typical yet, so the first chunk is written whole.
+    return weights | moments | {"steps": torch.zeros(1, 1), "typical": torch.zeros(1, 1)}
+
+
+def compute_keys_values(memory, x):
+    return network.keys_values(memory, x)
+
+
+def compute_surprise(memory, state, keys, values, gates):
+    recalled, pullback = network.vjp(state, keys)
+    error = recalled - values
+    size = error.detach().square().sum(-1)  # [B, N]
+    surprising = (size > memory.options["threshold"] * state["typical"]).to(error.dtype)
+    count = surprising.sum(1, keepdim=True)
+    share = surprising / count.clamp_min(1)
+    gradient = memory.clip(pullback(2 * error * share.unsqueeze(-1)))
+    return gradient | {"open": (count > 0).to(error.dtype), "size": size.mean(1, keepdim=True)}
+
+
+def apply_update(memory, state, surprise, gates):
+    names = ("rate", "beta1", "beta2", "epsilon")
+    rate, beta1, beta2, epsilon = (memory.options[name] for name in names)
+    opened = surprise["open"]
+    steps = state["steps"] + opened
+    first = torch.where(state["steps"] == 0, surprise["size"], state["typical"])
+    new = {"steps": steps, "typical": 0.9 * first + 0.1 * surprise["size"]}
+    # max: a series that never opened has no bias to correct.
+    correct1 = 1 - beta1 ** steps.clamp_min(1)
+    correct2 = 1 - beta2 ** steps.clamp_min(1)
+    for name in surprise:
+        if name in ("open", "size"):
+            continue
+        gradient = surprise[name]
+        shape = (-1, *[1] * (gradient.dim() - 1))
+        gate = opened.view(shape)
+        mean = torch.lerp(state[f"mean_{name}"], gradient, gate * (1 - beta1))
+        square = torch.lerp(state[f"square_{name}"], gradient.square(), gate * (1 - beta2))
+        # epsilon inside the root keeps its gradient finite at zero.
+        scale = torch.rsqrt(square / correct2.view(shape) + epsilon**2)
+        new[f"mean_{name}"], new[f"square_{name}"] = mean, square
+        new[name] = state[name] - rate * gate * mean / correct1.view(shape) * scale
+    return new

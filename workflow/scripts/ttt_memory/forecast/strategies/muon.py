@@ -1,0 +1,56 @@
+"""Titans' memory with orthogonalised momentum: steps of equal size in every direction.
+
+Muon (Jordan et al., 2024, kellerjordan.github.io/posts/muon), as the inner optimiser of Atlas
+(arXiv 2505.23735, equations 32 and 33): S <- eta S + grad, M <- alpha M - theta NS(S), where
+NS takes a matrix with singular values s to one with values near 1 by Newton-Schulz steps
+
+    X <- a X + (b A + c A^2) X,   A = X X^T,   X_0 = S / ||S||
+
+Biases, being vectors, take their momentum scaled to the length of a row of ones.
+"""
+
+import torch
+
+from ttt_memory.forecast import network
+
+OPTIONS = {"alpha": 0.999, "eta": 0.9, "theta": 0.02, "iterations": 3}
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+
+
+def init_memory_state(memory, emb_dim):
+    network.add_projections(memory, emb_dim)
+    weights = network.start(emb_dim, memory.hidden, memory.depth)
+    return weights | network.zeros(weights, "momentum_")
+
+
+def compute_keys_values(memory, x):
+    return network.keys_values(memory, x)
+
+
+def compute_surprise(memory, state, keys, values, gates):
+    recalled, pullback = network.vjp(state, keys)
+    return memory.clip(pullback((recalled - values) * (2 / keys.shape[1])))
+
+
+def apply_update(memory, state, surprise, gates):
+    alpha, eta, theta = (memory.options[name] for name in ("alpha", "eta", "theta"))
+    new = {}
+    for name, gradient in surprise.items():
+        momentum = torch.add(gradient, state[f"momentum_{name}"], alpha=eta)
+        new[f"momentum_{name}"] = momentum
+        matrix = momentum if momentum.dim() == 3 else momentum.unsqueeze(1)
+        step = orthogonalise(matrix, memory.options["iterations"]).view_as(momentum)
+        new[name] = torch.add(alpha * state[name], step, alpha=-theta)
+    return new
+
+
+def orthogonalise(matrix, iterations):
+    """Matrices [B, m, n] with all singular values moved towards 1."""
+    a, b, c = COEFFICIENTS
+    tall = matrix.shape[1] > matrix.shape[2]
+    x = matrix.transpose(1, 2) if tall else matrix
+    x = x * torch.rsqrt(x.square().sum((1, 2), keepdim=True) + 1e-12)
+    for _ in range(iterations):
+        gram = x @ x.transpose(1, 2)
+        x = a * x + torch.baddbmm(gram, gram, gram, beta=b, alpha=c) @ x
+    return x.transpose(1, 2) if tall else x

@@ -1,0 +1,61 @@
+"""The Omega rule: each update relearns a window of past tokens, not the newest alone.
+
+Atlas, arXiv 2505.23735, section 3.2, equation 9, with momentum and decay as in Titans:
+
+    L_t = sum_{s = t - c + 1}^{t} gamma_s ||M(k_s) - v_s||^2
+
+Here t is a chunk's last token; the window is the chunk and the `past` tokens before it, and the
+weights gamma are learned for every age.
+"""
+
+import torch
+from torch import nn
+from torch.nn.functional import softplus
+
+from ttt_memory.forecast import network
+
+OPTIONS = {"past": 32, "alpha": 0.999, "eta": 0.9, "theta": 0.05}
+
+
+def init_memory_state(memory, emb_dim):
+    network.add_projections(memory, emb_dim)
+    past = memory.options["past"]
+    memory.age = nn.Parameter(torch.full((past,), 0.0))
+    weights = network.start(emb_dim, memory.hidden, memory.depth)
+    window = {
+        "past_keys": torch.zeros(1, past, emb_dim),
+        "past_values": torch.zeros(1, past, emb_dim),
+        "past_known": torch.zeros(1, past),
+    }
+    return weights | network.zeros(weights, "momentum_") | window
+
+
+def compute_keys_values(memory, x):
+    return network.keys_values(memory, x)
+
+
+def compute_surprise(memory, state, keys, values, gates):
+    all_keys = torch.cat([state["past_keys"], keys], 1)
+    all_values = torch.cat([state["past_values"], values], 1)
+    known = torch.cat([state["past_known"], torch.ones_like(keys[..., 0])], 1)
+    past, count = memory.options["past"], keys.shape[1]
+    # softplus(0.54) = 1: a token of the chunk itself weighs one.
+    gamma = torch.cat([softplus(memory.age), memory.age.new_ones(count)]) * known
+    recalled, pullback = network.vjp(state, all_keys)
+    error = 2 * gamma / gamma.sum(1, keepdim=True)
+    gradient = memory.clip(pullback(error.unsqueeze(-1) * (recalled - all_values)))
+    window = {"past_keys": all_keys, "past_values": all_values, "past_known": known}
+    return gradient | {name: tensor[:, -past:] for name, tensor in window.items()}
+
+
+def apply_update(memory, state, surprise, gates):
+    alpha, eta, theta = (memory.options[name] for name in ("alpha", "eta", "theta"))
+    new = {}
+    for name, found in surprise.items():
+        if name.startswith("past_"):
+            new[name] = found
+            continue
+        momentum = torch.add(eta * state[f"momentum_{name}"], found, alpha=-theta)
+        new[f"momentum_{name}"] = momentum
+        new[name] = torch.add(momentum, state[name], alpha=alpha)
+    return new

@@ -1,0 +1,81 @@
+"""Titans' memory with learned gates: how much to keep, carry on and learn, for every token.
+
+Titans, arXiv 2501.00663, equations 9, 10, 13 and 14, with alpha_t, eta_t, theta_t functions of
+the token, and section 3.2: within a chunk every gradient g_t is taken at the chunk's start, so
+that the recurrence over its tokens
+
+    S_t = eta_t S_{t-1} - theta_t g_t,    M_t = (1 - alpha_t) M_{t-1} + S_t
+
+is linear. Its end is a weighted sum of the g_t, the weights depending on the gates alone:
+
+    S_C = (prod_r eta_r) S_0 - sum_s theta_s (prod_{r>s} eta_r) g_s
+    M_C = (prod_r (1 - alpha_r)) M_0 + carry S_0 - sum_s theta_s reach_s g_s
+    reach_s = sum_{t>=s} (prod_{r>t} (1 - alpha_r)) (prod_{s<r<=t} eta_r)
+    carry = sum_t (prod_{r>t} (1 - alpha_r)) (prod_{r<=t} eta_r)
+"""
+
+import torch
+from torch import nn
+from torch.nn.functional import logsigmoid, softplus
+
+from ttt_memory.forecast import network
+
+# Starting rates of one token: the chunk's are about its length times as large.
+OPTIONS = {"keep_bias": 7.0, "eta_bias": 1.0, "theta_bias": -4.0}
+
+
+def init_memory_state(memory, emb_dim):
+    network.add_projections(memory, emb_dim)
+    memory.gate = nn.Linear(emb_dim, 3)
+    nn.init.zeros_(memory.gate.weight)
+    biases = [memory.options[name] for name in ("keep_bias", "eta_bias", "theta_bias")]
+    memory.gate.bias.data = torch.tensor(biases)
+    weights = network.start(emb_dim, memory.hidden, memory.depth)
+    return weights | network.zeros(weights, "momentum_")
+
+
+def compute_keys_values(memory, x):
+    return network.keys_values(memory, x)
+
+
+def compute_gates(memory, x):
+    keep, eta, theta = memory.gate(x).unbind(-1)
+    kept = logsigmoid(keep).cumsum(1)
+    carried = logsigmoid(eta).cumsum(1)
+    after = torch.exp(kept[:, -1:] - kept)  # prod_{r>t} (1 - alpha_r)
+    # Products of eta from s to t, zero for s > t.
+    span = torch.exp((carried.unsqueeze(2) - carried.unsqueeze(1)).clamp_max(0)).tril()
+    reach = (after.unsqueeze(1) @ span)[:, 0]
+    rate = softplus(theta)
+    return {
+        "alpha": 1 - torch.sigmoid(keep),
+        "eta": torch.sigmoid(eta),
+        "theta": rate,
+        "memory_rate": rate * reach,
+        "momentum_rate": rate * torch.exp(carried[:, -1:] - carried),
+        "keep_memory": torch.exp(kept[:, -1]),
+        "keep_momentum": torch.exp(carried[:, -1]),
+        "carry": (after * torch.exp(carried)).sum(1),
+    }
+
+
+def compute_surprise(memory, state, keys, values, gates):
+    recalled, pullback = network.vjp(state, keys)
+    error = 2 * (recalled - values)
+    into_memory = pullback(error * gates["memory_rate"].unsqueeze(-1))
+    into_momentum = pullback(error * gates["momentum_rate"].unsqueeze(-1))
+    renamed = {f"momentum_{name}": step for name, step in into_momentum.items()}
+    return memory.clip(into_memory | renamed)
+
+
+def apply_update(memory, state, surprise, gates):
+    new = {}
+    for name, step in surprise.items():
+        shape = (-1, *[1] * (step.dim() - 1))
+        if name.startswith("momentum_"):
+            new[name] = gates["keep_momentum"].view(shape) * state[name] - step
+        else:
+            kept = gates["keep_memory"].view(shape) * state[name]
+            carried = gates["carry"].view(shape) * state[f"momentum_{name}"]
+            new[name] = kept + carried - step
+    return new

@@ -1,0 +1,78 @@
+"""What the forecast study found: the tables behind leaderboard and figures."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from .. import io
+from ..errors import UserError
+from .schemas import EPOCHS, FORECASTS, LEADERBOARD, TRACES
+
+
+@dataclass(frozen=True)
+class Study:
+    """Frames in the columns of the schemas of the same names."""
+
+    leaderboard: pd.DataFrame
+    forecasts: pd.DataFrame
+    epochs: pd.DataFrame
+    traces: pd.DataFrame
+
+    @property
+    def datasets(self) -> list[str]:
+        """Names of the datasets, in the order of the leaderboard."""
+        return list(self.leaderboard["dataset"].unique())
+
+    def ranking(self, dataset: str, kind: str | None = None) -> list[str]:
+        """Strict forecasters of a dataset, best first; of one kind if given."""
+        rows = self.leaderboard[self.leaderboard["dataset"] == dataset]
+        rows = rows[rows["protocol"] == "strict"]
+        if kind:
+            rows = rows[rows["kind"] == kind]
+        return list(rows["strategy"])
+
+    def errors(self, dataset: str, strategy: str) -> tuple[int, np.ndarray]:
+        """First position, and the mean squared error of every position over series and seeds.
+
+        NaN where no series is scored.
+        """
+        rows = self.forecasts
+        rows = rows[(rows["dataset"] == dataset) & (rows["strategy"] == strategy)]
+        made, truth, scored = (np.stack(rows[name]) for name in ("forecast", "truth", "scored"))
+        square = np.where(scored, (made.astype(np.float64) - truth) ** 2, np.nan)
+        known = np.maximum(scored.sum(0), 1)
+        means = np.where(scored.any(0), np.nansum(square, axis=0) / known, np.nan)
+        return int(rows["first"].iloc[0]), means
+
+
+def read_forecasts(paths: list[Path]) -> pd.DataFrame:
+    """Every job's forecasts. Raises `UserError` if two files hold the same job."""
+    found = concatenated(paths, FORECASTS)
+    key = ["dataset", "strategy", "seed", "series"]
+    twice = found[found.duplicated(key)]
+    if len(twice):
+        row = twice.iloc[0]
+        raise UserError(
+            f"strategy {row.strategy!r} on {row.dataset!r}, seed {row.seed}: its forecasts are in "
+            "two of the files given"
+        )
+    return found
+
+
+def concatenated(paths: list[Path], schema: pa.Schema) -> pd.DataFrame:
+    """The rows of all files, in their order."""
+    tables = [io.read_arrow(path, schema) for path in paths]
+    return pa.concat_tables(tables or [schema.empty_table()]).to_pandas()
+
+
+def load(leaderboard: Path, forecasts: list[Path], epochs: list[Path], traces: list[Path]) -> Study:
+    """Read and check every file of the study."""
+    return Study(
+        io.read_table(leaderboard, LEADERBOARD),
+        read_forecasts(forecasts),
+        concatenated(epochs, EPOCHS),
+        concatenated(traces, TRACES),
+    )

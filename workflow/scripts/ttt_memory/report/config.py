@@ -1,0 +1,44 @@
+"""What the report can be told, and the names of its figures."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ..options import Options
+
+# Every report has these files; one whose data was not asked for says so.
+FIGURES = {
+    "em_by_condition": "EM by condition and level",
+    "em_by_category": "EM by category of fact and condition",
+    "em_by_position": "EM by position of the fact",
+    "distractor": "Effect of a distractor",
+    "splits": "Held-out values and skeletons",
+    "retention": "Retention over distractor text",
+    "capacity": "Capacity of one state",
+    "scale": "Scale of the written state",
+    "gates": "Write gates and surprise",
+    "norms": "Size of the fast weights by layer",
+    "training_loss": "Training loss",
+    "inner_norm": "Size of the write during training",
+    "attribution": "Memory efficiency, one change at a time",
+}
+
+
+class ReportConfig(Options):
+    """Choices of the report; none of them changes a number."""
+
+    title: str = Field(
+        "Can test-time-training fast weights serve as memory?", description="Title of the page."
+    )
+    baseline: str = Field("recall", description="Run that the attribution table starts from.")
+    split: str = Field(
+        "heldout_values", description="Benchmark split that stands beside all probes."
+    )
+    dpi: int = Field(150, ge=50, le=600, description="Resolution of PNG figures, dots per inch.")
+
+
+class RunText(BaseModel):
+    """What the report says of a run; the rest of a run's configuration is not its concern."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    label: str = Field(description="Name in tables and figures.")
+    differs: str = Field("", description="The one change from the baseline run; '' for none.")

@@ -1,0 +1,204 @@
+"""The four published figures for every run, and what held-out values and skeletons cost."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+
+from ..results import LEVELS, SPLITS, THIRDS, Results
+from . import style
+
+
+def em_by_condition(results: Results) -> Figure:
+    """Bars of EM by level and condition, a panel a run; a band marks the guessing floor."""
+    figure, grid = style.panels(len(results.runs), sharey=True)
+    for axes, run in zip(grid, results.runs, strict=True):
+        rows = results.rows("em", by=["level"], run=run)
+        levels = [level for level in LEVELS if level in set(rows["level"])]
+        series = {c: rows[rows["condition"] == c] for c in results.conditions(run)}
+        style.bars(axes, levels, series, "level")
+        band = _floor_band(axes, results, run, levels)
+        sizes = rows.groupby("level")[["n", "dialogues"]].max()
+        names = [
+            f"level {level}\nn = {sizes['n'][level]:,}\n{sizes['dialogues'][level]:,} dialogues"
+            for level in levels
+        ]
+        axes.set_xticks(range(len(levels)), names, fontsize=7)
+        style.share_axis(axes)
+        axes.set_title(f"{results.label(run)}, {style.of_seeds(rows['seeds'].max())}")
+    style.legend(figure, _conditions(results), more=[band])
+    return figure
+
+
+def _floor_band(axes: Axes, results: Results, run: str, levels: list[str]) -> Artist:
+    """From the floor of who knows the other dialogues' answers to that of who knows them all."""
+    low, high = (
+        results.rows(metric, by=["level"], run=run).set_index("level")["value"].reindex(levels)
+        for metric in ("em_floor_others", "em_floor")
+    )
+    return axes.bar(
+        range(len(levels)),
+        high - low,
+        0.94,
+        bottom=low,
+        color="none",
+        edgecolor="black",
+        linewidth=0.7,
+        linestyle=":",
+        label="guessing floor",
+    )
+
+
+def em_by_category(results: Results) -> Figure | None:
+    """Heat map of EM, category by condition, a panel a run; each cell has its interval."""
+    found = results.rows("em", by=["category"])
+    runs = [run for run in results.runs if run in set(found["run"])]
+    if not runs:
+        return None
+    categories = max(found.groupby("run")["category"].nunique())
+    figure, grid = style.panels(len(runs), 2, (0.72 * categories + 0.8, 0.42 * 6 + 1.1))
+    for axes, run in zip(grid, runs, strict=True):
+        rows = found[found["run"] == run]
+        image = _heat(axes, rows, results.conditions(run))
+        axes.set_title(f"{results.label(run)}, {style.of_seeds(rows['seeds'].max())}")
+    figure.colorbar(image, ax=grid, label="EM (strict)", shrink=0.5, aspect=25)
+    return figure
+
+
+def _heat(axes: Axes, rows: pd.DataFrame, conditions: list[str]) -> AxesImage:
+    categories = sorted(rows["category"].unique())
+    value, low, high = (
+        rows.pivot(index="condition", columns="category", values=name)
+        .reindex(index=conditions, columns=categories)
+        .to_numpy()
+        for name in ("value", "low", "high")
+    )
+    image = axes.imshow(value, cmap="YlGnBu", vmin=0, vmax=1, aspect="auto")
+    for place in np.ndindex(value.shape):
+        if np.isfinite(value[place]):
+            text = f"{value[place]:.2f}\n[{low[place]:.2f}, {high[place]:.2f}]"
+            colour = "white" if value[place] > 0.55 else "black"
+            x, y = place[1], place[0]
+            axes.text(x, y, text, ha="center", va="center", fontsize=5.5, color=colour)
+    counts = rows.groupby("category")["n"].max()
+    names = [f"{name}\nn = {counts[name]:,}" for name in categories]
+    axes.set_xticks(range(len(categories)), names, fontsize=6.5)
+    axes.set_yticks(range(len(conditions)), conditions)
+    axes.grid(visible=False)
+    return image
+
+
+def em_by_position(results: Results) -> Figure:
+    """EM of A, B and D by third of the dialogue where the fact's value stands.
+
+    A run whose benchmark does not say where its values stand is drawn by the order of its
+    probes instead, as published.
+    """
+    figure, grid = style.panels(len(results.runs), sharey=True)
+    for axes, run in zip(grid, results.runs, strict=True):
+        column, label = "position", "third of the dialogue with the fact"
+        rows = results.rows("em", by=[column], run=run)
+        if rows.empty:
+            column, label = "probe_order", "third of the probes (levels 1 and 3)"
+            rows = results.rows("em", by=[column], run=run)
+        for place, condition in enumerate(c for c in "ABD" if c in results.conditions(run)):
+            part = rows[rows["condition"] == condition].set_index(column).reindex(THIRDS)
+            axes.errorbar(
+                np.arange(3) + 0.05 * (place - 1),
+                part["value"],
+                yerr=style.errors(part),
+                color=style.CONDITION_COLOURS[condition],
+                marker="osD"[place],
+                capsize=2,
+            )
+        axes.set_xticks(range(3), THIRDS)
+        axes.set_xlabel(label)
+        style.share_axis(axes)
+        size = f"{style.sample_size(rows)}, {style.of_seeds(rows['seeds'].max())}"
+        axes.set_title(f"{results.label(run)}\n{size}")
+    style.legend(figure, [c for c in _conditions(results) if c in "ABD"])
+    return figure
+
+
+def distractor(results: Results) -> Figure | None:
+    """EM on level 3 with and without the distractor written: C, A, B and D of each run."""
+    rows = results.rows("em", by=["level"])
+    rows = rows[(rows["level"] == "3") & rows["condition"].isin(list("ABCD"))]
+    runs = [run for run in results.runs if "D" in results.conditions(run)]
+    rows = rows[rows["run"].isin(runs)]
+    if rows.empty:
+        return None
+    figure, (axes,) = style.panels(1, size=(1.5 + 1.6 * len(runs), 3.4))
+    conditions = [c for c in "ABDC" if c in set(rows["condition"])]
+    series = {c: rows[rows["condition"] == c] for c in conditions}
+    style.bars(axes, runs, series, "run")
+    names = []
+    for run in runs:
+        own = rows[rows["run"] == run]
+        size = (
+            style.sample_size(own).replace(", ", "\n") + f", {style.of_seeds(own['seeds'].max())}"
+        )
+        names.append(f"{results.label(run).replace(' (', chr(10) + '(')}\n{size}")
+    axes.set_xticks(range(len(runs)), names, fontsize=7)
+    style.share_axis(axes, "EM (strict), level 3")
+    style.legend(figure, conditions, columns=1 if len(runs) < 3 else 4)
+    return figure
+
+
+def splits(results: Results) -> Figure | None:
+    """EM of A and B by split and by whether question and fact share words, a panel a run."""
+    rows = results.rows("em", by=["split", "grounding"])
+    rows = rows[rows["split"].isin(list(SPLITS)) & rows["condition"].isin(["A", "B"])]
+    if rows.empty:
+        return None
+    rows = rows.assign(group=rows["split"] + "/" + rows["grounding"])
+    found = set(rows["group"])
+    groups = [f"{s}/{g}" for s in SPLITS for g in ("shared", "none") if f"{s}/{g}" in found]
+    runs = [run for run in results.runs if run in set(rows["run"])]
+    figure, grid = style.panels(len(runs), 2, (5.4, 2.9), sharey=True)
+    for axes, run in zip(grid, runs, strict=True):
+        part = rows[rows["run"] == run]
+        style.bars(axes, groups, {c: part[part["condition"] == c] for c in "AB"}, "group")
+        counts = part.groupby("group")["n"].max()
+        names = [f"{_split_name(group)}\nn = {counts.get(group, 0):,}" for group in groups]
+        axes.set_xticks(range(len(groups)), names, fontsize=6.5)
+        style.share_axis(axes)
+        axes.set_title(f"{results.label(run)}, {style.of_seeds(part['seeds'].max())}")
+    style.legend(figure, ["A", "B"])
+    return figure
+
+
+def attribution(results: Results) -> Figure | None:
+    """Memory efficiency of the baseline, of runs that change one thing of it, of the rest."""
+    rows = [(run, results.one("memory_efficiency", run=run)) for run in results.compared()]
+    rows = [(run, row) for run, row in reversed(rows) if row is not None and row.value >= 0]
+    if not rows:
+        return None
+    figure, (axes,) = style.panels(1, size=(7.2, 0.9 + 0.34 * len(rows)))
+    names = []
+    for place, (run, row) in enumerate(rows):
+        ends = [[max(row.value - row.low, 0)], [max(row.high - row.value, 0)]]
+        colour = style.CONDITION_COLOURS["B"] if run == results.report.baseline else "#222255"
+        axes.errorbar(row.value, place, xerr=ends, fmt="o", color=colour, capsize=2)
+        names.append(f"{results.label(run)}\nn = {row.n:,}, {style.of_seeds(row.seeds)}")
+    for bar in (results.scoring.partial, results.scoring.viable):
+        axes.axvline(bar, color="black", linestyle=":", linewidth=0.9)
+    axes.set_yticks(range(len(rows)), names, fontsize=7)
+    axes.set_xlim(left=-0.02)
+    axes.set_xlabel("EM(B) / EM(A), all probes; dotted: the verdict's bars")
+    axes.grid(visible=False, axis="y")
+    axes.grid(visible=True, axis="x")
+    return figure
+
+
+def _conditions(results: Results) -> list[str]:
+    found = {c for run in results.runs for c in results.conditions(run)}
+    return [c for c in style.CONDITION_NAMES if c in found]
+
+
+def _split_name(group: str) -> str:
+    split, grounding = group.split("/")
+    words = {"shared": "words\nshared", "none": "no word\nshared"}[grounding]
+    return f"{split.replace('heldout_', 'held-out ').replace(' ', chr(10))}\n{words}"

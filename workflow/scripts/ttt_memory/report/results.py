@@ -1,0 +1,146 @@
+"""What was measured, and how to ask for it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from .. import io, schemas
+from ..errors import UserError
+from ..scoring.config import ScoringConfig
+from ..scoring.verdict import verdict
+from .config import ReportConfig, RunText
+
+ALL = "all"
+CONDITIONS = ["A", "B", "C", "D", "W", "N"]
+LEVELS = ["1", "2", "3"]
+THIRDS = ["front", "middle", "back"]
+SPLITS = {
+    "train": "training values and skeletons",
+    "heldout_values": "held-out values",
+    "heldout_skeletons": "held-out skeletons",
+    "heldout_both": "both held out",
+}
+_NAMES = schemas.METRICS.names
+GROUPS = [*_NAMES[_NAMES.index("level") : _NAMES.index("metric")]]
+
+
+@dataclass(frozen=True)
+class Results:
+    """All numbers of a report.
+
+    metrics, curves, diagnostics: frames in the columns of `schemas`; notes: the provenance of
+    each input file by its name; runs: label and difference of the configured runs.
+    """
+
+    metrics: pd.DataFrame
+    curves: pd.DataFrame
+    diagnostics: pd.DataFrame
+    benchmark: pd.DataFrame
+    notes: dict[str, dict]
+    texts: dict[str, RunText]
+    report: ReportConfig
+    scoring: ScoringConfig
+
+    @property
+    def runs(self) -> list[str]:
+        """Names of the scored runs: configured ones in their order, then imported ones."""
+        scored = list(self.metrics["run"].unique())
+        return [run for run in self.texts if run in scored] + [
+            run for run in scored if run not in self.texts
+        ]
+
+    def label(self, run: str) -> str:
+        """The run's name in tables and figures."""
+        return self.texts[run].label if run in self.texts else f"{run} (imported)"
+
+    @cached_property
+    def _breakdowns(self) -> dict[tuple, pd.DataFrame]:
+        """Metric rows by metric and by the set of columns they are broken down by."""
+        divided = (self.metrics[GROUPS] != ALL).assign(setting=self.metrics["setting"].notna())
+        columns = divided.columns.to_numpy()
+        names = [frozenset(columns[row]) for row in divided.to_numpy()]
+        places: dict[tuple, list[int]] = {}
+        for place, key in enumerate(zip(self.metrics["metric"], names, strict=True)):
+            places.setdefault(key, []).append(place)
+        return {key: self.metrics.iloc[rows] for key, rows in places.items()}
+
+    def rows(self, metric: str, by: Sequence[str] = (), **fixed: str) -> pd.DataFrame:
+        """Metric rows broken down by exactly the columns `by`, and those `fixed` to a value.
+
+        Rows of a sweep are there only if `by` names `setting`.
+        """
+        divided = frozenset(by) | (fixed.keys() & set(GROUPS))
+        table = self._breakdowns.get((metric, divided), self.metrics[:0])
+        for column, value in fixed.items():
+            table = table[table[column] == value]
+        return table
+
+    def one(self, metric: str, **fixed: str) -> pd.Series | None:
+        """The single row of `rows`, or None if it was not measured."""
+        table = self.rows(metric, **fixed)
+        return table.iloc[0] if len(table) else None
+
+    def conditions(self, run: str) -> list[str]:
+        """The conditions a run went through, in the order of every table and figure."""
+        found = set(self.metrics.loc[self.metrics["run"] == run, "condition"])
+        return [condition for condition in CONDITIONS if condition in found]
+
+    def regimes(self) -> list[str]:
+        """The runs that stand for themselves: not those that change one thing of another."""
+        return [run for run in self.runs if not (run in self.texts and self.texts[run].differs)]
+
+    def compared(self) -> list[str]:
+        """The runs of the attribution: the baseline, those that change one thing, other regimes.
+
+        Empty if no run says what it changes.
+        """
+        others = [run for run in self.regimes() if run in self.texts]
+        changed = [run for run in self.runs if run not in self.regimes()]
+        others.sort(key=lambda run: run != self.report.baseline)
+        return [*others[:1], *changed, *others[1:]] if changed else []
+
+    def verdict(self, run: str) -> str:
+        """The verdict on all probes of a run; "not measured" without both conditions."""
+        row = self.one("memory_efficiency", run=run)
+        return "not measured" if row is None else verdict(row.value, self.scoring)
+
+
+def load(
+    benchmark: Path,
+    metrics: list[Path],
+    curves: list[Path],
+    diagnostics: list[Path],
+    texts: dict[str, RunText],
+    report: ReportConfig,
+    scoring: ScoringConfig,
+) -> Results:
+    """Read and check every input.
+
+    Raises:
+        UserError: a file is missing or has other columns, or two hold the same metric.
+    """
+    tables = [
+        _concatenated(paths, schema)
+        for paths, schema in (
+            (metrics, schemas.METRICS),
+            (curves, schemas.CURVE),
+            (diagnostics, schemas.DIAGNOSTICS),
+        )
+    ]
+    key = ["run", "condition", "setting", *GROUPS, "metric"]
+    twice = tables[0][tables[0].duplicated(key)]
+    if len(twice):
+        raise UserError(f"run {twice.iloc[0].run}: its metrics are in two of the files given")
+    samples = io.read_table(benchmark, schemas.BENCHMARK)
+    notes = {str(path): io.read_metadata(path) for path in [*metrics, *curves, *diagnostics]}
+    return Results(*tables, samples, notes, texts, report, scoring)
+
+
+def _concatenated(paths: list[Path], schema) -> pd.DataFrame:
+    empty = schema.empty_table().to_pandas()
+    table = pd.concat([empty, *(io.read_table(path, schema) for path in paths)], ignore_index=True)
+    # A report is made of thousands of small selections: plain strings make them twice as fast.
+    return table.astype(dict.fromkeys(table.select_dtypes("string"), object))

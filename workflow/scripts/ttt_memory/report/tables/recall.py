@@ -1,0 +1,205 @@
+"""Tables of what was recalled: by condition, level, split, position; tests and attribution."""
+
+from collections.abc import Sequence
+from itertools import product
+
+from ...scoring.verdict import verdict
+from ..results import CONDITIONS, SPLITS, Results
+from .common import Table, estimate, keyed, records, sample
+
+PAIRS = {
+    "B-C": "fast weights against nothing",
+    "B-W": "against another dialogue's fast weights",
+    "B-N": "against noise of equal norm",
+    "A-B": "context against fast weights",
+}
+
+
+def headline(results: Results) -> Table | None:
+    """EM(A), EM(B), their ratio and the verdict: on all probes and on the split beside them."""
+    split = results.report.split
+    subsets = [("all probes", {}), (SPLITS.get(split, split), {"split": split})]
+    found, shown = [], []
+    for run in results.runs:
+        for name, subset in subsets:
+            fixed = {"run": run, **subset}
+            ratio = results.one("memory_efficiency", **fixed)
+            if ratio is None:
+                continue
+            ems = [results.one("em", condition=condition, **fixed) for condition in "AB"]
+            found += [*ems, ratio]
+            shown.append(
+                {
+                    "run": results.label(run),
+                    "probes": name,
+                    "EM(A)": estimate(ems[0]),
+                    "EM(B)": estimate(ems[1]),
+                    "EM(B)/EM(A)": estimate(ratio),
+                    "verdict": verdict(ratio.value, results.scoring),
+                    "probes / dialogues / seeds": sample(ratio),
+                }
+            )
+    return Table.of("headline", shown, found)
+
+
+def conditions(results: Results, metric: str = "em") -> Table | None:
+    """One metric of every run under every condition, and for `em` the guessing floors."""
+    found, shown = [], []
+    for run in results.runs:
+        line = {"run": results.label(run)}
+        for condition in CONDITIONS:
+            row = results.one(metric, run=run, condition=condition)
+            line[condition] = estimate(row)
+            found.append(row)
+        sizes = (
+            results.one(metric, run=run, condition="B"),
+            results.one(metric, run=run, condition="D"),
+        )
+        line["n (D)"] = " ".join(
+            f"{row['n']:,}" if place == 0 else f"({row['n']:,})"
+            for place, row in enumerate(sizes)
+            if row is not None
+        )
+        if metric == "em":
+            floors = [results.one(name, run=run) for name in ("em_floor_others", "em_floor")]
+            found += floors
+            line["guessing floor"] = "{:.3f} (at most {:.3f})".format(
+                *(row["value"] for row in floors)
+            )
+        shown.append(line)
+    return Table.of(f"conditions_{metric}", shown, found)
+
+
+def breakdown(results: Results, column: str, order: Sequence[str] = ()) -> Table | None:
+    """EM of every condition, a line for each run and each value of one column."""
+    rows = results.rows("em", by=[column])
+    rows = rows[rows["condition"].isin(CONDITIONS)]
+    found = keyed(rows, ["run", column, "condition"])
+    ratios = keyed(results.rows("memory_efficiency", by=[column]), ["run", column])
+    present = set(rows[column])
+    shown = []
+    for run in results.runs:
+        for value in [value for value in order if value in present] or sorted(present):
+            cells = {c: found[run, value, c] for c in CONDITIONS if (run, value, c) in found}
+            if not cells:
+                continue
+            line = {"run": results.label(run), column.replace("_", " "): value}
+            line["n"] = f"{max(row['n'] for row in cells.values()):,}"
+            line["EM(B)/EM(A)"] = estimate(ratios.get((run, value)))
+            shown.append(line | {c: estimate(cells.get(c)) for c in CONDITIONS})
+    return Table.of(f"em_by_{column}", shown, [*found.values(), *ratios.values()])
+
+
+def floors(results: Results) -> Table | None:
+    """Guessing floors by kind of question, beside what the baseline's conditions answer."""
+    run = results.report.baseline
+    run = run if run in results.runs else results.runs[0]
+    rows = {
+        metric: results.rows(metric, by=["kind"], run=run).set_index("kind")
+        for metric in ("em_floor_others", "em_floor")
+    }
+    ems = results.rows("em", by=["kind"], run=run)
+    found, shown = [], []
+    for kind, floor in rows["em_floor"].iterrows():
+        of_kind = ems[ems["kind"] == kind].set_index("condition")
+        line = {"kind of question": kind, "n": f"{floor['n']:,}"}
+        line["guessing floor"] = estimate(rows["em_floor_others"].loc[kind])
+        line["at most"] = estimate(floor)
+        line |= {c: estimate(of_kind.loc[c]) for c in CONDITIONS if c in of_kind.index}
+        shown.append(line)
+    for table in (*rows.values(), ems):
+        found += records(table.reset_index(drop=table is ems))
+    return Table.of("floors", shown, found)
+
+
+def splits(results: Results, runs: Sequence[str], level: str | None = None) -> Table | None:
+    """EM(A), EM(B) and their ratio of `runs` by split and grounding; on one level, or on all."""
+    by = ["split", "grounding"]
+    fixed = {"level": level} if level else {}
+    key = ["run", *by]
+    measures = {
+        "EM(A)": keyed(results.rows("em", by=by, condition="A", **fixed), key),
+        "EM(B)": keyed(results.rows("em", by=by, condition="B", **fixed), key),
+        "EM(B)/EM(A)": keyed(results.rows("memory_efficiency", by=by, **fixed), key),
+    }
+    found, shown = [], []
+    for place in product(runs, SPLITS, ("shared", "none")):
+        cells = {name: rows.get(place) for name, rows in measures.items()}
+        if cells["EM(B)/EM(A)"] is None:
+            continue
+        found += cells.values()
+        run, split, grounding = place
+        line = {"run": results.label(run), "split": SPLITS[split]}
+        line["question and fact"] = "share words" if grounding == "shared" else "share none"
+        line |= {name: estimate(row) for name, row in cells.items()}
+        shown.append(line | {"probes / dialogues / seeds": sample(cells["EM(B)/EM(A)"])})
+    name = f"splits_level_{level}" if level else "splits"
+    return Table.of(name if len(runs) == len(results.runs) else f"{name}_regimes", shown, found)
+
+
+def paired_tests(results: Results) -> Table | None:
+    """Differences of EM with their interval and the p value of the sign-flip test."""
+    found, shown = [], []
+    for run in results.runs:
+        for pair, meaning in PAIRS.items():
+            difference = results.one(f"em_difference:{pair}", run=run)
+            p_value = results.one(f"p_value:{pair}", run=run)
+            if difference is None or p_value is None:
+                continue
+            found += [difference, p_value]
+            shown.append(
+                {
+                    "run": results.label(run),
+                    "pair": pair.replace("-", " − "),
+                    "meaning": meaning,
+                    "difference of EM": estimate(difference),
+                    "p": f"{p_value['value']:.2g}",
+                    "probes / dialogues / seeds": sample(difference),
+                }
+            )
+    return Table.of("paired_tests", shown, found)
+
+
+def attribution(results: Results) -> Table | None:
+    """Memory efficiency of the baseline, of the runs that differ in one thing, of the rest."""
+    baseline = results.report.baseline
+    found, shown = [], []
+    for run in results.compared():
+        rows = [results.one("em", run=run, condition=condition) for condition in "AB"]
+        rows += [results.one("memory_efficiency", run=run)]
+        rows += [
+            results.one("memory_efficiency", run=run, split=results.report.split),
+            results.one("retention_ratio", run=run),
+        ]
+        found += rows
+        differs = "" if run == baseline else results.texts[run].differs or "(a regime of its own)"
+        shown.append(
+            {
+                "run": results.label(run),
+                "differs in": differs or "(the baseline)",
+                "EM(A)": estimate(rows[0]),
+                "EM(B)": estimate(rows[1]),
+                "EM(B)/EM(A)": estimate(rows[2]),
+                f"on {results.report.split}": estimate(rows[3]),
+                "EM(D)/EM(B)": estimate(rows[4]),
+                "seeds": str(rows[2]["seeds"]) if rows[2] is not None else "–",
+            }
+        )
+    return Table.of("attribution", shown, found)
+
+
+def seeds(results: Results) -> Table | None:
+    """EM(A), EM(B) and their ratio of each training seed by itself."""
+    shown, found = [], []
+    for run in results.runs:
+        ratios = results.metrics
+        ratios = ratios[(ratios["run"] == run) & (ratios["metric"] == "memory_efficiency")]
+        names = sorted(set(ratios["seed"]) - {"all"}, key=int)
+        for seed in names if len(names) > 1 else []:
+            rows = [results.one("em", run=run, condition=c, seed=seed) for c in "AB"]
+            rows.append(results.one("memory_efficiency", run=run, seed=seed))
+            found += rows
+            titles = ("EM(A)", "EM(B)", "EM(B)/EM(A)")
+            line = {title: estimate(row) for title, row in zip(titles, rows, strict=True)}
+            shown.append({"run": results.label(run), "seed": seed, **line})
+    return Table.of("seeds", shown, found)

@@ -1,0 +1,77 @@
+"""Tables of distractor, retention, scale and capacity."""
+
+from ..results import Results
+from .common import Table, estimate, records, sample
+
+
+def distractor(results: Results) -> Table | None:
+    """EM on level 3 of A, B, C and D, and the share of B that D keeps."""
+    found, shown = [], []
+    for run in results.runs:
+        ratio = results.one("retention_ratio", run=run)
+        if ratio is None:
+            continue
+        rows = (
+            results.rows("em", by=["level"], run=run).query("level == '3'").set_index("condition")
+        )
+        line = {c: estimate(rows.loc[c] if c in rows.index else None) for c in "ABDC"}
+        shown.append(
+            {
+                "run": results.label(run),
+                **line,
+                "EM(D)/EM(B)": estimate(ratio),
+                "probes / dialogues / seeds": sample(ratio),
+            }
+        )
+        found += [*rows.reset_index().to_dict("records"), ratio]
+    return Table.of("distractor", shown, found)
+
+
+def sweep(results: Results, condition: str, ratio: str | None = None) -> Table | None:
+    """EM of every run at every setting of a sweep, a column each; below it a measured ratio."""
+    found, shown = [], []
+    for run in results.runs:
+        for name, metric in (("EM", "em"), (str(ratio).replace("_", " "), ratio)):
+            rows = results.rows(metric, by=["setting"], condition=condition, run=run)
+            if rows.empty:
+                continue
+            found += records(rows)
+            cells = {f"{row['setting']:g}": estimate(row) for _, row in rows.iterrows()}
+            largest = sample(rows.sort_values("n").iloc[-1])
+            line = {
+                "run": results.label(run),
+                "measure": name,
+                "probes / dialogues / seeds": largest,
+            }
+            shown.append(line | cells)
+    table = Table.of(condition, shown, found)
+    if table is None:
+        return None
+    fixed = ["run", "measure", "probes / dialogues / seeds"]
+    settings = sorted(set(table.shown.columns) - set(fixed), key=float)
+    return Table(condition, table.shown[[*fixed[:2], *settings, fixed[2]]], table.rows)
+
+
+def capacity_order(results: Results) -> Table | None:
+    """EM by the place of the dialogue among those of a state, and the last against the first."""
+    rows = results.rows("em", by=["setting", "order"], condition="capacity")
+    ends = results.rows("em_difference:last-first", by=["setting"], condition="capacity")
+    found, shown = [], []
+    for run in results.runs:
+        for setting, part in rows[rows["run"] == run].groupby("setting"):
+            part = part.assign(place=part["order"].astype(int)).sort_values("place")
+            if len(part) < 2:
+                continue
+            last = ends[(ends["run"] == run) & (ends["setting"] == setting)]
+            shown.append(
+                {
+                    "run": results.label(run),
+                    "dialogues": f"{setting:g}",
+                    "EM from the first to the last written": ", ".join(
+                        f"{value:.3f}" for value in part["value"]
+                    ),
+                    "last minus first": estimate(last.iloc[0] if len(last) else None),
+                }
+            )
+            found += [*records(part.drop(columns="place")), *records(last)]
+    return Table.of("capacity_order", shown, found)

@@ -1,0 +1,148 @@
+"""The report's sentences: fixed explanations, and those that quote measured numbers."""
+
+from ..scoring.verdict import verdict
+from .results import SPLITS, Results
+from .tables.common import estimate
+
+CONDITIONS = """\
+**A** has the dialogue in its context, with the memory off (on level 3 the distractor too); **B**
+answers from the fast weights alone: everything else of the dialogue is dropped; **C** has nothing;
+**D** is B after the distractor has been written as well; **W** has another dialogue's fast weights;
+**N** has noise of the same rank and norm. `em` is strict: the whole answer up to the end token must
+equal the gold answer once case, punctuation and white space are normalised. The guessing floor is
+the share of questions answered right by always giving the most frequent gold answer of the
+question's kind, as found in the other dialogues; at most, by a guesser who has seen this dialogue's
+answers too. Dotted boxes in the figure reach from the one to the other."""
+
+PAIRED = """\
+Both conditions answer the same probes. The p value is of a sign-flip permutation test over
+dialogues, two-sided, not corrected for the number of tests; the smallest it can be is one over the
+number of permutations plus one."""
+
+CATEGORY = """\
+A probe counts once in the category of each fact that it requires."""
+
+POSITION = """\
+By the third of the dialogue in which the value of the (first) required fact stands. By the order of
+the probes, on levels 1 and 3, as published: the second table."""
+
+DISTRACTOR = """\
+Level 3 only. B has written the dialogue, D the dialogue and then 2,000 to 4,000 tokens of unrelated
+text; A has both in its context. EM(D)/EM(B) is on the same probes."""
+
+RETENTION = """\
+Condition B after a number of tokens of distractor text that no training has seen, written into the
+same state. The retention ratio is against no distractor, on the same probes."""
+
+HELD_OUT = """\
+In *held-out values* every value of the dialogue was kept out of training; in *held-out skeletons*
+the wording of dialogue and questions was; in the last, both. Questions that share no word with the
+passage that answers them cannot be told from the wording alone, so they stand apart."""
+
+COMPOSITION = """\
+A *bridge* question names a fact only through another one; a *pair* question asks for two values at
+once. *Single* are the questions of levels 1 and 3."""
+
+CAPACITY = """\
+Several dialogues are written into one state, the context dropped between them, and all are asked;
+questions that two of them would answer are left out. The memory efficiency is against all of these
+dialogues in context. Order: whether a later dialogue is remembered as well as the first."""
+
+SCALE = """\
+Condition B with the written fast weights multiplied by a factor."""
+
+NORMS = """\
+Frobenius norm of what was written over that of the layer's weights, by layer."""
+
+TRAINING = """\
+Medians of pieces of each curve. The inner norm is the mean over layers of the size of the write,
+relative to the weights, at each training step that writes."""
+
+ATTRIBUTION = """\
+Each run changes one thing of the baseline and nothing else; the last lines are regimes of their
+own. Intervals as everywhere."""
+
+BENCHMARK = """\
+Generated; the card beside the benchmark file has lengths and examples."""
+
+_GATES = """\
+The loss is the model's next-token loss with the memory off: how surprising a token is. A gate is
+how much of a token is written, from 0 to 1, averaged over the tokens of the values (*fact*), the
+rest of the dialogue (*filler*) and distractor text."""
+
+_METHOD = """\
+- **Values** are means over training seeds of the mean over probes. **Intervals** are 95% percentile
+  bootstrap intervals. What is resampled is dialogues, since the probes of one dialogue are not
+  independent, and, where a run has several, training seeds, crossed with the dialogues (pigeonhole
+  bootstrap); a ratio resamples both of its sides alike.
+- An interval over three seeds is still a rough one. An interval of zero width at 0 or 1 means that
+  no dialogue differed, not that none would: with n dialogues, 3/n is the usual bound.
+- The capacity sweep's intervals treat dialogues that share a state as independent.
+- `em_contains`, the published metric, takes "1500" for "15" and rewards rambling; it is here for
+  comparison only. Imported predictions in the published layout do not say where the answer ends:
+  their strict `em` is of the first line that is not blank.
+- Dialogues are generated from skeletons. Held-out skeletons tell how much of a result is knowledge
+  of the skeletons; none of it tells of conversations between people."""
+
+
+def verdicts(results: Results) -> str:
+    """One paragraph a regime: the verdict, its numbers, and what the interval says of it."""
+    bars = results.scoring
+    rule = (
+        f"Memory efficiency is EM(B)/EM(A): the part of what a run answers with the dialogue in "
+        f"context that it still answers from its fast weights alone. Bars, fixed beforehand: above "
+        f"{bars.viable:g} viable, {bars.partial:g} to {bars.viable:g} partial, below "
+        f"{bars.partial:g} not viable."
+    )
+    return "\n\n".join([*(_verdict(results, run) for run in results.regimes()), rule])
+
+
+def _verdict(results: Results, run: str) -> str:
+    row = results.one("memory_efficiency", run=run)
+    label = results.label(run)
+    if row is None:
+        return f"**{label}: not measured.** It lacks condition A or B."
+    ems = [results.one("em", run=run, condition=condition)["value"] for condition in "AB"]
+    plural = "" if row["seeds"] == 1 else "s"
+    text = (
+        f"**{label}: {results.verdict(run)}.** Memory efficiency {estimate(row)} on all "
+        f"{row['n']:,} probes of {row['dialogues']:,} dialogues, {row['seeds']} training "
+        f"seed{plural}: EM(A) {ems[0]:.3f}, EM(B) {ems[1]:.3f}."
+    )
+    ends = [verdict(row[end], results.scoring) for end in ("low", "high")]
+    if ends[0] != ends[1]:
+        text += f" The interval reaches from “{ends[0]}” to “{ends[1]}”."
+    split = results.report.split
+    part = results.one("memory_efficiency", run=run, split=split)
+    if part is not None:
+        text += f" On {SPLITS.get(split, split)}: {estimate(part)}."
+    return text
+
+
+def gates(results: Results) -> str:
+    """What gates and surprise are, and which of fact and distractor surprises more."""
+    rows = results.diagnostics
+    loss = rows[rows["statistic"] == "next_token_loss"].groupby(["run", "segment"])["value"].mean()
+    lines = [_GATES]
+    for run in results.regimes():
+        if {(run, "fact"), (run, "distractor")} <= set(loss.index):
+            fact, distractor = loss[run, "fact"], loss[run, "distractor"]
+            more = "distractor text" if distractor > fact else "facts"
+            lines.append(
+                f"{results.label(run)}: {fact:.2f} nats on facts, {distractor:.2f} on distractor "
+                f"text; a gate that opens on surprise would write {more} first."
+            )
+    return "\n\n".join(lines)
+
+
+def limits(results: Results) -> str:
+    """How numbers were made, and which runs rest on a single seed."""
+    rows = [(run, results.one("em", run=run, condition="B")) for run in results.runs]
+    single = [results.label(run) for run, row in rows if row is not None and row["seeds"] == 1]
+    text = _METHOD
+    if single:
+        text += (
+            f"\n- One training seed only, so that intervals cover dialogues and not training: "
+            f"{', '.join(single)}."
+        )
+    return text
