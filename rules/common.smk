@@ -3,14 +3,14 @@
 import json
 import os
 import sys
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 ROOT = Path(os.path.relpath(Path(str(workflow.current_basedir)).parent))
 SCRIPTS = ROOT / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS.resolve()))
 
 from ttt_memory import closure as closures
-from ttt_memory.config import load
+from ttt_memory.config import load, model_folder
 from ttt_memory.errors import UserError
 from ttt_memory.report.config import FIGURES
 
@@ -41,8 +41,6 @@ BENCHMARK = RESULTS / "benchmark" / "benchmark.parquet"
 IMPORTED = RESULTS / "imports" / "{imported}" / "benchmark.parquet"
 DIALOGUES = RESULTS / "corpus" / "dialogues.parquet"
 PASSAGES = RESULTS / "corpus" / "passages.parquet"
-PRETRAINED = RESULTS / "base" / "model"
-HUB_MODELS = Path("data") / "hub"
 RUN = RESULTS / "runs" / "{run}" / "{seed}"
 MODEL = RUN / "model"
 SANITY = RUN / "sanity.json"
@@ -53,6 +51,10 @@ METRICS = RESULTS / "metrics" / "{run}" / "metrics.parquet"
 IMPORTED_METRICS = RESULTS / "imports" / "{imported}" / "metrics.parquet"
 REPORT = RESULTS / "report"
 
+# The base model's folder, wherever it comes from.
+BASE = model_folder(CONFIG)
+BASE_CURVE = RESULTS / "base" / "curve.parquet"
+MODEL_SUFFIXES = {".json", ".safetensors", ".txt", ".model", ".jinja"}
 # What saving a model and its tokenizer leaves in a folder.
 MODEL_FILES = [
     "config.json",
@@ -139,19 +141,17 @@ def report_slice(wildcards):
 
 def base_files():
     """The files by which a rule depends on the base model, so that they compare by content."""
-    base = CONFIG.base
-    if base.source == "pretrain":
-        return [PRETRAINED / name for name in MODEL_FILES]
-    if base.source == "hub":
+    if CONFIG.base.source == "pretrain":
+        return [BASE / name for name in MODEL_FILES]
+    if CONFIG.base.source == "hub":
         # The revision pins the rest; the fetched folder appears as a whole.
-        folder = HUB_MODELS / "--".join(PurePosixPath(base.hub_id).parts)
-        return [folder / base.revision / "config.json"]
-    return sorted(file for file in Path(base.path).iterdir() if file.is_file())
+        return [BASE / "config.json"]
+    return sorted(file for file in BASE.iterdir() if file.suffix in MODEL_SUFFIXES)
 
 
-def base_folder(wildcards, input):
-    """The base model's folder."""
-    return str(Path(input.base[0]).parent)
+def base_folder(wildcards):
+    """The base model's folder, as a parameter."""
+    return str(BASE)
 
 
 def base_checkpoints(wildcards):

@@ -7,17 +7,15 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
-from snakemake.utils import update_config
-
-from ttt_memory import config
 
 ROOT = Path(__file__).parents[1]
 # Not part of a fresh clone.
-LEFT_OUT = (".git", ".venv", ".snakemake", ".hypothesis", "*_cache", "__pycache__", "logs", "hub")
+LEFT_OUT = (
+    *(".git", ".venv", ".snakemake", ".hypothesis", "*_cache", "__pycache__"),
+    *("results", "hub", "logs"),
+)
 
 
 @dataclass(frozen=True)
@@ -54,26 +52,11 @@ def jobs_of(output: str) -> dict[str, int]:
     return {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table, re.M)}
 
 
-def merged(*overlays: dict[str, Any], preset: str = "smoke") -> dict[str, Any]:
-    """config.yaml under a preset and overlays, as Snakemake merges them."""
-    data = yaml.safe_load((ROOT / "config.yaml").read_text())
-    update_config(data, yaml.safe_load((ROOT / "config" / f"{preset}.yaml").read_text()))
-    for overlay in overlays:
-        update_config(data, overlay)
-    return data
-
-
-def preset_config(preset: str) -> config.Config:
-    """config.yaml under a preset, checked."""
-    return config.load(merged(preset=preset), root=ROOT)
-
-
 def copy_repository(target: Path) -> Clone:
     """The working tree as a fresh clone would have it, outputs and caches left out."""
     shutil.copytree(
         ROOT, target, symlinks=True, ignore=shutil.ignore_patterns(*LEFT_OUT), dirs_exist_ok=True
     )
-    shutil.rmtree(target / "results")
     (target / "results").mkdir()
     return Clone(target)
 

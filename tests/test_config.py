@@ -8,7 +8,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from conftest import ROOT, merged
+from presets import ROOT, merged
 from ttt_memory import config, options, reference
 from ttt_memory.errors import UserError
 

@@ -191,7 +191,7 @@ def test_the_headline_quotes_the_metrics(full, inputs):
     row = results(inputs, ["recall"]).one("memory_efficiency", run="recall")
     text = (full / "RESULTS.md").read_text(encoding="utf-8")
     assert f"**recall <joint>: viable.** Memory efficiency {estimate(row)} on all" in text
-    assert "2 training seeds" in text
+    assert "2 seeds: EM(A)" in text
     assert "**B-mini | frozen: not viable.** Memory efficiency 0.000 [0.000, 0.000]" in text
     assert "**imported (imported): partial.**" in text
     assert "**no gate: " not in text  # it changes one thing of another run: see its own table

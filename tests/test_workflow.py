@@ -13,7 +13,8 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from conftest import ROOT, Clone, jobs_of, preset_config
+from conftest import ROOT, Clone, jobs_of
+from presets import preset_config
 
 SMOKE = ("--configfile", "config/smoke.yaml")
 STUDY = {

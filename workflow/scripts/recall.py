@@ -9,7 +9,7 @@ from transformers.utils import logging
 
 from ttt_memory import io, options, schemas
 from ttt_memory.benchmark import read_benchmark
-from ttt_memory.conversation.config import RecallConfig
+from ttt_memory.conversation.config import Dtype, RecallConfig
 from ttt_memory.conversation.prompts import Prompter
 from ttt_memory.conversation.recall import Recall
 from ttt_memory.conversation.stage import load_run, pick_device
@@ -44,9 +44,10 @@ def main() -> None:
     args = parser.parse_args()
     logging.disable_progress_bar()
     config = options.section(args.config, "recall", RecallConfig)
+    dtype = options.section(args.config, "base.dtype", Dtype)
     shard = shard_of(args.shard)
     samples = read_benchmark(args.benchmark)
-    fw = load_run(args.model, args.base, pick_device(config.device))
+    fw = load_run(args.model, args.base, pick_device(config.device), dtype)
     recall = Recall(fw, Prompter.load(args.base), samples, config)
     rows = recall.run(args.condition, shard)
     rows = [{"run": args.run, "seed": args.seed, **row} for row in rows]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ttt_memory import io, options
 from ttt_memory.benchmark import read_benchmark
-from ttt_memory.conversation.config import RecallConfig
+from ttt_memory.conversation.config import Dtype, RecallConfig
 from ttt_memory.conversation.prompts import Prompter
 from ttt_memory.conversation.sanity import Sanity
 from ttt_memory.conversation.stage import BASE, load_run, pick_device
@@ -26,13 +26,16 @@ def main() -> None:
     parser.add_argument("--out", required=True, help="results, JSON")
     args = parser.parse_args()
     config = options.section(args.config, "recall", RecallConfig)
+    dtype = options.section(args.config, "base.dtype", Dtype)
     samples = [s for s in read_benchmark(args.benchmark) if s.level == 1][:4]
     if len(samples) < 2:
         raise UserError(f"{args.benchmark}: sanity needs two level-1 samples, found {len(samples)}")
     own = Path(args.model) / BASE
     base = own if own.is_dir() else Path(args.base)
-    fw = load_run(args.model, args.base, pick_device(config.device))
-    results = Sanity(fw, str(base), Prompter.load(args.base), samples, config.segment_tokens).run()
+    fw = load_run(args.model, args.base, pick_device(config.device), dtype)
+    results = Sanity(
+        fw, str(base), Prompter.load(args.base), samples, config.segment_tokens, dtype
+    ).run()
     for name, result in results.items():
         print(f"{'ok  ' if result['passed'] else 'FAIL'} {name}: {result['detail']}")
     failed = [name for name, result in results.items() if not result["passed"]]

@@ -11,7 +11,7 @@ from transformers import AutoTokenizer
 
 from ttt_memory import fast_weights, io, options, schemas
 from ttt_memory.conversation.base import load_model
-from ttt_memory.conversation.config import RunConfig
+from ttt_memory.conversation.config import Dtype, RunConfig
 from ttt_memory.conversation.stage import corpus_sampler, save_run
 from ttt_memory.conversation.train import train
 from ttt_memory.errors import run
@@ -33,7 +33,8 @@ def main() -> None:
     parser.add_argument("--curve", required=True, help="training curve, Parquet")
     args = parser.parse_args()
     config = options.section(args.config, f"runs.{args.run}", RunConfig)
-    model = load_model(args.base)
+    dtype = options.section(args.config, "base.dtype", Dtype)
+    model = load_model(args.base, dtype)
     tokenizer = AutoTokenizer.from_pretrained(args.base)
     torch.manual_seed(args.seed)
     fw = fast_weights.inject(model, config.fast_weights)

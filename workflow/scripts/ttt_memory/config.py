@@ -178,7 +178,7 @@ def blame(key: Iterable[Any], sources: Mapping[str, Mapping[str, Any] | None]) -
 def problems(config: Config, root: Path) -> Iterable[tuple[str, str]]:
     """Mistakes that no single value shows: pairs of a key and what is wrong with it."""
     yield from _base_problems(config.base, root)
-    yield from _run_problems(config, architecture(config.base, root))
+    yield from _run_problems(config, architecture(config, root))
     yield from _recall_problems(config)
     for name, entry in config.imports.items():
         paths = {"benchmark": entry.benchmark} | {
@@ -189,14 +189,23 @@ def problems(config: Config, root: Path) -> Iterable[tuple[str, str]]:
                 yield f"imports.{name}.{key}", f"found {path!r}, expected an existing file"
 
 
-def architecture(base: BaseConfig, root: Path) -> dict[str, Any]:
-    """What is known of the base model's shape before any work: empty for an unfetched model."""
+def model_folder(config: Config) -> Path:
+    """Where the base model's files lie, or will lie once they are pretrained or fetched."""
+    base = config.base
     if base.source == "pretrain":
-        return base.architecture.model_dump()
+        return Path(config.results) / "base" / "model"
     if base.source == "hub":
-        return {}
+        return Path("data", "hub", base.hub_id.replace("/", "--"), base.revision)
+    return Path(base.path)
+
+
+def architecture(config: Config, root: Path) -> dict[str, Any]:
+    """What is known of the base model's shape before any work: empty for an unfetched model."""
+    if config.base.source == "pretrain":
+        return config.base.architecture.model_dump()
     try:
-        shape = json.loads((root / base.path / "config.json").read_text(encoding="utf-8"))
+        text = (root / model_folder(config) / "config.json").read_text(encoding="utf-8")
+        shape = json.loads(text)
     except (OSError, json.JSONDecodeError):
         return {}
     # A multimodal model keeps its language part one level down.

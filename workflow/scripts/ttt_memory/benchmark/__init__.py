@@ -1,8 +1,8 @@
 """The benchmark: dialogues whose facts are asked about, made from typed values and skeletons.
 
-    samples = generate.benchmark(BenchmarkConfig(samples_per_level=10))
-    training = corpus.dialogues("en", seed=0, count=1000)
-    published = read_published("benchmark.json")
+samples = generate.benchmark(BenchmarkConfig(samples_per_level=10))
+training = corpus.dialogues("en", seed=0, count=1000)
+published = read_published("benchmark.json")
 """
 
 from . import card, corpus, generate

@@ -72,7 +72,5 @@ def passages(config: CorpusConfig) -> list[dict]:
         rng = random.Random(f"passages/{language}/{config.seed}/{number}")
         topic, words = distractors.passage(rng, language, "train")
         passage_id = f"passage-{language}-{config.seed}-{number:06d}"
-        rows.append(
-            {"passage_id": passage_id, "language": language, "topic": topic, "text": words}
-        )
+        rows.append({"passage_id": passage_id, "language": language, "topic": topic, "text": words})
     return rows

@@ -59,7 +59,11 @@ class Placed:
         """(slot, category, text) of each fact."""
         category, slots = pools(self.fragment.language).category, self.slots()
         return [
-            (slots[fact.slot], category[self.fragment.slots[fact.slot]], text(fact.text, rng, self.values))
+            (
+                slots[fact.slot],
+                category[self.fragment.slots[fact.slot]],
+                text(fact.text, rng, self.values),
+            )
             for fact in self.fragment.facts
         ]
 

@@ -35,9 +35,9 @@ class Grammar:
         self.where = where
         self._rules: dict[str, list[Nodes]] = {name: [] for name in rules}
         for name, entries in rules.items():
-            if not isinstance(entries, list) or not entries:
+            if not (isinstance(entries, list) and entries and all_texts(entries)):
                 raise UserError(f"{where}: rule {name!r} is {entries!r}; expected a list of texts")
-            self._rules[name].extend(self.compile(str(entry)) for entry in entries)
+            self._rules[name].extend(self.compile(entry) for entry in entries)
 
     def __contains__(self, name: str) -> bool:
         return name in self._rules
@@ -86,6 +86,11 @@ class Grammar:
         return sum(_size(nodes) for nodes in self._rules[name])
 
 
+def all_texts(entries: list) -> bool:
+    """Whether all are strings: YAML reads a bare `on` as true and `12` as a number."""
+    return all(isinstance(entry, str) for entry in entries)
+
+
 def expand(
     nodes: Nodes,
     rng: random.Random,
@@ -104,7 +109,7 @@ def expand(
         elif kind == VARIABLE:
             marks.setdefault(payload, []).append(len(out))
             out.append(bound[payload])
-        elif kind == CHOICE or kind == RULE:
+        elif kind in (CHOICE, RULE):
             chosen = payload[int(rng.random() * len(payload))]
             expand(chosen, rng, bound, out, marks)
         elif kind == INTEGER:

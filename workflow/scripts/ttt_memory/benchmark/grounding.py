@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from .sample import TURN_SEPARATOR, Fact
+from .values import load_yaml
 
 RULE = (
     "shared: a content word of the question stands in an utterance that states a required fact, or "
@@ -22,25 +23,16 @@ RULE = (
 )
 _WORD = re.compile(r"[a-z0-9]+")
 _CJK = re.compile(r"[\u3400-\u9fff]+")
-_STOP_EN = frozenset(
-    """a an the and or but if so as at by for from in into of off on onto out over per than that to
-    up with about around before after until till between both each every again also just still
-    only too very i me my mine you your yours he him his she her hers it its we us our ours they
-    them their theirs this these those there here be am is are was were been being do does did
-    doing done have has had having will would shall should can could may might must who whom whose
-    what which when where why how many much long old far often time kind sort thing one ones not
-    no nor yes please tell know say said says go goes going went get gets got let make made take
-    put use used come need want like exactly then now ll re ve don didn doesn isn""".split()
-)
-_STOP_ZH = frozenset(
-    "的了是在吗呢吧啊哦嗯和与跟及或我你他她它们这那哪什么谁几多少怎样为何时候点有没不也都就还"
-    "要会能可以到从向对把被让给用请问叫做说个位些一下里上去来又再很最吃喝过着得地之其该"
-)
-_STOP_PAIRS_ZH = frozenset("哪家 哪天 哪间 哪位 哪种 哪样 多长 多久 多大 多高 几号 几天 几月".split())
+_STOP = {key: frozenset(words.split()) for key, words in load_yaml("stopwords.yaml").items()}
+_STOP_CHARACTERS = frozenset("".join(_STOP["zh"]))
 
 
 def grounding(language: str, question: str, dialogue: str, required: Sequence[Fact]) -> str:
-    """ "shared" if the question and an utterance of a required fact share a content word."""
+    """Tell whether the question shares a content word with what states its facts.
+
+    Returns:
+        "shared" or "none", by the rule of this module.
+    """
     asked = _words(language, question)
     for fact in required:
         stated = utterance(dialogue, fact, TURN_SEPARATOR[language])
@@ -67,11 +59,11 @@ def _words(language: str, text: str) -> set[str]:
             run[i : i + 2]
             for run in _CJK.findall(text)
             for i in range(len(run) - 1)
-            if not (run[i] in _STOP_ZH and run[i + 1] in _STOP_ZH)
-            and run[i : i + 2] not in _STOP_PAIRS_ZH
+            if not _STOP_CHARACTERS.issuperset(run[i : i + 2])
+            and run[i : i + 2] not in _STOP["zh_pairs"]
         }
     words = (word for word in _WORD.findall(text.lower()) if len(word) > 1)
-    return {_stem(word) for word in words if word not in _STOP_EN}
+    return {_stem(word) for word in words if word not in _STOP["en"]}
 
 
 @cache

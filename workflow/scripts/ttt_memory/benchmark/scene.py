@@ -62,8 +62,10 @@ def build(
     """The sample of a finished scene, or None if chance made a probe ambiguous (draw again).
 
     Args:
+        scene: all turns written.
         values: the drawn value of each slot, speakers included.
         facts: (slot, category, text) of each fact.
+        asked: the questions, in order.
         types: the value type of each slot.
         grounded: work out each probe's grounding; "unknown" otherwise.
         fields: sample_id, level, split, skeleton_id.

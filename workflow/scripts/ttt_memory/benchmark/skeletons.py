@@ -109,7 +109,9 @@ def skeletons(language: str, held_out: bool = False) -> tuple[Skeleton, ...]:
     for skeleton in made:
         if not MIN_FACTS <= len(skeleton.facts) <= MAX_FACTS:
             count = len(skeleton.facts)
-            raise UserError(f"{name}: skeleton {skeleton.skeleton_id!r} has {count} facts, not 5-10")
+            raise UserError(
+                f"{name}: skeleton {skeleton.skeleton_id!r} has {count} facts, not 5-10"
+            )
     return made
 
 

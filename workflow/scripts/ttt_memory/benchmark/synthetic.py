@@ -15,20 +15,19 @@ a way to state a fact of some value types about bound variables, and to ask for 
       np: ["the {N} for {E}"]              # how another question names the value, for bridges
 
 A variable may also be bound to a list of texts, to forms "starts|start" (then W.0, W.1), or to
-{verb: rule}, whose entries are inflected (then W, Ws, Wed, Wn, Wing; `wrap|wraps|...` if irregular).
+{verb: rule}, whose entries are inflected (then W, Ws, Wed, Wn, Wing; irregular ones list all five).
 """
 
 from dataclasses import dataclass
 from functools import cache
 
 from ..errors import UserError
-from .grammar import Grammar, Nodes, mentions
+from .grammar import Grammar, Nodes, all_texts, mentions
 from .values import load_yaml, pools
 
 BRIDGED_BY = {"person": "P", "project": "E", "company": "E"}  # value type -> variable it can fill
-
-
 _VERB = ("W", "Ws", "Wed", "Wn", "Wing")
+_TALK = ("opener", "filler", "closer", "stop", "join")
 _FRAMES = ("say", "ask", "cue", "me", "you", "thee", "np", "reply")
 
 
@@ -57,7 +56,7 @@ class Family:
     family_id: str
     topic: str
     types: tuple[str, ...]
-    bind: tuple[tuple[str, "Source"], ...]
+    bind: tuple[tuple[str, Source], ...]
     key: tuple[str, ...]
     say: tuple[Nodes, ...]
     ask: tuple[Nodes, ...]
@@ -68,21 +67,6 @@ class Family:
     np: tuple[Nodes, ...]
     bridge_ask: tuple[Nodes, ...]
     reply: tuple[Nodes, ...]
-
-
-@dataclass(slots=True)
-class Stated:
-    """One fact of the dialogue being made."""
-
-    slot: str
-    value_type: str
-    value: str
-    family: Family
-    bound: dict[str, str]
-    slots: dict[str, str]
-    speaker: int | None = None  # who says it in the first person
-    bridge: "Stated | None" = None  # the fact whose value this one is about
-    told: bool = False  # another tells that speaker, in the second person
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,16 +105,15 @@ def frames(language: str) -> Frames:
     talk = {key: tuple(grammar.compile(line) for line in data[key]) for key in _TALK}
     pair = tuple(grammar.compile(line, ("Q1", "Q2")) for line in data["pair"])
     space = " " if language == "en" else ""
-    return Frames(grammar, families, bridging, **talk, pair=pair, at=data.get("at", {}), space=space)
+    return Frames(
+        grammar, families, bridging, **talk, pair=pair, at=data.get("at", {}), space=space
+    )
 
 
 def _about(family: Family, variable: str) -> bool:
     """Whether every statement and question of `family` names `variable`."""
     lines = (*family.say, *family.bridge_ask)
     return bool(family.bridge_ask) and all(mentions(line, variable) for line in lines)
-
-
-_TALK = ("opener", "filler", "closer", "stop", "join")
 
 
 def _family(entry: dict, grammar: Grammar, replies: dict, known: set[str]) -> Family:
@@ -173,6 +156,8 @@ def _source(source, variable: str, grammar: Grammar, where: str) -> tuple[Source
             raise UserError(f"{where}: unknown rule {source!r}")
         return Source(source, (), verbs), set(_VERB if verbs else [variable])
     words = tuple(source)
+    if not all_texts(source) or any("{" in word for word in words):
+        raise UserError(f"{where}: {variable} is {source!r}; expected texts without braces")
     return Source("", words, verbs), set(Source("", words, verbs).forms(variable, words[0]))
 
 

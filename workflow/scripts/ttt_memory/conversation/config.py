@@ -8,7 +8,8 @@ from ..fast_weights.config import FastWeightsConfig
 from ..options import Options
 
 CONDITIONS = ("A", "B", "C", "D", "W", "N")
-SWEEPS = ("scale", "retention", "capacity")
+Dtype = Literal["float32", "bfloat16"]
+SWEEPS = ("scale", "retention", "capacity", "capacity_context")
 
 
 class ArchitectureConfig(Options):
@@ -87,8 +88,11 @@ class PretrainConfig(Options):
     list_steps: int = Field(
         120, ge=0, description="First steps, spent on copying from lists of random keys and values."
     )
+    growing_steps: int = Field(
+        400, ge=0, description="Steps after those, in which dialogues grow from two turns to all."
+    )
     lm_weight: float = Field(
-        0.1, ge=0, description="Weight of next-token loss on dialogue and passages."
+        0.1, ge=0, description="Weight of the next-token loss of what is read (every 8th step)."
     )
     optimiser: OptimiserConfig = OptimiserConfig()
     workers: int = Field(0, ge=0, description="Processes that make batches; 0 makes them in place.")
@@ -111,9 +115,7 @@ class BaseConfig(Options):
     revision: str | None = Field(
         None, description="Commit hash of the hub repository (source: hub)."
     )
-    dtype: Literal["float32", "bfloat16"] = Field(
-        "float32", description="Type of the base weights."
-    )
+    dtype: Dtype = Field("float32", description="Type of the base weights.")
     architecture: ArchitectureConfig = ArchitectureConfig()
     pretrain: PretrainConfig = PretrainConfig()
 
@@ -142,6 +144,9 @@ class TrainConfig(Options):
     dialogues_per_step: int = Field(16, ge=1, description="Dialogues in a step.")
     probes_per_dialogue: int = Field(
         8, ge=1, description="Most probes asked of a dialogue in a step."
+    )
+    growing_steps: int = Field(
+        0, ge=0, description="First steps, in which dialogues to recall grow from two turns to all."
     )
     context_share: float = Field(
         0.4, ge=0, le=1, description="Share of recall steps that are condition A."
@@ -185,7 +190,7 @@ class RecallConfig(Options):
     conditions: tuple[Literal["A", "B", "C", "D", "W", "N"], ...] = Field(
         CONDITIONS, min_length=1, description="Conditions, see README."
     )
-    sweeps: tuple[Literal["scale", "retention", "capacity"], ...] = Field(
+    sweeps: tuple[Literal["scale", "retention", "capacity", "capacity_context"], ...] = Field(
         SWEEPS, description="Sweeps over one setting."
     )
     scales: tuple[float, ...] = Field(

@@ -2,8 +2,10 @@
 
 import math
 import random
+from bisect import bisect_right
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from ..benchmark import Sample
 from .config import ReadingConfig
@@ -12,6 +14,7 @@ from .prompts import Encoded, Prompter
 
 # Tokens of a dialogue with its probes, about: a step with long texts has fewer of them.
 TYPICAL = 500
+LONGEST = 12  # turns of a long dialogue
 
 
 @dataclass(frozen=True)
@@ -48,14 +51,44 @@ class Sampler:
         """A generator that depends on nothing but the seed and the given numbers."""
         return random.Random("/".join(map(str, (self.seed, *place))))
 
-    def draw(self, rng: random.Random, count: int) -> list[Encoded]:
-        """`count` dialogues of similar length, with replacement, with some of their probes."""
-        pool = sorted(rng.choices(self.samples, k=4 * count), key=lambda s: len(s.dialogue))
+    def draw(self, rng: random.Random, count: int, turns: int | None = None) -> list[Encoded]:
+        """`count` dialogues of similar length, with replacement, with some of their probes.
+
+        `turns` cuts each to that many consecutive turns, with the probes they still answer.
+        """
+        drawn = rng.choices(self.samples, k=4 * count)
+        if turns is not None:
+            drawn = [crop(sample, turns, rng) for sample in drawn]
+        pool = sorted(drawn, key=lambda s: len(s.dialogue))
         first = rng.randrange(3 * count + 1)
         chosen = pool[first : first + count]
         most = self.probes_per_dialogue
         places = [rng.sample(range(len(s.probes)), min(most, len(s.probes))) for s in chosen]
         return self.prompter.encode(chosen, places)
+
+
+def growing_turns(step: int, steps: int) -> int | None:
+    """Turns that dialogues are cut to at `step` of the first `steps`; None once they are whole."""
+    return None if step >= steps else 2 + step * (LONGEST - 2) // steps
+
+
+def crop(sample: Sample, turns: int, rng: random.Random) -> Sample:
+    """At most `turns` consecutive turns around a fact that is asked for, and what they answer."""
+    lines = sample.dialogue.splitlines(keepends=True)
+    if len(lines) <= turns:
+        return sample
+    ends = list(accumulate(map(len, lines)))
+    facts = {fact.fact_id: fact for fact in sample.facts}
+    direct = [probe for probe in sample.probes if len(probe.required_facts) == 1]
+    asked = facts[rng.choice(direct or sample.probes).required_facts[0]]
+    place = bisect_right(ends, asked.start)
+    # The turn before may hold the question that the fact's turn answers.
+    first = min(max(0, place - rng.randint(min(1, turns - 1), turns - 1)), len(lines) - turns)
+    low, high = ends[first] - len(lines[first]), ends[first + turns - 1]
+    kept = {name for name, fact in facts.items() if low <= fact.start and fact.end <= high}
+    probes = tuple(probe for probe in sample.probes if kept.issuperset(probe.required_facts))
+    dialogue = "".join(lines[first : first + turns])
+    return replace(sample, dialogue=dialogue, probes=probes or sample.probes[:1])
 
 
 def log_uniform(rng: random.Random, low: float, high: float) -> float:
@@ -69,11 +102,11 @@ class Reader:
     def __init__(self, sampler: Sampler, config: ReadingConfig):
         self.sampler, self.reading = sampler, config
 
-    def context_batch(self, rng: random.Random, count: int) -> Packed:
+    def context_batch(self, rng: random.Random, count: int, turns: int | None = None) -> Packed:
         """`count` dialogues, or fewer where the texts are long, with what is read in context."""
-        kind = self.kind(rng)
+        kind = self.kind(rng) if turns is None else "plain"
         tokens = self.distance(rng) if kind in ("after", "before") else 0
-        groups = self.groups(rng, kind, max(2, count * TYPICAL // (TYPICAL + tokens)))
+        groups = self.groups(rng, kind, max(2, count * TYPICAL // (TYPICAL + tokens)), turns)
         contexts = [[t for e in group for t in e.dialogue] for group in groups]
         if tokens:
             texts = [self.text(rng, group, tokens) for group in groups]
@@ -109,11 +142,17 @@ class Reader:
         """Distractor text in the language of a group of dialogues."""
         return self.sampler.texts.draw(rng, group[0].language, tokens)
 
-    def groups(self, rng: random.Random, kind: str, count: int) -> list[list[Encoded]]:
-        """`count` dialogues, grouped by the state they share: several in a `several` step."""
+    def groups(
+        self, rng: random.Random, kind: str, count: int, turns: int | None = None
+    ) -> list[list[Encoded]]:
+        """`count` dialogues, grouped by the state they share: several in a `several` step.
+
+        Dialogues cut to a few `turns` are as many more.
+        """
         size = rng.randint(*self.reading.several) if kind == "several" else 1
+        count = count if turns is None else count * LONGEST // turns
         number = max(1, count // size)
-        examples = self.sampler.draw(rng, number * size)
+        examples = self.sampler.draw(rng, number * size, turns)
         rng.shuffle(examples)
         return [examples[i * size : (i + 1) * size] for i in range(number)]
 

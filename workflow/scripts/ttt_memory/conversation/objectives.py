@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..fast_weights import FastState, FastWeights
 from .config import TrainConfig
-from .data import Reader, Sampler, log_uniform
+from .data import Reader, Sampler, growing_turns, log_uniform
 from .packing import Packed, pad_right
 from .pretrain import answer_loss
 from .prompts import Encoded
@@ -129,7 +129,7 @@ class Batches:
             )
         if draw < config.context_share + config.empty_share:
             return Batch("empty", packed=self.reader.probes([[e] for e in self._draw(rng)]))
-        return self._recall(rng)
+        return self._recall(rng, growing_turns(step, config.growing_steps))
 
     def _draw(self, rng: random.Random) -> list[Encoded]:
         return self.sampler.draw(rng, self.config.dialogues_per_step)
@@ -144,9 +144,9 @@ class Batches:
             rows.append(row)
         return Batch("lm", [self._segment(rows)])
 
-    def _recall(self, rng: random.Random) -> Batch:
-        reader, kind = self.reader, self.reader.kind(rng)
-        groups = reader.groups(rng, kind, self.config.dialogues_per_step)
+    def _recall(self, rng: random.Random, turns: int | None) -> Batch:
+        reader, kind = self.reader, self.reader.kind(rng) if turns is None else "plain"
+        groups = reader.groups(rng, kind, self.config.dialogues_per_step, turns)
         documents = [
             self._segment([group[i].dialogue for group in groups]) for i in range(len(groups[0]))
         ]

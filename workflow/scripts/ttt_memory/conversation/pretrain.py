@@ -12,9 +12,11 @@ from torch.nn import functional as F
 from transformers import PreTrainedModel
 
 from .config import PretrainConfig
-from .data import Reader, Sampler
+from .data import Reader, Sampler, growing_turns
 from .loop import Loop, Schedule, StepOutput, build_optimisers
 from .packing import IGNORE, Packed
+
+LM_EVERY = 8  # steps: the vocabulary's logits on every token of the context cost a third of a step
 
 
 def answer_loss(model: PreTrainedModel, hidden: Tensor, labels: Tensor) -> Tensor:
@@ -35,8 +37,8 @@ class ContextLoss(nn.Module):
         super().__init__()
         self.model, self.lm_weight = model, lm_weight
 
-    def forward(self, batch: Packed) -> Tensor:
-        """Scalar loss of a packed batch."""
+    def forward(self, batch: Packed, text: bool) -> Tensor:
+        """Scalar loss of a packed batch; `text` adds the next-token loss of its contexts."""
         output = self.model.model(
             input_ids=batch.input_ids,
             attention_mask=batch.mask,
@@ -44,9 +46,9 @@ class ContextLoss(nn.Module):
             use_cache=False,
         )
         loss = answer_loss(self.model, output.last_hidden_state, batch.labels)
-        if self.lm_weight:
-            text = answer_loss(self.model, output.last_hidden_state, batch.lm_labels)
-            loss = loss + self.lm_weight * text
+        if text:
+            following = answer_loss(self.model, output.last_hidden_state, batch.lm_labels)
+            loss = loss + self.lm_weight * following
         return loss
 
 
@@ -72,15 +74,21 @@ def pretrain(
     reader = Reader(sampler, config.reading)
     first, last = config.dialogues_per_step
 
-    def make_batch(step: int, micro: int) -> Packed:
+    def make_batch(step: int, micro: int) -> tuple[Packed, bool]:
+        text = step >= config.list_steps and step % LM_EVERY == 0
+        return packed_batch(step), text and config.lm_weight > 0
+
+    def packed_batch(step: int) -> Packed:
         count = first + round((last - first) * step / config.steps)
         if step < config.list_steps:
             return reader.list_batch(sampler.rng(step), count, pairs=1 + step // 12)
-        return reader.context_batch(sampler.rng(step), count)
+        turns = growing_turns(step - config.list_steps, config.growing_steps)
+        return reader.context_batch(sampler.rng(step), count, turns)
 
-    def step_output(module: nn.Module, batch: Packed) -> StepOutput:
-        loss = module(batch.to(accelerator.device))
-        return StepOutput(loss, "context", batch.input_ids.numel())
+    def step_output(module: nn.Module, batch: tuple[Packed, bool]) -> StepOutput:
+        packed, text = batch
+        loss = module(packed.to(accelerator.device), text)
+        return StepOutput(loss, "context", packed.input_ids.numel())
 
     model.train()
     rows = loop.run(make_batch, step_output)

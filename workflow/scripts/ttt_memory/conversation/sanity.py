@@ -24,8 +24,10 @@ class Sanity:
         prompter: Prompter,
         samples: list[Sample],
         segment: int,
+        dtype: str = "float32",
     ):
         self.fw, self.base_folder, self.prompter, self.segment = fw, base_folder, prompter, segment
+        self.dtype = dtype
         self.dialogues = [[ids] for ids in prompter.ids([s.dialogue for s in samples])]
         # The longest first, so that alone it is unpadded and in the batch it is not.
         self.dialogues.sort(key=lambda texts: -len(texts[0]))
@@ -68,7 +70,7 @@ class Sanity:
 
     def parameters_moved(self) -> tuple[bool, str]:
         """Training moved every fast-weight tensor that can move."""
-        model = load_model(self.base_folder)
+        model = load_model(self.base_folder, self.dtype)
         torch.manual_seed(0)
         fresh = dict(inject(model, self.fw.config).fast.named_parameters())
         moved = {
@@ -97,7 +99,7 @@ class Sanity:
     def disabled_is_base(self) -> tuple[bool, str]:
         """With the memory off the model is its base, bit for bit."""
         expected_logits = self._read(None)
-        base = load_model(self.base_folder).to(self.fw.model.device)
+        base = load_model(self.base_folder, self.dtype).to(self.fw.model.device)
         change = (base(input_ids=self.question).logits - expected_logits).abs().max().item()
         return change == 0, f"largest change of a logit {change:.3g}"
 

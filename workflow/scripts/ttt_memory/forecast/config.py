@@ -10,7 +10,7 @@ from ..errors import UserError
 from ..options import Options
 
 # A name becomes a folder and a wildcard.
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 
 
 class _Dataset(Options):

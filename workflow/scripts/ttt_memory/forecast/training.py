@@ -2,6 +2,7 @@
 
 import math
 import os
+import pickle
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from .config import TrainingConfig
 from .series.data import Series, Split
 
 CHECKPOINT = "training.pt"
+UNREADABLE = (OSError, EOFError, pickle.UnpicklingError)
 
 
 @dataclass
@@ -143,8 +145,11 @@ class Trainer:
             self.model.load_state_dict(saved["model"])
             self.optimiser.load_state_dict(saved["optimiser"])
             progress = Progress(**saved["progress"])
-        except (RuntimeError, KeyError, ValueError, TypeError, OSError) as error:
-            raise UserError(f"{self.file}: no checkpoint of {self.label} ({error})") from error
+        except (*UNREADABLE, RuntimeError, KeyError, ValueError, TypeError) as error:
+            raise UserError(
+                f"{self.file}: no checkpoint of {self.label} ({type(error).__name__}); remove it "
+                "to train from the start"
+            ) from error
         print(f"{self.label}: resumed after epoch {progress.epoch}", flush=True)
         return progress
 

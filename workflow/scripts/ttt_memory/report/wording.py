@@ -1,8 +1,12 @@
 """The report's sentences: fixed explanations, and those that quote measured numbers."""
 
+import numpy as np
+
 from ..scoring.verdict import verdict
+from .figures.inside import over_seeds
+from .figures.style import of_seeds
 from .results import SPLITS, Results
-from .tables.common import estimate
+from .tables.common import estimate, keyed
 
 CONDITIONS = """\
 **A** has the dialogue in its context, with the memory off (on level 3 the distractor too); **B**
@@ -103,12 +107,13 @@ def _verdict(results: Results, run: str) -> str:
     if row is None:
         return f"**{label}: not measured.** It lacks condition A or B."
     ems = [results.one("em", run=run, condition=condition)["value"] for condition in "AB"]
-    plural = "" if row["seeds"] == 1 else "s"
     text = (
         f"**{label}: {results.verdict(run)}.** Memory efficiency {estimate(row)} on all "
-        f"{row['n']:,} probes of {row['dialogues']:,} dialogues, {row['seeds']} training "
-        f"seed{plural}: EM(A) {ems[0]:.3f}, EM(B) {ems[1]:.3f}."
+        f"{row['n']:,} probes of {row['dialogues']:,} dialogues, {of_seeds(row['seeds'])}: "
+        f"EM(A) {ems[0]:.3f}, EM(B) {ems[1]:.3f}."
     )
+    if np.isnan(row["value"]):
+        return f"{text} No probe is answered right in context, so there is no ratio."
     ends = [verdict(row[end], results.scoring) for end in ("low", "high")]
     if ends[0] != ends[1]:
         text += f" The interval reaches from “{ends[0]}” to “{ends[1]}”."
@@ -121,17 +126,23 @@ def _verdict(results: Results, run: str) -> str:
 
 def gates(results: Results) -> str:
     """What gates and surprise are, and which of fact and distractor surprises more."""
-    rows = results.diagnostics
-    loss = rows[rows["statistic"] == "next_token_loss"].groupby(["run", "segment"])["value"].mean()
+    rows = over_seeds(results.diagnostics)
+    rows = rows[rows["statistic"] == "next_token_loss"]
+    found = keyed(rows, ["run", "segment"])
     lines = [_GATES]
     for run in results.regimes():
-        if {(run, "fact"), (run, "distractor")} <= set(loss.index):
-            fact, distractor = loss[run, "fact"], loss[run, "distractor"]
-            more = "distractor text" if distractor > fact else "facts"
-            lines.append(
-                f"{results.label(run)}: {fact:.2f} nats on facts, {distractor:.2f} on distractor "
-                f"text; a gate that opens on surprise would write {more} first."
-            )
+        fact, distractor = (found.get((run, segment)) for segment in ("fact", "distractor"))
+        if fact is None or distractor is None:
+            continue
+        first = "neither first (the intervals overlap)"
+        if distractor["low"] > fact["high"]:
+            first = "distractor text first"
+        elif fact["low"] > distractor["high"]:
+            first = "facts first"
+        lines.append(
+            f"{results.label(run)}: {fact['value']:.2f} nats on facts, {distractor['value']:.2f} "
+            f"on distractor text; a gate that opens on surprise would write {first}."
+        )
     return "\n\n".join(lines)
 
 

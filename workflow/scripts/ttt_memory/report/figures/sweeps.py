@@ -55,7 +55,8 @@ def capacity(results: Results) -> Figure | None:
     left.set_xscale("log", base=2)
     left.set_xticks(counts, [f"{count:.0f}" for count in counts])
     left.set_xlabel("dialogues written into one state")
-    left.set_title(f"{style.sample_size(overall)} a point\ndotted: all of them in context (A)")
+    note = "\ndotted: all of them in context (A)" if len(context) else ""
+    left.set_title(f"{style.sample_size(overall)} a point{note}")
     right.set_xlabel(f"place among the {max(counts):.0f} dialogues of a state")
     right.xaxis.get_major_locator().set_params(integer=True)
     right.set_title("by the order of writing")

@@ -50,7 +50,7 @@ def training(results: Results) -> Table | None:
         line = {
             "run": run,
             "seed": seed,
-            "steps": int(last["step"]),
+            "steps": curve["step"].nunique(),
             "tokens": int(last["tokens"]),
             "seconds": float(last["seconds"]),
             "inner_norm": float(tail["inner_norm"].mean()),

@@ -63,7 +63,7 @@ def conditions(results: Results, metric: str = "em") -> Table | None:
         if metric == "em":
             floors = [results.one(name, run=run) for name in ("em_floor_others", "em_floor")]
             found += floors
-            line["guessing floor"] = "{:.3f} (at most {:.3f})".format(
+            line["guessing floor"] = "{:.3f} [at most {:.3f}]".format(
                 *(row["value"] for row in floors)
             )
         shown.append(line)

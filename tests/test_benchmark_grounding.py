@@ -1,0 +1,61 @@
+"""The lexical rule that tells which questions can be answered by matching words."""
+
+import pytest
+
+from ttt_memory.benchmark.grounding import grounding
+from ttt_memory.benchmark.sample import Fact
+
+
+def of(language: str, dialogue: str, value: str, question: str) -> str:
+    start = dialogue.index(value)
+    fact = Fact("F1", "", "numeric", "s", value, start, start + len(value))
+    return grounding(language, question, dialogue, [fact])
+
+
+EN = (
+    "Ida: Rain again. Any news?\nOtto: The planners stopped at 4417, on the old pier.\n"
+    "Ida: Lovely vans."
+)
+ZH = "小雨：下雨了。\n老陈：仓库的门禁码是4417，别忘。\n小雨：好，访客证呢？\n老陈：子3616。"
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ("Where did the planner stop?", "shared"),  # planners, stopped
+        ("Which pier is it?", "shared"),
+        ("What is the news?", "shared"),  # the question that the utterance answers
+        ("How many vans are there?", "none"),  # another turn
+        ("What did he do at the end?", "none"),  # stop words alone
+        ("Is Otto there?", "none"),  # the speaker's label is not said
+        ("Is it 4417?", "none"),  # the value itself does not count
+        ("What is the price?", "none"),
+    ],
+)
+def test_english(question, expected):
+    assert of("en", EN, "4417", question) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "question", "expected"),
+    [
+        ("4417", "门禁码是多少？", "shared"),
+        ("4417", "仓库怎么进？", "shared"),
+        ("4417", "下雨了吗？", "none"),
+        ("4417", "什么是什么？", "none"),
+        ("4417", "小区钥匙在哪里？", "none"),
+        ("子3616", "访客证的编号是多少？", "shared"),  # asked in the turn before
+        ("子3616", "老陈住哪家？", "none"),
+    ],
+)
+def test_chinese(value, question, expected):
+    assert of("zh", ZH, value, question) == expected
+
+
+def test_one_of_two_required_facts_is_enough():
+    facts = []
+    for value in ("4417", "Ida"):
+        start = EN.rindex(value)
+        facts.append(Fact("F", "", "person", "s", value, start, start + len(value)))
+    assert grounding("en", "How lovely?", EN, facts[:1]) == "none"
+    assert grounding("en", "How lovely?", EN, facts) == "shared"

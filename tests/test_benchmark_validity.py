@@ -1,0 +1,117 @@
+"""Ten thousand samples keep every rule; a sample that breaks one is found out."""
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from ttt_memory.benchmark import BenchmarkConfig, Fact, Probe, Sample, generate, validate
+
+SPLITS = {"train": 1, "heldout_values": 1, "heldout_skeletons": 1, "heldout_both": 1}
+
+
+@pytest.mark.parametrize(
+    ("levels", "count", "tokens"),
+    [((1,), 5000, (2000, 4000)), ((2,), 4000, (2000, 4000)), ((3,), 1000, (60, 90))],
+)
+def test_ten_thousand_samples_are_valid(levels, count, tokens):
+    config = BenchmarkConfig(
+        seed=11, levels=levels, samples_per_level=count, splits=SPLITS, distractor_tokens=tokens
+    )
+    samples = generate.benchmark(config)
+    faults = {sample.sample_id: validate(sample) for sample in samples}
+    assert len(faults) == count
+    assert not {name: fault for name, fault in faults.items() if fault}
+
+
+def sample(**changes) -> Sample:
+    """A small valid sample of level 2, to be broken."""
+    values = ("Nora Keller", "Vance Hall", "14 April", "$835", "lead wool analyst")
+    dialogue = (
+        "Ida: Nora Keller chairs the vote in Vance Hall on 14 April.\n"
+        "Otto: For $835? Nora Keller is the lead wool analyst."
+    )
+    categories = ("person", "spatial", "temporal", "numeric", "relational")
+    texts = ("{} chairs", "the vote is in {}", "it is on {}", "it costs {}", "Nora Keller is {}")
+    facts = tuple(
+        Fact(f"F{i}", text.format(value), category, "s", value, at, at + len(value))
+        for i, (value, category, text, at) in enumerate(
+            zip(values, categories, texts, map(dialogue.index, values), strict=True), 1
+        )
+    )
+    probes = (
+        Probe("P1", "What is the chair?", values[4], "bridge:role", ("F1", "F5"), "none"),
+        Probe("P2", "Where and when?", "Vance Hall; 14 April", "pair:values", ("F2", "F3"), "none"),
+    )
+    whole = Sample("S", 2, "en", "train", "k", dialogue, None, facts, probes)
+    return replace(whole, **changes)
+
+
+def with_fact(index: int, **changes) -> Sample:
+    facts = list(sample().facts)
+    facts[index] = replace(facts[index], **changes)
+    return sample(facts=tuple(facts))
+
+
+def with_probe(index: int, **changes) -> Sample:
+    probes = list(sample().probes)
+    probes[index] = replace(probes[index], **changes)
+    return sample(probes=tuple(probes))
+
+
+def test_the_small_sample_is_valid():
+    assert validate(sample()) == []
+
+
+PLAIN = {"kind": "role", "required_facts": ("F5",)}
+BROKEN = {
+    "4 facts, expected 5 to 10": sample(facts=sample().facts[1:], probes=sample().probes[1:]),
+    "expected one of": sample(split="test"),
+    "level 2 with distractor True": sample(distractor="Rain fell."),
+    "level 3 with distractor False": sample(level=3),
+    "no probe": sample(probes=()),
+    "is no turn": sample(dialogue=sample().dialogue + "\nwell"),
+    "fact id 'F1' twice": with_fact(1, fact_id="F1"),
+    "probe id 'P1' twice": with_probe(1, probe_id="P1"),
+    "question 'What is the chair?' twice": with_probe(1, question="What is the chair?"),
+    "category 'food'": with_fact(1, category="food"),
+    "is not at its span": with_fact(3, start=0, end=4),
+    "occurs 2 times": sample(dialogue=sample().dialogue + " On 14 April."),
+    "its text does not hold its value": with_fact(2, text="it is soon"),
+    "wrong part for split 'heldout_both'": sample(split="heldout_both"),
+    "occurs in the distractor": sample(level=3, distractor="A vance hall burned."),
+    "one value contains the other": with_fact(2, value="Vance", start=46, end=51),
+    "requires facts ('F9',)": with_probe(0, required_facts=("F9",)),
+    "kind 'role' at level 2": with_probe(0, **PLAIN),
+    "kind 'bridge:role' at level 3": sample(level=3, distractor="Rain fell."),
+    "unknown kind 'sum:role'": with_probe(0, kind="sum:role"),
+    "unknown kind 'pair:role'": with_probe(0, kind="pair:role"),
+    "needs facts ('F5', 'F5')": with_probe(0, required_facts=("F5", "F5")),
+    "but the facts say 'Vance Hall; 14 April'": with_probe(1, gold="14 April; Vance Hall"),
+    "but the facts say 'lead wool analyst'": with_probe(0, gold="Nora Keller"),
+    "names a value": with_probe(0, question="Is the lead Wool Analyst the chair?"),
+    "names a value that it asks for or that it hides": with_probe(0, question="And Nora Keller?"),
+    "not about the first one's value": with_probe(0, required_facts=("F2", "F5")),
+    "a money is numeric, its fact relational": with_probe(0, kind="bridge:money"),
+    "value 'lead wool analyst' is no team": with_probe(0, kind="bridge:team"),
+}
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+def test_every_broken_rule_is_named(fault):
+    assert any(fault in found for found in validate(BROKEN[fault]))
+
+
+def test_categories_and_composition_are_spread():
+    config = BenchmarkConfig(levels=(1, 2), samples_per_level=400, splits=SPLITS)
+    samples = generate.benchmark(config)
+    for language in config.languages:
+        mine = [sample for sample in samples if sample.language == language]
+        categories = Counter(fact.category for sample in mine for fact in sample.facts)
+        assert len(categories) == 6
+        assert min(categories.values()) > 0.05 * categories.total()
+        forms = Counter(
+            probe.kind.split(":")[0] for s in mine if s.level == 2 for probe in s.probes
+        )
+        assert set(forms) == {"bridge", "pair"}
+        assert min(forms.values()) > 0.2 * forms.total()

