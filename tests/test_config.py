@@ -1,6 +1,8 @@
 """The typed configuration: what it refuses, how it says so, and that it is documented."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +159,13 @@ def test_schema_accepts_every_preset_and_each_names_it(name: str) -> None:
 )
 def test_schema_refuses_what_the_configuration_refuses(wrong: dict[str, Any]) -> None:
     assert not Draft202012Validator(reference.schema()).is_valid(wrong)
+
+
+def test_reading_the_configuration_takes_no_torch() -> None:
+    """Every Snakemake process reads it, on a cluster once more in every job."""
+    code = "import sys, ttt_memory.config; sys.exit('torch' in sys.modules)"
+    path = {"PYTHONPATH": str(ROOT / "workflow" / "scripts")}
+    assert subprocess.run([sys.executable, "-c", code], env=path, check=False).returncode == 0
 
 
 def test_section_reads_json_text_and_yaml_files_alike(tmp_path: Path) -> None:

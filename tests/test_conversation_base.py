@@ -1,11 +1,12 @@
 """Parts of pretraining: cut dialogues, the optimiser, the roughed-in copying circuit."""
 
+import itertools
 import random
 
 import pytest
 import torch
-from conversation_models import prompter, sampler, samples
 
+from conversation_models import prompter, sampler, samples
 from ttt_memory.conversation.base import build_model, load_model
 from ttt_memory.conversation.config import ArchitectureConfig, BaseConfig, ReadingConfig, StepMix
 from ttt_memory.conversation.data import LONGEST, Reader, crop, growing_turns
@@ -30,7 +31,7 @@ def test_dialogues_grow_from_two_turns_to_whole():
     grown = [growing_turns(step, 50) for step in range(60)]
     assert grown[0] == 2
     assert grown[50:] == [None] * 10
-    assert all(a <= b <= LONGEST for a, b in zip(grown[:49], grown[1:50], strict=True))
+    assert all(a <= b <= LONGEST for a, b in itertools.pairwise(grown))
 
 
 def test_a_list_probe_is_answered_by_its_own_value():

@@ -1,8 +1,8 @@
 """Packing and prompting: what a packed row sees is what a row of its own would see."""
 
 import torch
-from conversation_models import model, prompter, samples
 
+from conversation_models import model, prompter, samples
 from ttt_memory.conversation.packing import IGNORE, pack, pad_left, pad_right
 
 

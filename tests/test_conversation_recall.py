@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from conversation_models import fast_weights, prompter, samples
 
+from conversation_models import fast_weights, prompter, samples
 from ttt_memory.conversation.config import RecallConfig
 from ttt_memory.conversation.naive import answer_naive, write_naive
 from ttt_memory.conversation.recall import Recall, write_texts

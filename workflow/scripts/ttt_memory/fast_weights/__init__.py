@@ -10,15 +10,20 @@ decay dW_i (ours)                                           Plan.fade           
 g_t = clamp(1.2 sigmoid(w . u_t + b) - 0.1, 0, 1) (ours)    FastLayer.gate      forms, models
 y = down(z) + (z K^T) U                                     LayerState.recall   state, models
 
-`config` what can be chosen; `inject` the model with a memory; `calls` one pass of it; `module`
+`config` what can be chosen; `injection` the model with a memory; `calls` one pass of it; `module`
 its learned parts; `parallel` the write, `naive` the same as a loop (tests only); `state` what
 was written; `checkpoint` its files; `published` comparison with the publication's numbers.
 """
 
-from .checkpoint import load, save
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from .config import FastWeightsConfig
-from .inject import FastWeights, WriteResult, inject
-from .state import FastState, LayerState
+
+if TYPE_CHECKING:
+    from .checkpoint import load, save
+    from .injection import FastWeights, WriteResult, inject
+    from .state import FastState, LayerState
 
 __all__ = [
     "FastState",
@@ -30,3 +35,20 @@ __all__ = [
     "load",
     "save",
 ]
+
+# Reading a configuration takes no torch, which is imported at the first of these names.
+_HOMES = {
+    "FastState": "state",
+    "FastWeights": "injection",
+    "LayerState": "state",
+    "WriteResult": "injection",
+    "inject": "injection",
+    "load": "checkpoint",
+    "save": "checkpoint",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)

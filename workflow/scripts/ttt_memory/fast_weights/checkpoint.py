@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 from ..errors import UserError
 from ..io import beside, write_json
 from .config import FastWeightsConfig
-from .inject import FastWeights, inject
+from .injection import FastWeights, inject
 
 TENSORS, CONFIG = "fast_weights.safetensors", "fast_weights.json"
 

@@ -20,7 +20,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from ..errors import UserError
 from .config import FastWeightsConfig
-from .inject import FastWeights, WriteResult, inject
+from .injection import FastWeights, WriteResult, inject
 from .state import FastState
 
 NAME = re.compile(r"(hidden_states|input_embed)\.(proj|noproj)\.(.+)")

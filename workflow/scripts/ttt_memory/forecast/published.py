@@ -141,7 +141,11 @@ class PublishedTitan(nn.Module):
 
     def start(self) -> list[State]:
         """The memory of each layer before anything was read."""
-        return [dict(layer.memory.start) for layer in self.layers]
+        device = self.embedding.weight.device
+        return [
+            {name: tensor.to(device) for name, tensor in layer.memory.start.items()}
+            for layer in self.layers
+        ]
 
     def forward(self, inputs: Tensor, memory: list[State]) -> tuple[Tensor, list[State]]:
         """Forecasts [B, T] of inputs [B, T, channels], and the memory of each layer afterwards.

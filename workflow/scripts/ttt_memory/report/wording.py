@@ -8,6 +8,8 @@ from .figures.style import of_seeds
 from .results import SPLITS, Results
 from .tables.common import estimate, keyed
 
+LOW = 0.5  # EM(A) under which the text warns of the ratio
+
 CONDITIONS = """\
 **A** has the dialogue in its context, with the memory off (on level 3 the distractor too); **B**
 answers from the fast weights alone: everything else of the dialogue is dropped; **C** has nothing;
@@ -114,6 +116,10 @@ def _verdict(results: Results, run: str) -> str:
     )
     if np.isnan(row["value"]):
         return f"{text} No probe is answered right in context, so there is no ratio."
+    if ems[0] < LOW:
+        text += (
+            f" EM(A) is below {LOW:g}: with so little answered in context the ratio says little."
+        )
     ends = [verdict(row[end], results.scoring) for end in ("low", "high")]
     if ends[0] != ends[1]:
         text += f" The interval reaches from “{ends[0]}” to “{ends[1]}”."
