@@ -115,7 +115,9 @@ def test_the_card_counts_what_is_there(made):
     probes = sum(len(sample.probes) for sample in samples)
     assert f"{len(samples)} dialogues" in card
     assert f"{probes} probes" in card
-    rows = re.findall(r"^\| \d [^|]*\| (?:en|zh) \| \w+ \| (\d+) \| \d+ \| (\d+) \|$", card, re.M)
+    rows = re.findall(
+        r"^\| \d [a-z][^|]*\| (?:en|zh) \| \w+ \| (\d+) \| \d+ \| (\d+) \|$", card, re.M
+    )
     assert sum(int(dialogues) for dialogues, _ in rows) == len(samples)
     assert sum(int(count) for _, count in rows) == probes
     for sample in (samples[0], samples[1]):
@@ -142,10 +144,10 @@ def texts(data) -> list[str]:
 
 
 def wording(language: str, lines: list[str]) -> dict[tuple, str]:
-    """Runs of 4 words (5 characters) with at least 2 (4) content ones; a slot counts as one."""
+    """Runs of 4 words (5 characters) with at least 2 (3) content ones; a slot counts as one."""
     stop = load_yaml("stopwords.yaml")
     words = set(stop["en"].split()) | {"_"} if language == "en" else set(stop["zh"]) | {"_"}
-    size, content = (4, 2) if language == "en" else (5, 4)
+    size, content = (4, 2) if language == "en" else (5, 3)
     runs = {}
     for line in lines:
         flat = re.sub(r"\{[^{}]*\}", "_", re.sub(r"[<>|]", " | ", line))
@@ -168,5 +170,5 @@ def test_held_out_skeletons_share_no_wording_with_training(language):
     ]
     training = wording(language, written)
     assert len(held) > 200
-    assert len(training) > 1000
+    assert len(training) > 800
     assert {run: (held[run], training[run]) for run in held if run in training} == {}

@@ -9,12 +9,11 @@ The name after --strategy stands under `forecast.strategies` or `forecast.baseli
 import argparse
 from pathlib import Path
 
-import torch
-
 from ttt_memory import io, options
-from ttt_memory.errors import UserError, run
-from ttt_memory.forecast import job, schemas
-from ttt_memory.forecast.config import Dataset, ModelConfig, TrainingConfig, entry_of
+from ttt_memory.errors import run
+from ttt_memory.forecast import schemas
+from ttt_memory.forecast.job import Job
+from ttt_memory.forecast.job import run as run_job
 from ttt_memory.forecast.series import data
 from ttt_memory.provenance import provenance
 
@@ -23,22 +22,9 @@ def main() -> None:
     """Parse the arguments, run the job, write what it found."""
     args = parse()
     config = options.read(args.config)
-    kind, entry = entry_of(config, args.strategy)
-    task = job.Job(
-        dataset=args.dataset,
-        strategy=args.strategy,
-        kind=kind,
-        seed=args.seed,
-        entry=entry,
-        data=options.section(args.config, f"forecast.datasets.{args.dataset}", Dataset),
-        model=options.section(args.config, "forecast.model", ModelConfig),
-        training=options.section(args.config, "forecast.training", TrainingConfig),
-        device=options.section(args.config, "forecast.device", str),
-    )
-    if task.device == "cuda" and not torch.cuda.is_available():
-        raise UserError("forecast.device is cuda, but no CUDA device is available")
+    task = Job.of(config, args.dataset, args.strategy, args.seed)
     series = data.read(args.series)
-    found = job.run(task, series, args.checkpoints)
+    found = run_job(task, series, args.checkpoints)
     note = provenance(config, seed=args.seed)
     for path, rows, schema in (
         (args.traces, found.traces, schemas.TRACES),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ttt_memory import io, options
 from ttt_memory.errors import run
-from ttt_memory.forecast.config import ComparisonConfig
+from ttt_memory.forecast.config import ComparisonConfig, part
 from ttt_memory.forecast.leaderboard import leaderboard, table
 from ttt_memory.forecast.schemas import EPOCHS, LEADERBOARD
 from ttt_memory.forecast.study import concatenated, read_forecasts
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--curves", required=True, nargs="+", type=Path, metavar="FILE")
     parser.add_argument("--out", required=True, type=Path, help="Parquet file to write")
     args = parser.parse_args()
-    config = options.section(args.config, "forecast.comparison", ComparisonConfig)
+    config = part(options.read(args.config), "comparison", ComparisonConfig)
     found = leaderboard(read_forecasts(args.forecasts), concatenated(args.curves, EPOCHS), config)
     io.write_table(args.out, found, LEADERBOARD, provenance(config))
     for dataset in found["dataset"].unique():

@@ -7,8 +7,8 @@ python workflow/scripts/make_series.py --config config.yaml --dataset sinwave \
 import argparse
 
 from ttt_memory import options
-from ttt_memory.errors import run
-from ttt_memory.forecast.config import Dataset
+from ttt_memory.errors import UserError, run
+from ttt_memory.forecast.config import Datasets, part
 from ttt_memory.forecast.series.make import make
 from ttt_memory.provenance import provenance
 
@@ -24,7 +24,10 @@ def main() -> None:
     parser.add_argument("--dataset", required=True, help="name under `forecast.datasets`")
     parser.add_argument("--out", required=True, help="Parquet file to write")
     args = parser.parse_args()
-    config = options.section(args.config, f"forecast.datasets.{args.dataset}", Dataset)
+    datasets = part(options.read(args.config), "datasets", Datasets)
+    if args.dataset not in datasets:
+        raise UserError(f"forecast.datasets.{args.dataset}: missing")
+    config = datasets[args.dataset]
     series = make(config)
     series.write(args.out, provenance({"dataset": config.model_dump(mode="json")}))
     for name, split in series.splits.items():

@@ -1,7 +1,7 @@
 """What the forecast study can be told: datasets, strategies, model, training, comparison."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, StringConstraints, field_validator, model_validator
 
@@ -9,6 +9,7 @@ from .. import options
 from ..errors import UserError
 from ..options import Options
 
+T = TypeVar("T")
 # A name becomes a folder and a wildcard.
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 
@@ -138,6 +139,17 @@ def _without_nulls(entries: Any) -> Any:
     return {name: entry for name, entry in entries.items() if entry is not None}
 
 
+Entries = Annotated[
+    dict[Name, EntryConfig],
+    BeforeValidator(_entries, json_schema_input_type=dict[Name, EntryConfig | str | None]),
+]
+Device = Literal["cpu", "cuda"]
+Datasets = Annotated[
+    dict[Name, Dataset],
+    BeforeValidator(_without_nulls, json_schema_input_type=dict[Name, Dataset | None]),
+]
+
+
 class MemoryConfig(Options):
     """Sizes of the long-term memory and how its update is kept in bounds."""
 
@@ -204,20 +216,20 @@ class ComparisonConfig(Options):
 class ForecastConfig(Options):
     """The forecast study: every strategy and baseline on every dataset with every seed."""
 
-    datasets: Annotated[dict[Name, Dataset], BeforeValidator(_without_nulls)] = Field(
+    datasets: Datasets = Field(
         {"sinwave": SineDataset()}, description="Datasets by name; null drops one."
     )
-    strategies: Annotated[dict[Name, EntryConfig], BeforeValidator(_entries)] = Field(
+    strategies: Entries = Field(
         {name: EntryConfig(file=name) for name in ("no_memory", "titans_default", "mesa")},
         description="Memory strategies by name: a built-in one, a file of yours, or "
         "{file, options}; null drops one.",
     )
-    baselines: Annotated[dict[Name, EntryConfig], BeforeValidator(_entries)] = Field(
+    baselines: Entries = Field(
         {name: EntryConfig(file=name) for name in ("last_value", "ar_ridge", "online_rls", "lstm")},
         description="Baselines by name, written like strategies.",
     )
     seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1, description="Training seeds.")
-    device: Literal["cpu", "cuda"] = Field("cpu", description="Where forecasters train.")
+    device: Device = Field("cpu", description="Where forecasters train.")
     model: ModelConfig = Field(ModelConfig(), description="The MAC Titan.")
     training: TrainingConfig = Field(TrainingConfig(), description="Training.")
     comparison: ComparisonConfig = Field(ComparisonConfig(), description="Leaderboard.")
@@ -238,18 +250,26 @@ class ForecastConfig(Options):
         return self
 
 
+def part(config: Mapping[str, Any], key: str, kind: type[T], default: Any = None) -> T:
+    """What stands under `forecast.KEY` of a configuration as a `kind`, or the default there.
+
+    Raises:
+        UserError: names the wrong key.
+    """
+    forecast = config.get("forecast") or {}
+    return options.validate(kind, forecast.get(key, default or {}), f"forecast.{key}")
+
+
 def entry_of(config: Mapping[str, Any], name: str) -> tuple[str, EntryConfig]:
     """The kind ("strategy" or "baseline") and the entry of `name` in a configuration.
 
     Raises:
         UserError: there is no such entry, or it is malformed.
     """
-    forecast = config.get("forecast") or {}
     for kind, key in (("strategy", "strategies"), ("baseline", "baselines")):
-        entries = _entries(forecast.get(key) or {})
+        entries = part(config, key, Entries)
         if name in entries:
-            where = f"forecast.{key}.{name}"
-            return kind, options.validate(EntryConfig, entries[name], where)
+            return kind, entries[name]
     raise UserError(f"{name!r} stands neither under forecast.strategies nor forecast.baselines")
 
 

@@ -1,15 +1,26 @@
 """One job of the forecast study: train one forecaster on one dataset, forecast its test part."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .config import Dataset, EntryConfig, ModelConfig, TrainingConfig
+from ..errors import UserError
+from .config import (
+    Dataset,
+    Datasets,
+    Device,
+    EntryConfig,
+    ModelConfig,
+    TrainingConfig,
+    entry_of,
+    part,
+)
 from .forecaster import Task, build, parameters
 from .model import MACTitan
 from .series.data import Series, Split
@@ -29,6 +40,24 @@ class Job:
     model: ModelConfig
     training: TrainingConfig
     device: str
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any], dataset: str, strategy: str, seed: int) -> "Job":
+        """The job of a dataset, a forecaster and a seed of a configuration.
+
+        Raises:
+            UserError: the dataset or forecaster is not in it, or a key is wrong.
+        """
+        kind, entry = entry_of(config, strategy)
+        datasets = part(config, "datasets", Datasets)
+        if dataset not in datasets:
+            raise UserError(f"forecast.datasets.{dataset}: missing")
+        model = part(config, "model", ModelConfig)
+        training = part(config, "training", TrainingConfig)
+        device = part(config, "device", Device, "cpu")
+        if device == "cuda" and not torch.cuda.is_available():
+            raise UserError("forecast.device: found cuda, but no CUDA device is available")
+        return cls(dataset, strategy, kind, seed, entry, datasets[dataset], model, training, device)
 
     @property
     def label(self) -> str:
