@@ -15,7 +15,7 @@ rule report:
         **{
             name: report(
                 REPORT / "figures" / f"{name}.svg",
-                caption="../workflow/report/figure.rst",
+                caption=f"../workflow/report/{name}.rst",
                 category="Figures",
                 labels={"figure": title},
             )

@@ -1,7 +1,7 @@
 """Parts of pretraining: cut dialogues, the optimiser, the roughed-in copying circuit."""
 
-import itertools
 import random
+from itertools import pairwise
 
 import pytest
 import torch
@@ -31,7 +31,7 @@ def test_dialogues_grow_from_two_turns_to_whole():
     grown = [growing_turns(step, 50) for step in range(60)]
     assert grown[0] == 2
     assert grown[50:] == [None] * 10
-    assert all(a <= b <= LONGEST for a, b in itertools.pairwise(grown))
+    assert all(a <= b <= LONGEST for a, b in pairwise(grown[:50]))
 
 
 def test_a_list_probe_is_answered_by_its_own_value():
@@ -95,8 +95,8 @@ def test_roughed_in_heads_look_back_and_match():
     with torch.no_grad():
         first, second = model(ids, output_attentions=True).attentions
     assert first[:, 0].diagonal(-1, 1, 2)[:, 5:].mean() > 0.7
-    followed = second[:, :2, 25].mean(1).argmax(-1) == 11
-    assert followed.float().mean() > 0.6  # 1 in 25 by chance
+    at_successor = second[:, :2, 25].mean(1)[:, 11].mean()
+    assert at_successor > 4 / 26  # a token of chance gets 1 / 26
 
 
 def test_a_model_too_narrow_for_the_circuit_is_built_all_the_same():

@@ -47,11 +47,13 @@ def test_default_is_planned_as_typed(clone: Clone) -> None:
 
 def test_smoke_is_planned_with_every_seed_condition_sweep_and_shard(clone: Clone) -> None:
     mine = preset(clone, "runs: {recall: {seeds: [0, 3]}}\nrecall: {shards: 2}")
-    # b-mini with one seed and no sweeps, recall with two seeds and three sweeps, in two shards.
-    asked = (6 + 2 * (6 + 3)) * 2
+    asked = preset_config("smoke").recall
+    conditions, sweeps = len(asked.conditions), len(asked.sweeps)
+    # b-mini with one seed and no sweeps, recall with two seeds and all sweeps, in two shards.
+    shards = 2 * (conditions + 2 * (conditions + sweeps))
     assert clone.planned(*SMOKE, mine) == {
         **dict.fromkeys(STUDY | {"train_base"}, 1),
-        **{"train": 3, "sanity": 3, "diagnose": 3, "recall": asked, "score": 2},
+        **{"train": 3, "sanity": 3, "diagnose": 3, "recall": shards, "score": 2},
     }
 
 

@@ -16,17 +16,21 @@ def benchmark(config: BenchmarkConfig) -> list[Sample]:
     their shares, and skeletons take turns within a split. Level 3 is a fresh level-1 sample with
     a distractor of held-out text. A sample depends on the seed and its own place alone.
     """
+    turns = -(-config.samples_per_level // len(config.languages))
+    schedule = _schedule(config.splits, turns)
     return [
-        _sample(config, level, number)
+        _sample(config, level, number, schedule)
         for level in config.levels
         for number in range(config.samples_per_level)
     ]
 
 
-def _sample(config: BenchmarkConfig, level: int, number: int) -> Sample:
+def _sample(
+    config: BenchmarkConfig, level: int, number: int, schedule: list[tuple[str, int]]
+) -> Sample:
     turn, which = divmod(number, len(config.languages))
     language = config.languages[which]
-    split, count = _split(config.splits, turn)
+    split, count = schedule[turn]
     rng = random.Random(f"benchmark/{config.seed}/{level}/{language}/{turn}")
     options = skeletons(language, split in ("heldout_skeletons", "heldout_both"))
     order = list(range(len(options)))
@@ -49,15 +53,17 @@ def _sample(config: BenchmarkConfig, level: int, number: int) -> Sample:
             return replace(sample, distractor=passage)
 
 
-def _split(shares: dict[str, float], turn: int) -> tuple[str, int]:
-    """The split of the `turn`-th sample of a level and language, and how many it had before.
+def _schedule(shares: dict[str, float], turns: int) -> list[tuple[str, int]]:
+    """The split of each turn of a level and language, and how many turns it had before.
 
-    At each turn the split goes that lags most behind its share, so that any number of samples
-    is divided as the shares say.
+    A turn goes to the split that lags most behind its share, so that any number of samples is
+    divided as the shares say.
     """
     total = sum(shares.values())
     given = dict.fromkeys(shares, 0)
-    for i in range(turn + 1):
-        split = max(given, key=lambda name: (i + 1) * shares[name] / total - given[name])
+    schedule = []
+    for turn in range(1, turns + 1):
+        split = max(given, key=lambda name: turn * shares[name] / total - given[name])
+        schedule.append((split, given[split]))
         given[split] += 1
-    return split, given[split] - 1
+    return schedule
