@@ -23,8 +23,9 @@ os.environ.update(
 )
 
 try:
-    # The strongest first: the command line, then presets, then config.yaml.
-    files = {str(file): None for file in workflow.configfiles}
+    # The strongest first: the command line, its presets from the last to the first, config.yaml.
+    presets = [os.path.relpath(file) for file in reversed(workflow.overwrite_configfiles)]
+    files = dict.fromkeys([*presets, "config.yaml"])
     CONFIG = load(config, {"--config": workflow.config_settings.config} | files, ROOT)
 except UserError as error:
     print(f"error: {error}", file=sys.stderr)
