@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 
 from .config import ModelConfig
-from .memory import Memory, State
+from .memory import Memory
+from .network import State
 from .strategy import Strategy
 
 BATCH, TOKENS = 3, 5
@@ -89,9 +90,9 @@ def _retrieve(memory: Memory, state: State, x: Tensor) -> Tensor:
         _check_tensor(memory, "compute_queries", "queries", queries)
     else:
         queries = _keys_values(memory, x)[0]
-    if not memory.strategy.has("retrieve") and "weights" not in state:
+    if not memory.strategy.has("retrieve") and "weight0" not in state:
         raise memory.strategy.error(
-            "retrieve", "is missing, and the state has no weights of memory.network to read instead"
+            "retrieve", "is missing, and the state holds no network.start() to read instead"
         )
     found = memory.retrieve(state, queries)
     _check_tensor(memory, "retrieve", "result", found)

@@ -11,13 +11,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize, silu
 
+from . import network
 from .config import MemoryConfig
-from .network import Network
+from .network import State
 from .strategy import Strategy
-
-State = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -34,10 +32,10 @@ class Scan:
 class Memory(nn.Module):
     """A strategy bound to one layer. Strategies see it as their `memory` argument.
 
-    For them: `emb_dim`, `options` (the file's OPTIONS with the configured values), `network`
-    (the memory network's shape), `add_projections`, `keys_values` and `clip`. Modules and
-    parameters that `init_memory_state` sets as attributes are trained with the model; so is
-    each tensor of the state it returns that is an `nn.Parameter`, the others are fixed starts.
+    For them: `emb_dim`, `hidden`, `depth` (sizes), `options` (the file's OPTIONS with the
+    configured values) and `clip(gradient)`. Modules and parameters that `init_memory_state`
+    sets as attributes are trained with the model; so is each tensor of the state it returns
+    that is an `nn.Parameter`, the others are fixed starts.
 
     Raises:
         UserError: the strategy's start is not a dictionary of tensors [1, ...].
@@ -46,8 +44,8 @@ class Memory(nn.Module):
     def __init__(self, strategy: Strategy, emb_dim: int, config: MemoryConfig):
         super().__init__()
         self.strategy = strategy
-        self.options, self.emb_dim = strategy.options, emb_dim
-        self.network = Network(emb_dim, config.hidden, config.depth)
+        self.options = strategy.options
+        self.emb_dim, self.hidden, self.depth = emb_dim, config.hidden, config.depth
         self.association, self.inner_clip = config.association, config.inner_clip
         start = strategy.call("init_memory_state", self, emb_dim)
         self._check_start(start)
@@ -108,28 +106,24 @@ class Memory(nn.Module):
         """What `states` [B, ...] answer to queries [B, N, K]; [B, N, E]."""
         if self.strategy.has("retrieve"):
             return self.strategy.call("retrieve", self, states, queries)
-        return self.network.forward(states["weights"], queries)
+        return network.forward(states, queries)
 
     def surprise(self, scan: Scan) -> Tensor:
         """Mean squared error of each chunk's recall before it is written, [B * n]."""
         recalled = self.retrieve(scan.states, scan.keys)
         return (recalled - scan.values).square().mean((1, 2))
 
-    def add_projections(self) -> None:
-        """Set the learned maps `key` and `value` that `keys_values` uses."""
-        self.key = nn.Linear(self.emb_dim, self.emb_dim, bias=False)
-        self.value = nn.Linear(self.emb_dim, self.emb_dim, bias=False)
-
-    def keys_values(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys of length 1 and values of tokens [B, N, E], through SiLU (Titans, section 4.4)."""
-        return normalize(silu(self.key(x)), dim=-1), silu(self.value(x))
-
-    def clip(self, gradient: Tensor) -> Tensor:
-        """`gradient` [B, P] scaled, row by row, to a norm of at most `inner_clip`."""
+    def clip(self, gradient: State) -> State:
+        """`gradient` scaled, row by row, to a total norm of at most `inner_clip`."""
         if not self.inner_clip:
             return gradient
-        norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
-        return gradient * (self.inner_clip / norm.clamp_min(self.inner_clip))
+        rows = torch.cat([tensor.flatten(1) for tensor in gradient.values()], 1)
+        square = rows.square().sum(1)
+        scale = self.inner_clip * torch.rsqrt(square.clamp_min(self.inner_clip**2))
+        return {
+            name: tensor * scale.view(-1, *[1] * (tensor.dim() - 1))
+            for name, tensor in gradient.items()
+        }
 
     def _pairs(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values [B * n, C, ...]: a key with the value of the token after it, or both

@@ -1,8 +1,7 @@
 """The memory network: a small MLP whose weights are the memory's state, one set per sequence.
 
 Equation: M(k) = W_L silu(... silu(W_1 k + b_1) ...) + b_L (Titans, arXiv 2501.00663, section 3.1).
-The weights of a sequence are one vector of P numbers, so that an update rule is written, and
-costs, as if there were a single parameter.
+The weights carry a leading batch dimension, so every sequence of a batch has its own network.
 """
 
 import itertools
@@ -11,68 +10,85 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import silu
+from torch.nn.functional import normalize, silu
+
+State = dict[str, Tensor]
 
 
-class Network:
-    """Shape of the network: `depth` linear maps from and to `width`, over `hidden` between."""
+def start(emb_dim: int, hidden: int, depth: int) -> dict[str, nn.Parameter]:
+    """Learned initial weights of one sequence's network, each with a leading dimension of 1.
 
-    def __init__(self, width: int, hidden: int, depth: int):
-        widths = [width] + [hidden] * (depth - 1) + [width]
-        self.shapes = list(itertools.pairwise(widths))
-        # Each map's weights, then its bias.
-        self.sizes = [size for fan in self.shapes for size in (math.prod(fan), fan[1])]
+    `weight{l}` is [1, out, in] and `bias{l}` [1, out]; the initialisation is `nn.Linear`'s.
+    """
+    widths = [emb_dim] + [hidden] * (depth - 1) + [emb_dim]
+    state = {}
+    for level, (fan_in, fan_out) in enumerate(itertools.pairwise(widths)):
+        bound = 1 / math.sqrt(fan_in)
+        weight = torch.empty(1, fan_out, fan_in).uniform_(-bound, bound)
+        bias = torch.empty(1, fan_out).uniform_(-bound, bound)
+        state[f"weight{level}"] = nn.Parameter(weight)
+        state[f"bias{level}"] = nn.Parameter(bias)
+    return state
 
-    def start(self) -> nn.Parameter:
-        """Learned initial weights [1, P], initialised as `nn.Linear` would."""
-        parts = [
-            torch.empty(1, (fan_in + 1) * fan_out).uniform_(-1, 1) / math.sqrt(fan_in)
-            for fan_in, fan_out in self.shapes
-        ]
-        return nn.Parameter(torch.cat(parts, 1))
 
-    def split(self, weights: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Weights [B, P] as pairs: matrix [B, in, out] and bias [B, 1, out] of each map."""
-        parts = weights.split(self.sizes, 1)
-        return [
-            (matrix.unflatten(1, fan), bias.unsqueeze(1))
-            for fan, matrix, bias in zip(self.shapes, parts[::2], parts[1::2], strict=True)
-        ]
+def depth(state: State) -> int:
+    """Number of linear maps in `state`."""
+    return sum(name.startswith("weight") for name in state)
 
-    def join(self, maps: list[tuple[Tensor, Tensor]]) -> Tensor:
-        """Inverse of `split`."""
-        return torch.cat([part.flatten(1) for pair in maps for part in pair], 1)
 
-    def forward(self, weights: Tensor, keys: Tensor) -> Tensor:
-        """M(k) for weights [B, P] and keys [B, N, E]; returns [B, N, E]."""
-        *inner, (matrix, bias) = self.split(weights)
-        for inner_matrix, inner_bias in inner:
-            keys = silu(torch.baddbmm(inner_bias, keys, inner_matrix))
-        return torch.baddbmm(bias, keys, matrix)
+def forward(state: State, keys: Tensor) -> Tensor:
+    """M(k) for keys [B, N, E]; returns [B, N, E]."""
+    last = depth(state) - 1
+    for level in range(last + 1):
+        keys = _linear(state, level, keys)
+        if level < last:
+            keys = silu(keys)
+    return keys
 
-    def vjp(self, weights: Tensor, keys: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-        """M(k) [B, N, E], and the map from dL/dM(k) [B, N, E] to dL/dweights [B, P].
 
-        Written out by hand, so that the gradient is itself differentiable at the cost of a few
-        batched products: the inner step of every gradient-based strategy.
-        """
-        *inner, last = maps = self.split(weights)
-        inputs, slopes = [keys], []
-        for matrix, bias in inner:
-            before = torch.baddbmm(bias, inputs[-1], matrix)
-            sigmoid = torch.sigmoid(before)
-            hidden = before * sigmoid
-            # silu' = sigmoid + silu (1 - sigmoid)
-            slopes.append(torch.addcmul(sigmoid + hidden, hidden, sigmoid, value=-1))
-            inputs.append(hidden)
+def vjp(state: State, keys: Tensor) -> tuple[Tensor, Callable[[Tensor], State]]:
+    """M(k) for keys [B, N, E], and the map from dL/dM(k) [B, N, E] to dL/dweights.
 
-        def pullback(error: Tensor) -> Tensor:
-            parts: list[Tensor] = []
-            for level in range(len(maps) - 1, -1, -1):
-                matrix = inputs[level].transpose(1, 2) @ error
-                parts = [matrix.flatten(1), error.sum(1), *parts]
-                if level:
-                    error = (error @ maps[level][0].transpose(1, 2)) * slopes[level - 1]
-            return torch.cat(parts, 1)
+    Written out by hand, so that the gradient is itself differentiable at the cost of a few
+    batched products: the inner step of every gradient-based strategy.
+    """
+    last = depth(state) - 1
+    inputs, slopes = [keys], []
+    for level in range(last):
+        pre = _linear(state, level, inputs[-1])
+        sigmoid = torch.sigmoid(pre)
+        hidden = pre * sigmoid
+        slopes.append(sigmoid + hidden * (1 - sigmoid))
+        inputs.append(hidden)
 
-        return torch.baddbmm(last[1], inputs[-1], last[0]), pullback
+    def pullback(error: Tensor) -> State:
+        gradient = {}
+        for level in range(last, -1, -1):
+            gradient[f"weight{level}"] = error.transpose(1, 2) @ inputs[level]
+            gradient[f"bias{level}"] = error.sum(1)
+            if level:
+                error = (error @ state[f"weight{level}"]) * slopes[level - 1]
+        return gradient
+
+    return _linear(state, last, inputs[-1]), pullback
+
+
+def _linear(state: State, level: int, inputs: Tensor) -> Tensor:
+    bias = state[f"bias{level}"].unsqueeze(1)
+    return torch.baddbmm(bias, inputs, state[f"weight{level}"].transpose(1, 2))
+
+
+def add_projections(memory: nn.Module, emb_dim: int) -> None:
+    """Give `memory` the learned maps `key` and `value` that `keys_values` uses."""
+    memory.key = nn.Linear(emb_dim, emb_dim, bias=False)
+    memory.value = nn.Linear(emb_dim, emb_dim, bias=False)
+
+
+def keys_values(memory: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Keys of length 1 and values of tokens [B, N, E], both through SiLU (Titans, section 4.4)."""
+    return normalize(silu(memory.key(x)), dim=-1), silu(memory.value(x))
+
+
+def zeros(state: State, prefix: str) -> State:
+    """A fixed start of zeros for an accumulator of each weight, named `prefix` + its name."""
+    return {f"{prefix}{name}": torch.zeros_like(weight.data) for name, weight in state.items()}

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize, silu
 
-from .memory import State
-from .network import Network
+from . import network
+from .network import State
 
 
 @dataclass(frozen=True)
@@ -29,16 +29,16 @@ class Rates:
 
 
 class SharedMemory(nn.Module):
-    """Memory network with fixed random keys and values; its state is {weights, momentum}, each
-    [1, P].
+    """Memory network with fixed random keys and values; its state is a dictionary of weights
+    and momenta with a leading dimension of 1.
     """
 
     def __init__(self, width: int, hidden: int, depth: int, rates: Rates):
         super().__init__()
         self.rates = rates
-        self.network = Network(width, hidden, depth)
-        weights = self.network.start().detach()
-        self.start = {"weights": weights, "momentum": torch.zeros_like(weights)}
+        weights = network.start(width, hidden, depth)
+        momenta = network.zeros(weights, "momentum_")
+        self.start = {name: tensor.detach() for name, tensor in (weights | momenta).items()}
         bound = (3 / width) ** 0.5  # Xavier
         self.register_buffer("key", torch.empty(width, width).uniform_(-bound, bound))
         self.register_buffer("value", torch.empty(width, width).uniform_(-bound, bound))
@@ -51,13 +51,15 @@ class SharedMemory(nn.Module):
         with torch.no_grad():
             keys = normalize(silu(x @ self.key.T), dim=-1)
             values = silu(x @ self.value.T)
-            recalled, pullback = self.network.vjp(state["weights"], keys.unsqueeze(0))
+            recalled, pullback = network.vjp(state, keys.unsqueeze(0))
             error = recalled[0] - values
             loss = error.square().sum(-1).mean()
-            gradient = pullback(2 / len(x) * error.unsqueeze(0))
-            momentum = self.rates.eta * state["momentum"] - self.rates.theta * gradient
-            weights = self.rates.alpha * state["weights"] + momentum
-        return loss, {"weights": weights, "momentum": momentum}
+            new = {}
+            for name, gradient in pullback(2 / len(x) * error.unsqueeze(0)).items():
+                momentum = self.rates.eta * state[f"momentum_{name}"] - self.rates.theta * gradient
+                new[f"momentum_{name}"] = momentum
+                new[name] = self.rates.alpha * state[name] + momentum
+        return loss, new
 
 
 class PublishedLayer(nn.Module):
@@ -91,12 +93,12 @@ class PublishedLayer(nn.Module):
         """One layer over windows x [W, C, E]; the same shape and the memory after them."""
         windows, _size, width = x.shape
         queries = silu(normalize(self.query(x).reshape(1, -1, width), dim=-1))
-        read = self.memory.network.forward(state["weights"], queries).view(x.shape)
+        read = network.forward(state, queries).view(x.shape)
         persistent = self.persistent.expand(windows, -1, -1)
         mixed = self.attention(torch.cat([persistent, read, x], 1)).flatten(1)
         y = self.mix(silu(mixed)).view(1, -1, width)
         _, state = self.memory.update(state, y[0].detach())
-        gate = self.memory.network.forward(state["weights"], normalize(self.query(y), dim=-1))
+        gate = network.forward(state, normalize(self.query(y), dim=-1))
         return (y * torch.sigmoid(gate)).view(x.shape), state
 
 

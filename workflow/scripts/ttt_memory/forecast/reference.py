@@ -15,8 +15,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ..errors import UserError
-from .memory import State
-from .network import Network
+from . import network
+from .network import State
 from .published import PublishedTitan, Rates, SharedMemory
 
 MEMORY, FORECASTER = "neural_memory.safetensors", "mac_titan.safetensors"
@@ -50,19 +50,20 @@ def memory_steps(tensors: dict[str, Tensor]) -> Iterator[tuple[str, float]]:
     """Retrieval, loss and weights of each memory step."""
     for group in sorted({name.split(".")[0] for name in tensors}):
         inputs = tensors[f"{group}.inputs"]
-        network, weights = _network(tensors, f"{group}.initial.")
-        memory = SharedMemory(*network.outline, RATES)
-        state = _fresh(weights)
+        state = _weights(tensors, f"{group}.initial.")
+        depth = network.depth(state)
+        width, hidden = inputs.shape[-1], state["weight0"].shape[1]
+        memory = SharedMemory(width, hidden, depth, RATES)
         memory.key = tensors[f"{group}.initial.K.weight"]
         memory.value = tensors[f"{group}.initial.V.weight"]
         for step, x in enumerate(inputs):
             prefix = f"{group}.step{step}"
             # What is asked of the memory is the token itself.
-            retrieved = network.forward(state["weights"], x.unsqueeze(0))[0]
+            retrieved = network.forward(state, x.unsqueeze(0))[0]
             yield f"{prefix}.retrieved", _difference(retrieved, tensors[f"{prefix}.retrieved"])
             loss, state = memory.update(state, x)
             yield f"{prefix}.loss", _difference(loss, tensors[f"{prefix}.loss"])
-            yield from _compare_weights(network, state, tensors, f"{prefix}.after.")
+            yield from _compare_weights(state, tensors, f"{prefix}.after.")
 
 
 def forecaster_passes(tensors: dict[str, Tensor]) -> Iterator[tuple[str, float]]:
