@@ -10,6 +10,7 @@ if CONFIG.base.source == "pretrain":
             **closure("train_base.py"),
             corpus=DIALOGUES,
             passages=PASSAGES,
+            start=start_files(),
         output:
             model=base_files(),
             curve=BASE_CURVE,

@@ -150,6 +150,12 @@ def base_files():
     return sorted(file for file in BASE.iterdir() if file.suffix in MODEL_SUFFIXES)
 
 
+def start_files():
+    """The files of the model that pretraining goes on from, if it does."""
+    start = CONFIG.base.pretrain.start
+    return [ROOT / start / name for name in MODEL_FILES] if start else []
+
+
 def base_folder(wildcards):
     """The base model's folder, as a parameter."""
     return str(BASE)

@@ -1,6 +1,7 @@
 """Training: gradients reach what they should, steps repeat, resumption loses nothing."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -116,9 +117,9 @@ def test_a_loss_that_is_not_finite_stops_with_step_and_checkpoint(tmp_path, monk
     original = Objective.forward
 
     def broken(self, batch):
-        loss, norm = original(self, batch)
+        found = original(self, batch)
         broken.calls += 1
-        return (loss * math.nan, norm) if broken.calls == 4 else (loss, norm)
+        return replace(found, total=found.total * math.nan) if broken.calls == 4 else found
 
     broken.calls = 0
     monkeypatch.setattr(Objective, "forward", broken)
@@ -139,7 +140,7 @@ def test_every_kind_of_batch_is_drawn_and_read():
     fw = fast_weights()
     config = run_config(fw, steps=1, dialogues_per_step=4).train
     batches = Batches(sampler(), config)
-    shapes = {(b.objective, len(b.segments)) for b in (batches.batch(s, 0) for s in range(120))}
+    shapes = {(b.objective, len(b.documents)) for b in (batches.batch(s, 0) for s in range(120))}
     assert {("context", 0), ("recall", 1), ("recall", 2)} <= shapes
     assert any(count > 2 for kind, count in shapes)
 
@@ -153,7 +154,25 @@ def test_a_context_batch_never_writes_and_a_recall_batch_never_shows():
         if batch.objective == "recall":
             assert batch.packed.position_ids.max() <= longest + 32
         else:
-            assert not batch.segments
+            assert not batch.documents
+
+
+def test_a_recall_step_asks_in_context_what_it_writes_and_writes_no_question():
+    fw = fast_weights()
+    config = run_config(fw, reading=ReadingConfig(), context_share=0.0, empty_share=0.0).train
+    batch = Batches(sampler(), config).batch(0, 0)
+    (document,) = batch.documents
+    objective = Objective(fw, config)
+    found = objective(batch)
+    alone = objective(replace(batch, objective="context", documents=[], packed=document.packed))
+    assert found.context == pytest.approx(alone.own, rel=1e-5)
+    assert found.total.item() == pytest.approx(found.own + found.context, rel=1e-5)
+    ids, written = document.packed.input_ids, document.written
+    state, _ = objective._write(batch.documents)
+    plain = fw.write(input_ids=ids * written, attention_mask=written.long()).state
+    for layer in fw.config.layers:
+        a, b = state.fold().layers[layer].dense, plain.fold().layers[layer].dense
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
 
 
 def test_the_schedule_rises_stays_and_falls():

@@ -56,6 +56,7 @@ def write_curve(path: Path, name: str) -> None:
             "seconds": 0.5 * step,
             "objective": ("recall", "context")[step % 2],
             "loss": 3 / (1 + step),
+            "context_loss": (2 / (1 + step), None)[step % 2],
             "inner_norm": (0.1, None)[step % 2],
             "learning_rate": 0.1,
         }

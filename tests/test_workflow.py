@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from safetensors.torch import load_file
 
 from conftest import ROOT, Clone, jobs_of
 from presets import preset_config
@@ -129,6 +130,21 @@ def test_mistake_ends_in_one_line_before_any_work(clone: Clone, text: str, messa
 
 
 # --- what it reruns, after the smoke preset has run for real ---------------------------------
+
+
+def test_pretraining_goes_on_from_a_model(executed: Clone) -> None:
+    start, target = "results/smoke/base/model", "results/more/base/model"
+    text = f"results: results/more\nbase: {{pretrain: {{start: {start}, steps: 1}}}}"
+    asked = ("--configfile", "config/smoke.yaml", preset(executed, text), "--")
+    result = executed.snakemake("--profile", "local", *asked, f"{target}/config.json")
+    assert result.returncode == 0, result.stdout
+    before, after = (load_file(executed.path / f / "model.safetensors") for f in (start, target))
+    moved = {name: (after[name] - before[name]).abs().max().item() for name in before}
+    # One step at a low rate: other weights, but not far from where they started.
+    assert 0 < max(moved.values()) < 0.1
+    spelled = [(executed.path / f / "tokenizer.json").read_bytes() for f in (start, target)]
+    assert spelled[0] == spelled[1]
+
 
 
 def edited(clone: Clone, name: str) -> set[str]:

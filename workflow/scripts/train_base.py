@@ -4,17 +4,28 @@ python workflow/scripts/train_base.py --help
 """
 
 import argparse
+from collections.abc import Iterator
 from itertools import chain
 
 from accelerate import Accelerator
 
 from ttt_memory import io, options, schemas
-from ttt_memory.conversation.base import build_model, train_tokenizer
+from ttt_memory.conversation.base import build_model, load_model, train_tokenizer
 from ttt_memory.conversation.config import BaseConfig
 from ttt_memory.conversation.pretrain import pretrain
+from ttt_memory.conversation.prompts import Prompter
 from ttt_memory.conversation.stage import corpus_sampler
 from ttt_memory.errors import run
 from ttt_memory.provenance import provenance
+
+
+def corpus_texts(corpus: str, passages: str) -> Iterator[str]:
+    """All that a tokenizer of the corpus must spell."""
+    columns = io.read_table(corpus, schemas.BENCHMARK)
+    questions = chain.from_iterable([p["question"] for p in probes] for probes in columns["probes"])
+    layout = ["问：\n答：", "Q: \nA:"]
+    texts = io.read_table(passages, schemas.PASSAGES)["text"]
+    return chain(columns["dialogue"], questions, layout, texts)
 
 
 def main() -> None:
@@ -29,16 +40,17 @@ def main() -> None:
     parser.add_argument("--curve", required=True, help="training curve, Parquet")
     args = parser.parse_args()
     config = options.section(args.config, "base", BaseConfig)
-    columns = io.read_table(args.corpus, schemas.BENCHMARK)
-    passages = io.read_table(args.passages, schemas.PASSAGES)
-    questions = chain.from_iterable([p["question"] for p in probes] for probes in columns["probes"])
-    texts = chain(columns["dialogue"], questions, ["问：\n答：", "Q: \nA:"], passages["text"])
-    tokenizer = train_tokenizer(texts, config.architecture.vocab_size)
     seed = config.pretrain.seed
+    if config.pretrain.start:
+        tokenizer = Prompter.load(config.pretrain.start).tokenizer
+        model = load_model(config.pretrain.start)
+    else:
+        texts = corpus_texts(args.corpus, args.passages)
+        tokenizer = train_tokenizer(texts, config.architecture.vocab_size)
+        model = build_model(config.architecture, tokenizer, seed)
     sampler = corpus_sampler(
         args.corpus, args.passages, tokenizer, seed, config.pretrain.probes_per_dialogue
     )
-    model = build_model(config.architecture, tokenizer, seed)
     rows = pretrain(model, sampler, config.pretrain, Accelerator(), args.checkpoints)
     with io.beside(args.out) as folder:
         model.save_pretrained(folder, safe_serialization=True)

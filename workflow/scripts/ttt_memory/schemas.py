@@ -137,7 +137,8 @@ CURVE = pa.schema(
         ("tokens", pa.int64()),  # seen so far
         ("seconds", pa.float64()),  # since the start of training, resumptions included
         ("objective", pa.string()),
-        ("loss", pa.float64()),
+        ("loss", pa.float64()),  # of the objective alone
+        ("context_loss", pa.float64()),  # condition A in the same step; NaN if not asked
         (
             "inner_norm",
             pa.float64(),

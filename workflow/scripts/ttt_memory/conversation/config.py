@@ -74,6 +74,11 @@ class PretrainConfig(Options):
     """How the embedded base learns to answer from a dialogue that it sees (condition A)."""
 
     seed: int = Field(0, ge=0, description="Seed of initial weights and of the order of the data.")
+    start: str = Field(
+        "",
+        description="Hub-format folder whose weights and tokenizer are trained on, relative to"
+        " the repository; empty: random weights and a tokenizer of the corpus.",
+    )
     steps: int = Field(2000, ge=1, description="Optimiser steps.")
     dialogues_per_step: tuple[int, int] = Field(
         (8, 32), description="Dialogues in a step, at the first and at the last step."
@@ -148,11 +153,17 @@ class TrainConfig(Options):
     growing_steps: int = Field(
         0, ge=0, description="First steps, in which dialogues to recall grow from two turns to all."
     )
+    context_weight: float = Field(
+        1.0,
+        ge=0,
+        description="Weight of condition A's loss on the dialogues that a recall step writes"
+        " (regime: joint); 0 leaves A to `context_share`.",
+    )
     context_share: float = Field(
-        0.4, ge=0, le=1, description="Share of recall steps that are condition A."
+        0.1, ge=0, le=1, description="Share of steps that are condition A alone, distractors too."
     )
     empty_share: float = Field(
-        0.02, ge=0, le=1, description="Share of recall steps that are condition C."
+        0.02, ge=0, le=1, description="Share of steps that are condition C."
     )
     lm_weight: float = Field(
         0.1, ge=0, description="Weight of the next-token loss (objective: mixed)."

@@ -31,6 +31,8 @@ class StepOutput:
     loss: Tensor
     objective: str
     tokens: int
+    own_loss: float  # of the objective alone, without what is added to it
+    context_loss: float = math.nan
     inner_norm: float = math.nan
 
 
@@ -164,7 +166,7 @@ class Loop:
             output = step_output(self.model, next(batches))
             self._require_finite(output.loss, step, "loss")
             self.accelerator.backward(output.loss / self.schedule.accumulation)
-            losses.append(output.loss.detach().float().item())
+            losses.append(output.own_loss)
             tokens += output.tokens
         norm = self.accelerator.clip_grad_norm_(
             self.model.parameters(), self.schedule.optimiser.clip
@@ -178,6 +180,7 @@ class Loop:
             "tokens": tokens + (self.rows[-1]["tokens"] if self.rows else 0),
             "objective": output.objective,
             "loss": sum(losses) / len(losses),
+            "context_loss": output.context_loss,
             "inner_norm": output.inner_norm,
             "learning_rate": factor,
         }

@@ -8,21 +8,27 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from ..fast_weights import FastState, FastWeights
+from ..fast_weights import FastState, FastWeights, WriteResult
 from .config import TrainConfig
 from .data import Reader, Sampler, growing_turns, log_uniform
-from .packing import Packed, pad_right
-from .pretrain import answer_loss
+from .packing import IGNORE, Packed, pack
+from .pretrain import answer_loss, cross_entropy
 from .prompts import Encoded
 
 
 @dataclass
-class Segment:
-    """One document of every row: ids and mask [B, T], factor on each token's write [B, T]."""
+class Document:
+    """One text of every row.
 
-    input_ids: Tensor
-    attention_mask: Tensor
-    write_weight: Tensor
+    Attributes:
+        packed: what is read: the text, and after it the probes that may see it in context.
+        written: [B, T] bool, the text itself.
+        weight: factor on every token's write.
+    """
+
+    packed: Packed
+    written: Tensor
+    weight: float = 1.0
 
 
 @dataclass
@@ -30,25 +36,44 @@ class Batch:
     """A micro-batch.
 
     Attributes:
-        objective: "context" (A), "empty" (C), "recall" (B) or "lm".
-        segments: what is written, in order; empty for A and C.
+        objective: "context" (A), "empty" (C), "recall" (B, and A of what is written) or "lm".
+        documents: what is written, in order; empty for A and C.
         packed: the probes, with their context where they may see it; None for "lm".
     """
 
     objective: str
-    segments: list[Segment] = field(default_factory=list)
+    documents: list[Document] = field(default_factory=list)
     packed: Packed | None = None
 
     @property
     def tokens(self) -> int:
         """Tokens read, padding included."""
-        packed = self.packed.input_ids.numel() if self.packed else 0
-        return packed + sum(segment.input_ids.numel() for segment in self.segments)
+        read = [document.packed for document in self.documents] + [self.packed]
+        return sum(packed.input_ids.numel() for packed in read if packed)
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device."""
-        segments = [Segment(*(t.to(device) for t in vars(s).values())) for s in self.segments]
-        return Batch(self.objective, segments, self.packed.to(device) if self.packed else None)
+        documents = [
+            Document(d.packed.to(device), d.written.to(device), d.weight) for d in self.documents
+        ]
+        return Batch(self.objective, documents, self.packed and self.packed.to(device))
+
+
+@dataclass
+class Losses:
+    """What a batch gives: the loss to minimise and, beside it, numbers for the curve.
+
+    Attributes:
+        total: scalar.
+        own: the objective's own loss.
+        context: condition A's loss on what was written in the same step; NaN if not asked.
+        inner_norm: mean over rows and layers of ||dW|| / ||W||; NaN if nothing was written.
+    """
+
+    total: Tensor
+    own: float
+    context: float = math.nan
+    inner_norm: float = math.nan
 
 
 class Objective(nn.Module):
@@ -58,24 +83,47 @@ class Objective(nn.Module):
         super().__init__()
         self.fw, self.config = fw, config
 
-    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Scalar loss, and the mean over rows and layers of ||dW||/||W|| (NaN if none)."""
+    def forward(self, batch: Batch) -> Losses:
+        """Read, write, drop, ask."""
         if batch.objective == "lm":
             return self._lm(batch)
-        state = None
-        for segment in batch.segments:
-            state = self.fw.write(
-                input_ids=segment.input_ids,
-                attention_mask=segment.attention_mask,
-                write_weight=segment.write_weight,
-                state=state,
-            ).state
+        state, in_context = self._write(batch.documents)
         hidden = self._hidden(state, batch.packed)
-        loss = answer_loss(self.fw.model, hidden, batch.packed.labels)
+        total = answer_loss(self.fw.model, hidden, batch.packed.labels)
+        losses = Losses(total, total.item())
         if batch.objective == "context" and self.config.lm_weight:
             text = answer_loss(self.fw.model, hidden, batch.packed.lm_labels)
-            loss = loss + self.config.lm_weight * text
-        return loss, self._inner_norm(state, loss)
+            losses.total = losses.total + self.config.lm_weight * text
+        if in_context:
+            hidden, labels = (torch.cat(parts) for parts in zip(*in_context, strict=True))
+            context = cross_entropy(self.fw.model, hidden, labels)
+            losses.total = losses.total + self.config.context_weight * context
+            losses.context = context.item()
+        losses.inner_norm = self._inner_norm(state)
+        return losses
+
+    def _write(
+        self, documents: list[Document]
+    ) -> tuple[FastState | None, list[tuple[Tensor, Tensor]]]:
+        """The state, and hidden states [N, d] with labels [N] of probes that had their context."""
+        state, in_context = None, []
+        for document in documents:
+            result = self._read_and_write(document, state)
+            state, labels = result.state, document.packed.labels
+            if (chosen := labels != IGNORE).any():
+                in_context.append((result.hidden[chosen], labels[chosen]))
+        return state, in_context
+
+    def _read_and_write(self, document: Document, state: FastState | None) -> WriteResult:
+        packed = document.packed
+        return self.fw.write(
+            input_ids=packed.input_ids,
+            attention_mask=packed.mask,
+            position_ids=packed.position_ids,
+            write_mask=document.written,
+            write_weight=torch.full_like(document.written, document.weight, dtype=torch.float32),
+            state=state,
+        )
 
     def _hidden(self, state: FastState | None, packed: Packed) -> Tensor:
         """[B, T, d] output of the final norm; the logits of most positions are not needed."""
@@ -90,23 +138,18 @@ class Objective(nn.Module):
         )
         return output.hidden_states[-1]
 
-    def _lm(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def _lm(self, batch: Batch) -> Losses:
         """Next-token loss of the published form: each chunk read before it is written."""
-        (segment,) = batch.segments
-        result = self.fw.write(
-            input_ids=segment.input_ids, attention_mask=segment.attention_mask, logits=False
-        )
-        ids, mask = segment.input_ids, segment.attention_mask
-        labels = ids.roll(-1, 1).masked_fill(mask.roll(-1, 1) == 0, -100)
-        labels[:, -1] = -100
-        loss = answer_loss(self.fw.model, result.hidden, labels)
-        return loss, self._inner_norm(result.state, loss)
+        (document,) = batch.documents
+        result = self._read_and_write(document, None)
+        loss = answer_loss(self.fw.model, result.hidden, document.packed.lm_labels)
+        return Losses(loss, loss.item(), inner_norm=self._inner_norm(result.state))
 
     @torch.no_grad()
-    def _inner_norm(self, state: FastState | None, loss: Tensor) -> Tensor:
+    def _inner_norm(self, state: FastState | None) -> float:
         if state is None:
-            return loss.new_tensor(math.nan)
-        return torch.stack([norm.mean() for norm in state.norms(self.fw).values()]).mean()
+            return math.nan
+        return torch.stack([norm.mean() for norm in state.norms(self.fw).values()]).mean().item()
 
 
 class Batches:
@@ -121,15 +164,19 @@ class Batches:
         config, rng = self.config, self.sampler.rng(step, micro)
         if config.objective == "lm" or (config.objective == "mixed" and rng.random() < 0.5):
             return self._stream(rng)
-        frozen = config.regime == "frozen"  # A and C leave nothing to learn when only B can
-        draw = 1.0 if frozen else rng.random()
+        if self._frozen:  # A and C leave nothing to learn
+            return self._recall(step, rng)
+        draw = rng.random()
         if draw < config.context_share:
-            return Batch(
-                "context", packed=self.reader.context_batch(rng, config.dialogues_per_step)
-            )
+            packed = self.reader.context_batch(rng, config.dialogues_per_step)
+            return Batch("context", packed=packed)
         if draw < config.context_share + config.empty_share:
             return Batch("empty", packed=self.reader.probes([[e] for e in self._draw(rng)]))
-        return self._recall(rng, growing_turns(step, config.growing_steps))
+        return self._recall(step, rng)
+
+    @property
+    def _frozen(self) -> bool:
+        return self.config.regime == "frozen"
 
     def _draw(self, rng: random.Random) -> list[Encoded]:
         return self.sampler.draw(rng, self.config.dialogues_per_step)
@@ -142,22 +189,38 @@ class Batches:
             for question, answer in zip(example.questions, example.answers, strict=True):
                 row += question + answer
             rows.append(row)
-        return Batch("lm", [self._segment(rows)])
+        return Batch("lm", [text(rows)])
 
-    def _recall(self, rng: random.Random, turns: int | None) -> Batch:
-        reader, kind = self.reader, self.reader.kind(rng) if turns is None else "plain"
-        groups = reader.groups(rng, kind, self.config.dialogues_per_step, turns)
-        documents = [
-            self._segment([group[i].dialogue for group in groups]) for i in range(len(groups[0]))
-        ]
+    def _recall(self, step: int, rng: random.Random) -> Batch:
+        config, reader = self.config, self.reader
+        turns = growing_turns(step, config.growing_steps)
+        kind = reader.kind(rng) if turns is None else "plain"
+        groups = reader.groups(rng, kind, config.dialogues_per_step, turns)
+        documents = [self._dialogues([group[i] for group in groups]) for i in range(len(groups[0]))]
         if kind in ("after", "before"):
             tokens = reader.distance(rng)
-            weight = log_uniform(rng, 1.0, self.config.reading.distractor_weight)
-            text = self._segment([reader.text(rng, group, tokens) for group in groups], weight)
-            documents.insert(len(documents) if kind == "after" else 0, text)
-        contexts = [group[0].dialogue for group in groups] if self.config.keep_context else None
+            weight = log_uniform(rng, 1.0, config.reading.distractor_weight)
+            distractor = text([reader.text(rng, group, tokens) for group in groups], weight)
+            documents.insert(len(documents) if kind == "after" else 0, distractor)
+        contexts = [group[0].dialogue for group in groups] if config.keep_context else None
         return Batch("recall", documents, reader.probes(groups, contexts))
 
-    def _segment(self, rows: list[list[int]], weight: float = 1.0) -> Segment:
-        ids, mask = pad_right(rows, self.sampler.prompter.pad)
-        return Segment(ids, mask, mask.float() * weight)
+    def _dialogues(self, examples: list[Encoded]) -> Document:
+        """Dialogues to write; while each is in context, its probes are asked of it there too."""
+        dialogues = [example.dialogue for example in examples]
+        if self._frozen or not self.config.context_weight:
+            return text(dialogues)
+        packed = self.reader.probes([[example] for example in examples], dialogues)
+        return Document(packed, beginnings(dialogues, packed.input_ids.shape[1]))
+
+
+def text(rows: list[list[int]], weight: float = 1.0) -> Document:
+    """A document of which everything is written and nothing asked."""
+    nothing: list[list[list[int]]] = [[] for _ in rows]
+    packed = pack(rows, nothing, nothing)
+    return Document(packed, beginnings(rows, packed.input_ids.shape[1]), weight)
+
+
+def beginnings(rows: list[list[int]], width: int) -> Tensor:
+    """[B, width] bool, True on the tokens of each row."""
+    return torch.arange(width) < torch.tensor([[len(row)] for row in rows])

@@ -26,8 +26,12 @@ def answer_loss(model: PreTrainedModel, hidden: Tensor, labels: Tensor) -> Tenso
     at each position, or IGNORE.
     """
     chosen = labels != IGNORE
-    logits = model.get_output_embeddings()(hidden[chosen])
-    return F.cross_entropy(logits.float(), labels[chosen])
+    return cross_entropy(model, hidden[chosen], labels[chosen])
+
+
+def cross_entropy(model: PreTrainedModel, hidden: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross-entropy of `labels` [N], read off the final norm's output `hidden` [N, d]."""
+    return F.cross_entropy(model.get_output_embeddings()(hidden).float(), labels)
 
 
 class ContextLoss(nn.Module):
@@ -88,7 +92,7 @@ def pretrain(
     def step_output(module: nn.Module, batch: tuple[Packed, bool]) -> StepOutput:
         packed, text = batch
         loss = module(packed.to(accelerator.device), text)
-        return StepOutput(loss, "context", packed.input_ids.numel())
+        return StepOutput(loss, "context", packed.input_ids.numel(), loss.item())
 
     model.train()
     rows = loop.run(make_batch, step_output)

@@ -45,8 +45,10 @@ def train(
     batches = Batches(sampler, config)
 
     def step_output(module: nn.Module, batch: Batch) -> StepOutput:
-        loss, inner_norm = module(batch.to(accelerator.device))
-        return StepOutput(loss, batch.objective, batch.tokens, inner_norm.item())
+        found = module(batch.to(accelerator.device))
+        return StepOutput(
+            found.total, batch.objective, batch.tokens, found.own, found.context, found.inner_norm
+        )
 
     fw.train()
     rows = loop.run(batches.batch, step_output)

@@ -144,3 +144,10 @@ def _concatenated(paths: list[Path], schema) -> pd.DataFrame:
     table = pd.concat([empty, *(io.read_table(path, schema) for path in paths)], ignore_index=True)
     # A report is made of thousands of small selections: plain strings make them twice as fast.
     return table.astype(dict.fromkeys(table.select_dtypes("string"), object))
+
+
+def losses_by_objective(curve: pd.DataFrame) -> pd.DataFrame:
+    """A row per step and objective: condition A's loss is asked along with recall."""
+    also = curve[curve["context_loss"].notna()]
+    also = also.assign(objective="context", loss=also["context_loss"])
+    return pd.concat([curve, also], ignore_index=True)

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..results import Results
+from ..results import Results, losses_by_objective
 from . import style
 
 SEGMENTS = ["fact", "filler", "distractor"]
@@ -102,7 +102,7 @@ def training_loss(results: Results) -> Figure | None:
         return None
     figure, grid = style.panels(len(runs))
     for axes, run in zip(grid, runs, strict=True):
-        curve = results.curves[results.curves["run"] == run]
+        curve = losses_by_objective(results.curves[results.curves["run"] == run])
         for objective, part in curve.groupby("objective"):
             label, colour = OBJECTIVES.get(objective, (objective, "#777777"))
             for seed, (_, of_seed) in enumerate(part.groupby("seed")):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..figures.inside import over_seeds
-from ..results import Results
+from ..results import Results, losses_by_objective
 from .common import Table, estimate, records
 
 
@@ -55,7 +55,7 @@ def training(results: Results) -> Table | None:
             "seconds": float(last["seconds"]),
             "inner_norm": float(tail["inner_norm"].mean()),
         }
-        losses = tail.groupby("objective")["loss"].median()
+        losses = losses_by_objective(tail).groupby("objective")["loss"].median()
         found.append(line | {f"loss_{name}": value for name, value in losses.items()})
         shown.append(
             {
