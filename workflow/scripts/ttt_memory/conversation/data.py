@@ -106,6 +106,8 @@ class Reader:
         """`count` dialogues, or fewer where the texts are long, with what is read in context."""
         kind = self.kind(rng) if turns is None else "plain"
         tokens = self.distance(rng) if kind in ("after", "before") else 0
+        # Dialogues cut to a few turns are as many more.
+        count = count if turns is None else count * LONGEST // turns
         groups = self.groups(rng, kind, max(2, count * TYPICAL // (TYPICAL + tokens)), turns)
         contexts = [[t for e in group for t in e.dialogue] for group in groups]
         if tokens:
@@ -145,12 +147,8 @@ class Reader:
     def groups(
         self, rng: random.Random, kind: str, count: int, turns: int | None = None
     ) -> list[list[Encoded]]:
-        """`count` dialogues, grouped by the state they share: several in a `several` step.
-
-        Dialogues cut to a few `turns` are as many more.
-        """
+        """`count` dialogues, grouped by the state they share: several in a `several` step."""
         size = rng.randint(*self.reading.several) if kind == "several" else 1
-        count = count if turns is None else count * LONGEST // turns
         number = max(1, count // size)
         examples = self.sampler.draw(rng, number * size, turns)
         rng.shuffle(examples)

@@ -195,7 +195,9 @@ class Batches:
         config, reader = self.config, self.reader
         turns = growing_turns(step, config.growing_steps)
         kind = reader.kind(rng) if turns is None else "plain"
-        groups = reader.groups(rng, kind, config.dialogues_per_step, turns)
+        # Cut dialogues are shorter, their questions are not: twice as many cost about as much.
+        count = config.dialogues_per_step if turns is None else 2 * config.dialogues_per_step
+        groups = reader.groups(rng, kind, count, turns)
         documents = [self._dialogues([group[i] for group in groups]) for i in range(len(groups[0]))]
         if kind in ("after", "before"):
             tokens = reader.distance(rng)
