@@ -11,7 +11,7 @@ rule report:
         ],
         curves=of_each_model(CURVE),
         diagnostics=of_each_model(DIAGNOSTICS),
-        leaderboard=[LEADERBOARD] if of_each_forecast(LEADERBOARD) else [],
+        leaderboard=[LEADERBOARD] if of_each_forecast(FORECASTS) else [],
         forecasts=of_each_forecast(FORECASTS),
         forecast_curves=of_each_forecast(FORECAST_CURVE),
         traces=of_each_forecast(FORECAST_TRACES),
