@@ -30,6 +30,8 @@ include: "rules/base.smk"
 include: "rules/train.smk"
 # What is remembered: every condition and sweep, in shards.
 include: "rules/recall.smk"
+# What is forecast: series, and every strategy, baseline and seed on them.
+include: "rules/forecast.smk"
 # What it means: metrics with intervals, tables, figures, verdict.
 include: "rules/score.smk"
 include: "rules/report.smk"

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(os.path.relpath(Path(str(workflow.current_basedir)).parent))
@@ -12,6 +13,8 @@ sys.path.insert(0, str(SCRIPTS.resolve()))
 from ttt_memory import closure as closures
 from ttt_memory.config import load, model_folder
 from ttt_memory.errors import UserError
+from ttt_memory.forecast import strategy as strategies
+from ttt_memory.forecast.config import TableDataset
 from ttt_memory.report.config import FIGURES
 
 os.environ.update(
@@ -50,6 +53,12 @@ DIAGNOSTICS = RUN / "diagnostics.parquet"
 PREDICTIONS = RUN / "predictions" / "{condition}" / "{shard}.parquet"
 METRICS = RESULTS / "metrics" / "{run}" / "metrics.parquet"
 IMPORTED_METRICS = RESULTS / "imports" / "{imported}" / "metrics.parquet"
+SERIES = RESULTS / "series" / "{dataset}.parquet"
+FORECAST = RESULTS / "forecast" / "{dataset}" / "{strategy}" / "{seed}"
+FORECASTS = FORECAST / "forecasts.parquet"
+FORECAST_CURVE = FORECAST / "curve.parquet"
+FORECAST_TRACES = FORECAST / "traces.parquet"
+LEADERBOARD = RESULTS / "forecast" / "leaderboard.parquet"
 REPORT = RESULTS / "report"
 
 # The base model's folder, wherever it comes from.
@@ -77,6 +86,8 @@ wildcard_constraints:
     condition=r"\w+",
     shard=r"\d+-of-\d+",
     imported="|".join(CONFIG.imports) or "none",
+    dataset="|".join(CONFIG.forecast.datasets) or "none",
+    strategy="|".join([*CONFIG.forecast.strategies, *CONFIG.forecast.baselines]) or "none",
 
 
 def closure(script):
@@ -174,9 +185,9 @@ def train_checkpoints(wildcards):
     return str(CHECKPOINTS / wildcards.run / wildcards.seed / key)
 
 
-def _checkpoint_key(config, *scripts):
-    files = {file for script in scripts for file in closures.closure(SCRIPTS / script)}
-    return closures.fingerprint(sorted(files), config)
+def _checkpoint_key(config, *scripts, files=()):
+    code = {file for script in scripts for file in closures.closure(SCRIPTS / script)}
+    return closures.fingerprint(sorted(code.union(files)), config)
 
 
 def _local_base():
@@ -206,3 +217,66 @@ def of_each_model(pattern):
     """`pattern` filled in for every run and training seed."""
     models = [(run, seed) for run, entry in CONFIG.runs.items() for seed in entry.seeds]
     return [str(pattern).format(run=run, seed=seed) for run, seed in models]
+
+
+def series_files(wildcards):
+    """The files that a dataset is read from; package data is pinned with its package."""
+    dataset = CONFIG.forecast.datasets[wildcards.dataset]
+    names = ("path",) if isinstance(dataset, TableDataset) else ("train", "valid", "test")
+    paths = [getattr(dataset, name, None) for name in names]
+    return [path for path in paths if path and not path.startswith("package:")]
+
+
+def series_slice(wildcards):
+    """The configuration of one dataset, without what concerns its forecasters alone."""
+    dataset = CONFIG.forecast.datasets[wildcards.dataset]
+    keys = [key for key in type(dataset).model_fields if key != "epochs"]
+    return slice_of(*(f"forecast.datasets.{wildcards.dataset}.{key}" for key in keys))
+
+
+def strategy_files(wildcards):
+    """The file of a strategy or baseline and the first-party files it imports."""
+    kind, folder = _strategy_kind(wildcards)
+    path = strategies.path_of(getattr(CONFIG.forecast, kind)[wildcards.strategy], folder)
+    files = closures.closure(Path(os.path.relpath(path)), SCRIPTS)
+    return [str(file) for file in files]
+
+
+def forecast_slice(wildcards):
+    """The configuration of one forecaster on one dataset, so that another concerns neither."""
+    kind, _ = _strategy_kind(wildcards)
+    names = (f"datasets.{wildcards.dataset}", f"{kind}.{wildcards.strategy}")
+    return slice_of(*(f"forecast.{key}" for key in (*names, "device", "model", "training")))
+
+
+def forecast_checkpoints(wildcards):
+    """Where a forecaster resumes from, keyed by its configuration, its data and their code."""
+    files = [Path(file) for file in strategy_files(wildcards)]
+    config = forecast_slice(wildcards) + _contents(*series_files(wildcards))
+    key = _checkpoint_key(config, "make_series.py", "forecast.py", files=files)
+    folder = CHECKPOINTS / "forecast" / wildcards.dataset / wildcards.strategy
+    return str(folder / wildcards.seed / key)
+
+
+def of_each_forecast(pattern):
+    """`pattern` filled in for every dataset, strategy or baseline, and seed."""
+    study = CONFIG.forecast
+    return expand(
+        pattern,
+        dataset=study.datasets,
+        strategy=[*study.strategies, *study.baselines],
+        seed=study.seeds,
+    )
+
+
+@cache
+def _contents(*files):
+    """What tells a dataset's files from others; kept, since many jobs ask for the same."""
+    return closures.fingerprint([Path(file) for file in files])
+
+
+def _strategy_kind(wildcards):
+    """Under which key of `forecast` a name stands, and where built-in files of the kind lie."""
+    if wildcards.strategy in CONFIG.forecast.strategies:
+        return "strategies", strategies.STRATEGIES
+    return "baselines", strategies.BASELINES

@@ -11,6 +11,10 @@ rule report:
         ],
         curves=of_each_model(CURVE),
         diagnostics=of_each_model(DIAGNOSTICS),
+        leaderboard=[LEADERBOARD] if of_each_forecast(FORECASTS) else [],
+        forecasts=of_each_forecast(FORECASTS),
+        forecast_curves=of_each_forecast(FORECAST_CURVE),
+        traces=of_each_forecast(FORECAST_TRACES),
     output:
         **{
             name: report(
@@ -46,4 +50,6 @@ rule report:
         "python {input.script:q} --config {params.config:q}"
         " --benchmark {input.benchmark:q} --metrics {input.metrics:q}"
         " --curves {input.curves:q} --diagnostics {input.diagnostics:q}"
+        " --leaderboard {input.leaderboard:q} --forecasts {input.forecasts:q}"
+        " --forecast-curves {input.forecast_curves:q} --traces {input.traces:q}"
         " --out {params.folder:q} > {log:q} 2>&1"

@@ -14,6 +14,7 @@ from fast_weights_models import DenseLoop, memory, tiny, tokens
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "workflow" / "scripts" / "check_reference.py"
 REFERENCE = ROOT.parent / "shared" / "reference" / "in_place_ttt"
+TITANS = REFERENCE.with_name("titans")
 
 
 @pytest.fixture
@@ -35,6 +36,15 @@ def test_agrees_with_the_published_code(check):
     status, output, error = check(REFERENCE)
     assert status == 0, output + error
     assert output.count("agrees") == 16
+
+
+@pytest.mark.skipif(not TITANS.is_dir(), reason=f"the published numbers are not at {TITANS}")
+def test_agrees_with_the_published_forecaster(check):
+    """Four steps of two memories, two passes of the forecaster and its memory after the first."""
+    status, output, error = check(TITANS)
+    assert status == 0, output + error
+    assert output.count("agrees") == 4 * (2 + 2) + 4 * (2 + 4) + 2 + 2 * 4
+    assert "all agree" in output
 
 
 @pytest.fixture(scope="module")

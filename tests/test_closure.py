@@ -45,6 +45,14 @@ def test_imports_are_followed_and_nothing_else(script: Path) -> None:
     }
 
 
+def test_a_script_from_elsewhere_is_followed_into_the_root(script: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "elsewhere" / "mine.py"
+    mine.parent.mkdir()
+    mine.write_text("from lib.deep import part\nimport torch\n")
+    assert script.parent / "lib" / "deep" / "part.py" in closure(mine, script.parent)
+    assert closure(mine) == (mine,)
+
+
 def test_missing_script_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         closure(tmp_path / "absent.py")

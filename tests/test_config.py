@@ -53,6 +53,31 @@ REFUSED = [
         "imports.p.benchmark: found 'no.json', expected an existing file",
     ),
     ({"imports": {"p": {"benchmark": "no.json"}}}, "imports.p.predictions: missing"),
+    (
+        {"forecast": {"datasets": {"sinwave": {"length": 2}}}},
+        "forecast.datasets.sinwave.length: found 2, expected greater than or equal to 3",
+    ),
+    (
+        {"forecast": {"datasets": {"w": {"source": "wine"}}}},
+        "forecast.datasets.w.source: found 'wine', expected one of 'sine', 'arrays', 'table'",
+    ),
+    ({"forecast": {"datasets": {"w": {"length": 9}}}}, "forecast.datasets.w.source: missing"),
+    (
+        {"forecast": {"datasets": {"w": {"source": "arrays", "train": "a.npy", "test": "b.npy"}}}},
+        "forecast.datasets.w.train: found 'a.npy', expected an existing file",
+    ),
+    (
+        {"forecast": {"strategies": {"mine": "mine.py"}}},
+        "forecast.strategies.mine: found 'mine.py', expected an existing .py file or one of",
+    ),
+    (
+        {"forecast": {"strategies": {"mine": "config/smoke.yaml"}}},
+        "forecast.strategies.mine: 'config/smoke.yaml' is not valid Python",
+    ),
+    (
+        {"forecast": {"comparison": {"reference": "muon"}}},
+        "forecast.comparison.reference: found 'muon', expected one of the strategies",
+    ),
     ({"resources": {"train": {"gpus": 1}}}, "resources.train.gpus: unknown key"),
 ]
 
@@ -122,6 +147,11 @@ def test_run_like_itself_is_refused() -> None:
 
 def test_null_drops_a_run() -> None:
     assert set(config.load(merged({"runs": {"b-mini": None}}), root=ROOT).runs) == {"recall"}
+
+
+@pytest.mark.parametrize("forecast", [None, {"datasets": {"sinwave": None}}])
+def test_the_forecast_study_can_be_switched_off(forecast: dict[str, Any] | None) -> None:
+    assert config.load(merged({"forecast": forecast}), root=ROOT).forecast.datasets == {}
 
 
 def test_configuration_never_changes() -> None:

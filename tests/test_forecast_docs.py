@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ttt_memory import io
 from ttt_memory.forecast import study
-from ttt_memory.forecast.figures import FIGURES
+from ttt_memory.forecast.figures import DRAWERS
 from ttt_memory.forecast.schemas import LEADERBOARD
 
 ROOT = Path(__file__).parents[1]
@@ -52,5 +52,5 @@ def test_the_documented_strategy_goes_from_nothing_to_the_leaderboard(tmp_path: 
             for kind in ("forecasts", "curve", "traces")
         ),
     )
-    for _, draw in FIGURES.values():
+    for draw in DRAWERS.values():
         assert draw(found) is not None

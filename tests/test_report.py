@@ -12,8 +12,12 @@ import pandas as pd
 import pytest
 
 import scored_runs
+import test_forecast_leaderboard as waves
 from ttt_memory import io, schemas
 from ttt_memory.errors import UserError
+from ttt_memory.forecast import schemas as forecast_schemas
+from ttt_memory.forecast.config import ComparisonConfig
+from ttt_memory.forecast.leaderboard import leaderboard
 from ttt_memory.report.build import DRAWERS
 from ttt_memory.report.config import FIGURES, ReportConfig, RunText
 from ttt_memory.report.figures.inside import over_seeds
@@ -79,6 +83,32 @@ def write_diagnostics(path: Path, name: str, gated: bool) -> None:
     io.write_table(path / "diagnostics" / f"{name}.parquet", frame, schemas.DIAGNOSTICS, {})
 
 
+FORECAST = {name: ["waves"] for name in ("leaderboard", "forecasts", "forecast-curves", "traces")}
+
+
+def write_forecasts(path: Path) -> None:
+    """Four strategies, of which one is without memory, on one dataset with three seeds."""
+    given = waves.SCALES | {"delta": (0.30, 0.45, 0.40)}
+    jobs = [
+        (name, seed, scale) for name, scales in given.items() for seed, scale in enumerate(scales)
+    ]
+    made = pd.DataFrame([row for job in jobs for row in waves.job(*job)])
+    costs = pd.DataFrame([row for name, seed, _ in jobs for row in waves.epochs(name, seed)])
+    place = {"dataset": "waves", "strategy": "mesa", "seed": 0, "series": 0, "layer": 0}
+    traces = [
+        {**place, "position": 16 * chunk + 15, "quantity": quantity, "value": 1 / (chunk + 1)}
+        for quantity in ("surprise", "gate")
+        for chunk in range(3)
+    ]
+    for part, rows, schema in (
+        ("leaderboard", leaderboard(made, costs, ComparisonConfig()), forecast_schemas.LEADERBOARD),
+        ("forecasts", made, forecast_schemas.FORECASTS),
+        ("forecast-curves", costs, forecast_schemas.EPOCHS),
+        ("traces", traces, forecast_schemas.TRACES),
+    ):
+        io.write_table(path / part / "waves.parquet", rows, schema, {"config_hash": part})
+
+
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("inputs")
@@ -92,6 +122,7 @@ def inputs(tmp_path_factory) -> Path:
     for name in RUNS:
         write_curve(path, name)
         write_diagnostics(path, name, gated=name == "recall")
+    write_forecasts(path)
     return path
 
 
@@ -109,7 +140,8 @@ def run_script(inputs: Path, out: Path, **parts: list[str]) -> subprocess.Comple
 def full(inputs, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("full") / "report"
     scored = [*RUNS, "imported"]
-    done = run_script(inputs, out, metrics=scored, curves=list(RUNS), diagnostics=list(RUNS))
+    runs = list(RUNS)
+    done = run_script(inputs, out, metrics=scored, curves=runs, diagnostics=runs, **FORECAST)
     assert done.returncode == 0, done.stderr
     return out
 
@@ -239,6 +271,7 @@ def test_what_was_not_run_is_said_to_be(bare):
         "Scale of the write",
         "Training",
         "Write gates and surprise",
+        "Forecast study",
     ):
         text = section(bare, title)
         assert text.strip().startswith("Not run:"), title
@@ -266,6 +299,19 @@ def test_what_was_run_is_shown(full):
     gates = section(full, "Write gates and surprise")
     assert "1.50 nats on facts, 3.50 on distractor text" in gates
     assert "would write distractor text first" in gates
+
+
+def test_forecasts_are_compared_and_it_is_said_whether_memory_helps(full):
+    text = section(full, "Forecast study")
+    assert "**waves.** Lowest error: mesa, test MSE 0." in text
+    assert "12 series, 3 seeds. Memory lowers the error of mesa, titans_default." in text
+    assert "no gain (the interval includes zero) for delta." in text
+    for name in FIGURES:
+        assert (f"(figures/{name}.svg)" in text) == name.startswith("forecast_")
+    rows = pd.read_csv(full / "tables" / "forecast_waves.csv")
+    assert rows["strategy"].tolist() == ["mesa", "titans_default", "delta", "no_memory"]
+    notes = (full / "RESULTS.md").read_text(encoding="utf-8")
+    assert re.search(r"leaderboard/waves.parquet` \| leaderboard", notes)
 
 
 def test_attribution_starts_from_the_baseline(inputs):

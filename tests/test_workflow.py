@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 
 from conftest import ROOT, Clone, jobs_of
 from presets import preset_config
+from ttt_memory.forecast.strategy import STRATEGIES
 
 SMOKE = ("--configfile", "config/smoke.yaml")
 STUDY = {
@@ -26,6 +27,9 @@ STUDY = {
     "recall",
     "diagnose",
     "score",
+    "make_series",
+    "forecast",
+    "leaderboard",
     "report",
     "all",
 }
@@ -55,15 +59,21 @@ def test_smoke_is_planned_with_every_seed_condition_sweep_and_shard(clone: Clone
     assert clone.planned(*SMOKE, mine) == {
         **dict.fromkeys(STUDY | {"train_base"}, 1),
         **{"train": 3, "sanity": 3, "diagnose": 3, "recall": shards, "score": 2},
+        # Two strategies and a baseline on one dataset, with one seed.
+        "forecast": 3,
     }
 
 
-def test_full_is_planned_with_the_attribution_runs(clone: Clone) -> None:
+def test_full_is_planned_with_the_attribution_runs_and_every_strategy(clone: Clone) -> None:
     loaded = preset_config("full")
     planned = clone.planned("--configfile", "config/full.yaml")
     assert planned["score"] == len(loaded.runs)
     assert planned["train"] == sum(len(run.seeds) for run in loaded.runs.values())
     assert sum(bool(run.differs) for run in loaded.runs.values()) >= 6
+    study = loaded.forecast
+    assert {path.stem for path in STRATEGIES.glob("*.py")} == set(study.strategies)
+    forecasters = len(study.strategies) + len(study.baselines)
+    assert planned["forecast"] == len(study.datasets) * forecasters * len(study.seeds)
 
 
 def test_qwen_is_planned_for_slurm_on_a100s_with_its_revision_pinned(clone: Clone) -> None:
@@ -184,7 +194,8 @@ def test_editing_the_generator_reruns_its_descendants(executed: Clone) -> None:
 
 
 def test_editing_the_scorer_asks_no_model_again(executed: Clone) -> None:
-    assert edited(executed, "scoring/intervals.py") == {"score", "report", "all"}
+    rerun = {"score", "leaderboard", "report", "all"}
+    assert edited(executed, "scoring/intervals.py") == rerun
 
 
 def test_editing_recall_trains_nothing_again(executed: Clone) -> None:

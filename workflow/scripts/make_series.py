@@ -29,7 +29,9 @@ def main() -> None:
         raise UserError(f"forecast.datasets.{args.dataset}: missing")
     config = datasets[args.dataset]
     series = make(config)
-    series.write(args.out, provenance({"dataset": config.model_dump(mode="json")}))
+    # What training alone reads is not what the series are made of.
+    made_of = config.model_dump(mode="json", exclude={"epochs"})
+    series.write(args.out, provenance({"dataset": made_of}))
     for name, split in series.splits.items():
         print(f"{args.dataset}: {name} {list(split.inputs.shape)}")
 

@@ -3,7 +3,10 @@
 python workflow/scripts/report.py --config '{"report": {}, "scoring": {}, "runs": {}}' \
     --benchmark results/benchmark/benchmark.parquet --metrics results/metrics/*/metrics.parquet \
     --curves results/runs/*/*/curve.parquet --diagnostics results/runs/*/*/diagnostics.parquet \
-    --out results/report
+    --leaderboard results/forecast/leaderboard.parquet \
+    --forecasts results/forecast/*/*/*/forecasts.parquet \
+    --forecast-curves results/forecast/*/*/*/curve.parquet \
+    --traces results/forecast/*/*/*/traces.parquet --out results/report
 
 Writes DIR/RESULTS.md and DIR/index.html (one file, which needs no other), DIR/figures and
 DIR/tables. What was not run is said to be.
@@ -13,6 +16,7 @@ import argparse
 from pathlib import Path
 
 from ttt_memory import errors, options
+from ttt_memory.forecast import study
 from ttt_memory.report.build import build_report
 from ttt_memory.report.config import ReportConfig, RunText
 from ttt_memory.report.results import load
@@ -31,8 +35,14 @@ def main() -> None:
     parser.add_argument("--metrics", required=True, nargs="+", type=Path, metavar="FILE")
     parser.add_argument("--curves", default=[], nargs="*", type=Path, metavar="FILE")
     parser.add_argument("--diagnostics", default=[], nargs="*", type=Path, metavar="FILE")
+    # Without a value it is the forecast study that was not run.
+    parser.add_argument("--leaderboard", nargs="?", type=Path, metavar="FILE")
+    parser.add_argument("--forecasts", default=[], nargs="*", type=Path, metavar="FILE")
+    parser.add_argument("--forecast-curves", default=[], nargs="*", type=Path, metavar="FILE")
+    parser.add_argument("--traces", default=[], nargs="*", type=Path, metavar="FILE")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR")
     args = parser.parse_args()
+    forecasts = (args.forecasts, args.forecast_curves, args.traces)
     results = load(
         args.benchmark,
         args.metrics,
@@ -41,6 +51,7 @@ def main() -> None:
         options.section(args.config, "runs", dict[str, RunText]),
         options.section(args.config, "report", ReportConfig),
         options.section(args.config, "scoring", ScoringConfig),
+        study.load(args.leaderboard, *forecasts) if args.leaderboard else None,
     )
     build_report(results, args.out)
     print(args.out / "index.html")

@@ -12,18 +12,18 @@ from pathlib import Path
 
 
 @cache
-def closure(script: Path) -> tuple[Path, ...]:
-    """`script`, every module beside it that it imports, however deep, and their data files.
+def closure(script: Path, root: Path | None = None) -> tuple[Path, ...]:
+    """`script`, every module below `root` that it imports, however deep, and their data files.
 
     Imports are read from the syntax tree, those inside functions included. A package brings
     its `__init__.py` and the files that are not Python in its folder and in subfolders that
-    are not packages themselves. Sorted.
+    are not packages themselves. Sorted. `root` is the script's folder unless given.
 
     Raises:
         FileNotFoundError: there is no such script.
         SyntaxError: one of the files is not valid Python.
     """
-    root = script.parent
+    root = root or script.parent
     found: set[Path] = set()
     waiting = [script]
     while waiting:
@@ -48,7 +48,7 @@ def fingerprint(files: Iterable[Path], *texts: str) -> str:
 
 def _imports(file: Path, root: Path) -> Iterator[str]:
     """Dotted names that `file` imports; of `from a import b` both `a` and `a.b`."""
-    package = file.parent.relative_to(root).parts
+    package = file.parent.relative_to(root).parts if file.is_relative_to(root) else ()
     for node in ast.walk(ast.parse(file.read_bytes(), filename=str(file))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

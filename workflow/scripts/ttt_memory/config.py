@@ -16,6 +16,8 @@ from . import options
 from .benchmark.config import BenchmarkConfig, CorpusConfig
 from .conversation.config import BaseConfig, RecallConfig, RunConfig
 from .errors import UserError
+from .forecast.config import ForecastConfig
+from .forecast.problems import problems as forecast_problems
 from .options import Options
 from .report.config import ReportConfig
 from .scoring.config import ScoringConfig
@@ -24,16 +26,9 @@ from .scoring.config import ScoringConfig
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 
 
-def _without_nulls(entries: Any) -> Any:
-    """Drop the entries that a preset switched off with `name: null`."""
-    if not isinstance(entries, Mapping):
-        return entries
-    return {name: entry for name, entry in entries.items() if entry is not None}
-
-
 def _resolved(entries: Any) -> Any:
     """Runs with `like` as if written out: the other run's keys, theirs laid over them."""
-    entries = _without_nulls(entries)
+    entries = options.without_nulls(entries)
     if not isinstance(entries, Mapping):
         return entries
     written = {name: _inherited(entries, name, ()) for name in entries}
@@ -64,6 +59,11 @@ def _laid_over(below: Any, above: Any) -> Any:
         return above
     merged = {key: _laid_over(below[key], above[key]) for key in below.keys() & above.keys()}
     return {**below, **above, **merged}
+
+
+def _switched_off(forecast: Any) -> Any:
+    """`forecast: null` as a study of no dataset."""
+    return {"datasets": {}} if forecast is None else forecast
 
 
 class RunEntry(RunConfig):
@@ -108,6 +108,11 @@ class ResourcesConfig(Options):
     recall: RuleResources = Field(RuleResources(), description="One condition or sweep, one shard.")
     diagnose: RuleResources = Field(RuleResources(), description="Gate and norm statistics.")
     score: RuleResources = Field(RuleResources(), description="Scoring of one run.")
+    make_series: RuleResources = Field(RuleResources(), description="One dataset's series.")
+    forecast: RuleResources = Field(
+        RuleResources(runtime=240), description="One strategy or baseline, one dataset, one seed."
+    )
+    leaderboard: RuleResources = Field(RuleResources(), description="Comparison of forecasts.")
     report: RuleResources = Field(RuleResources(), description="Tables, figures and text.")
 
 
@@ -119,7 +124,9 @@ class Config(Options):
     corpus: CorpusConfig = Field(CorpusConfig(), description="The text that models train on.")
     imports: Annotated[
         dict[Name, ImportConfig],
-        BeforeValidator(_without_nulls, json_schema_input_type=dict[Name, ImportConfig | None]),
+        BeforeValidator(
+            options.without_nulls, json_schema_input_type=dict[Name, ImportConfig | None]
+        ),
     ] = Field({}, description="Published benchmarks with predictions, by name; null drops one.")
     base: BaseConfig = Field(BaseConfig(), description="The base model.")
     runs: Annotated[
@@ -130,6 +137,10 @@ class Config(Options):
     )
     recall: RecallConfig = Field(RecallConfig(), description="Conditions and sweeps.")
     scoring: ScoringConfig = Field(ScoringConfig(), description="Metrics, intervals and verdict.")
+    forecast: Annotated[
+        ForecastConfig,
+        BeforeValidator(_switched_off, json_schema_input_type=ForecastConfig | None),
+    ] = Field(ForecastConfig(), description="The forecast study; null switches it off.")
     report: ReportConfig = Field(ReportConfig(), description="Tables and figures.")
     resources: ResourcesConfig = Field(ResourcesConfig(), description="Means of each rule's jobs.")
 
@@ -143,7 +154,7 @@ def load(
 
     `sources` are what `data` was merged from, the strongest first, by name: a mapping, or None
     for a YAML file of that name. The one that sets a wrong key is named. Relative paths of
-    models and imports start at `root`.
+    models, imports, strategies and datasets start at `root`.
 
     Raises:
         UserError: one line with file, key, what was found and what was expected.
@@ -152,8 +163,8 @@ def load(
     try:
         config = Config.model_validate(data)
     except ValidationError as error:
-        where = blame(error.errors()[0]["loc"], sources)
-        raise UserError(f"{where}: {options.describe(error)}") from error
+        where = blame(options.key_of(error.errors()[0]["loc"], data), sources)
+        raise UserError(f"{where}: {options.describe(error, data=data)}") from error
     for key, problem in problems(config, root):
         raise UserError(f"{blame(key.split('.'), sources)}: {key}: {problem}")
     return config
@@ -180,6 +191,8 @@ def problems(config: Config, root: Path) -> Iterable[tuple[str, str]]:
     yield from _base_problems(config.base, root)
     yield from _run_problems(config, architecture(config, root))
     yield from _recall_problems(config)
+    for key, problem in forecast_problems(config.forecast, root):
+        yield f"forecast.{key}", problem
     for name, entry in config.imports.items():
         paths = {"benchmark": entry.benchmark} | {
             f"predictions.{condition}": path for condition, path in entry.predictions.items()

@@ -6,6 +6,7 @@ A configuration class derives from `Options`; a script reads its part with `sect
 """
 
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +24,13 @@ class Options(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
     )
+
+
+def without_nulls(entries: Any) -> Any:
+    """The mapping `entries` without those that a preset switched off with `name: null`."""
+    if not isinstance(entries, Mapping):
+        return entries
+    return {name: entry for name, entry in entries.items() if entry is not None}
 
 
 def read(source: str | Path) -> dict[str, Any]:
@@ -59,7 +67,7 @@ def validate(kind: type[T], data: Any, where: str = "") -> T:
     try:
         return TypeAdapter(kind).validate_python(data)
     except ValidationError as error:
-        raise UserError(describe(error, where)) from error
+        raise UserError(describe(error, where, data)) from error
 
 
 def section(source: str | Path, key: str, kind: type[T]) -> T:
@@ -74,15 +82,38 @@ def section(source: str | Path, key: str, kind: type[T]) -> T:
     return validate(kind, data, key)
 
 
-def describe(error: ValidationError, where: str = "") -> str:
-    """The first mistake in `error` as one line: key, found, expected; and how many more."""
+def key_of(loc: Iterable[Any], data: Any) -> list[Any]:
+    """The place `loc` of a mistake in `data`, as keys alone.
+
+    Where `source` chooses one of several classes, pydantic puts its value between the keys.
+    """
+    key, node = [], data
+    for part in loc:
+        inside = isinstance(node, Mapping)
+        if inside and part not in node and part == node.get("source"):
+            continue
+        key.append(part)
+        node = node.get(part) if inside else None
+    return key
+
+
+def describe(error: ValidationError, where: str = "", data: Any = None) -> str:
+    """The first mistake in `error` as one line: key, found, expected; and how many more.
+
+    `data` is what was validated.
+    """
     first, *more = error.errors(include_url=False)
-    key = ".".join(str(part) for part in first["loc"])
+    key = ".".join(str(part) for part in key_of(first["loc"], data))
     key = ".".join(part for part in (where, key) if part) or "config"
     if first["type"] in {"extra_forbidden", "unexpected_keyword_argument"}:
         text = f"{key}: unknown key"
     elif first["type"] in {"missing", "missing_argument"}:
         text = f"{key}: missing"
+    elif first["type"] == "union_tag_not_found":
+        text = f"{key}.source: missing"
+    elif first["type"] == "union_tag_invalid":
+        found = first["ctx"]
+        text = f"{key}.source: found {found['tag']!r}, expected one of {found['expected_tags']}"
     elif first["type"] == "value_error":
         text = f"{key}: {first['ctx']['error']}"
     else:

@@ -26,7 +26,9 @@ def _loosen(node: Any) -> Any:
         return [_loosen(item) for item in node]
     if not isinstance(node, dict):
         return node
-    node = {key: _loosen(value) for key, value in node.items()}
+    # Without its `source`, an entry is one of several kinds, and may be like more than one.
+    names = {"oneOf": "anyOf"}
+    node = {names.get(key, key): _loosen(value) for key, value in node.items()}
     if isinstance(node.get("required"), list):
         del node["required"]
     if "patternProperties" in node:
@@ -44,11 +46,15 @@ def keys(
     for name, field in model.model_fields.items():
         key = prefix + name
         value = field.get_default() if defaults is None else getattr(defaults, name)
-        inner, many = _model(field.annotation)
-        if inner and many:
-            yield from keys(inner, f"{key}.<name>.")
+        inner, many = _models(field.annotation)
+        if len(inner) > 1:
+            for kind in inner:
+                source = get_args(kind.model_fields["source"].annotation)[0]
+                yield from keys(kind, f"{key}.<name>[{source}].")
+        elif inner and many:
+            yield from keys(inner[0], f"{key}.<name>.")
         elif inner:
-            yield from keys(inner, f"{key}.", value if isinstance(value, BaseModel) else None)
+            yield from keys(inner[0], f"{key}.", value if isinstance(value, BaseModel) else None)
         else:
             default = "" if value is PydanticUndefined else f"`{_literal(value)}`"
             values = ", ".join([_values(field.annotation), *_limits(field.metadata)])
@@ -74,15 +80,18 @@ def readme(current: str) -> str:
     return current.split(MARK)[0] + MARK + "\n" + table()
 
 
-def _model(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
-    """The model class that an annotation nests, and whether it is a mapping of names to it."""
-    if get_origin(annotation) is Annotated:
-        return _model(get_args(annotation)[0])
-    if get_origin(annotation) is dict:
-        return _model(get_args(annotation)[1])[0], True
+def _models(annotation: Any) -> tuple[list[type[BaseModel]], bool]:
+    """The model classes that an annotation nests, and whether it is a mapping of names to them."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _models(arguments[0])
+    if origin is dict:
+        return _models(arguments[1])[0], True
+    if origin in {Union, UnionType}:
+        return [model for part in arguments for model in _models(part)[0]], False
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation, False
-    return None, False
+        return [annotation], False
+    return [], False
 
 
 def _values(annotation: Any) -> str:
@@ -100,7 +109,14 @@ def _values(annotation: Any) -> str:
         return "[" + ", ".join(_values(part) for part in arguments) + "]"
     if origin is dict:
         return f"mapping of names to {_values(arguments[1])}"
-    names = {int: "integer", float: "number", str: "text", bool: "true, false", NoneType: "null"}
+    names = {
+        Any: "any value",
+        int: "integer",
+        float: "number",
+        str: "text",
+        bool: "true, false",
+        NoneType: "null",
+    }
     return names.get(annotation, getattr(annotation, "__name__", str(annotation)))
 
 

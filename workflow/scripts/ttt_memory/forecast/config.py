@@ -124,19 +124,13 @@ class EntryConfig(Options):
 
 def _entries(entries: Any) -> Any:
     """`{name: file}` as `{name: {file: file}}`, without entries switched off with null."""
+    entries = options.without_nulls(entries)
     if not isinstance(entries, Mapping):
         return entries
     return {
         name: {"file": entry} if isinstance(entry, str) else entry
         for name, entry in entries.items()
-        if entry is not None
     }
-
-
-def _without_nulls(entries: Any) -> Any:
-    if not isinstance(entries, Mapping):
-        return entries
-    return {name: entry for name, entry in entries.items() if entry is not None}
 
 
 Entries = Annotated[
@@ -146,7 +140,7 @@ Entries = Annotated[
 Device = Literal["cpu", "cuda"]
 Datasets = Annotated[
     dict[Name, Dataset],
-    BeforeValidator(_without_nulls, json_schema_input_type=dict[Name, Dataset | None]),
+    BeforeValidator(options.without_nulls, json_schema_input_type=dict[Name, Dataset | None]),
 ]
 
 

@@ -46,7 +46,7 @@ def leaderboards(study: Study) -> Figure | None:
                 row["mse"], place, xerr=np.nan_to_num(ends), fmt="o", color=colour, capsize=2
             )
         axes.set_yticks(places, [_label(row) for row in rows])
-        floor = [row["mse"] for row in rows if row["strategy"] == _without(study)]
+        floor = [row["mse"] for row in rows if row["strategy"] == study.without_memory]
         for mse in floor:
             axes.axvline(mse, color=GREYS[1], linestyle=":", linewidth=1)
         _log_scale(axes.xaxis)
@@ -170,14 +170,14 @@ def training_curves(study: Study) -> Figure | None:
     return _with_legend(figure)
 
 
-# Name, title and drawer of every figure, in the order of the report.
-FIGURES = {
-    "forecast_leaderboard": ("Forecast error by strategy", leaderboards),
-    "forecast_series": ("Forecasts against truth", forecasts),
-    "forecast_position": ("Error by position in the series", error_by_position),
-    "forecast_traces": ("Surprise and gates over one series", surprise_and_gates),
-    "forecast_cost": ("Cost and error", cost_and_error),
-    "forecast_training": ("Training of the forecasters", training_curves),
+# In the order of the report, which gives them their titles.
+DRAWERS = {
+    "forecast_leaderboard": leaderboards,
+    "forecast_series": forecasts,
+    "forecast_position": error_by_position,
+    "forecast_traces": surprise_and_gates,
+    "forecast_cost": cost_and_error,
+    "forecast_training": training_curves,
 }
 
 
@@ -205,24 +205,17 @@ def _label(row: dict) -> str:
     return row["strategy"] + (" (published protocol)" if row["protocol"] == "published" else "")
 
 
-def _without(study: Study) -> str | None:
-    """The strategy without memory: the one that memory gains are measured from."""
-    rows = study.leaderboard
-    rows = rows[(rows["kind"] == "strategy") & rows["gain"].isna()]
-    return rows["strategy"].iloc[0] if len(rows) else None
-
-
 def _shown(study: Study, dataset: str, baselines: bool = False) -> list[str]:
     """The best strategies and the one without memory; with baselines, the best of those too."""
     ranked = study.ranking(dataset, "strategy")
-    shown = ranked[:BEST] + [name for name in ranked[BEST:] if name == _without(study)]
+    shown = ranked[:BEST] + [name for name in ranked[BEST:] if name == study.without_memory]
     return shown + (study.ranking(dataset, "baseline")[:2] if baselines else [])
 
 
 def _colour(study: Study, strategy: str) -> str:
     rows = study.leaderboard.drop_duplicates("strategy")
     names = sorted(rows.loc[rows["kind"] == "strategy", "strategy"])
-    if strategy == _without(study):
+    if strategy == study.without_memory:
         return "black"
     if strategy in names:
         return COLOURS[names.index(strategy) % len(COLOURS)]

@@ -1,5 +1,6 @@
 """Mistakes in the forecast study's configuration that only the file system shows."""
 
+import ast
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,14 +10,35 @@ from .strategy import BASELINES, STRATEGIES, path_of
 
 def problems(config: ForecastConfig, root: Path) -> Iterator[tuple[str, str]]:
     """Pairs of a key below `forecast` and what is wrong with it; paths start at `root`."""
+    yield from _entry_problems(config, root)
+    yield from _dataset_problems(config, root)
+    if not config.datasets:
+        return
+    for key in ("without_memory", "reference"):
+        name = getattr(config.comparison, key)
+        if config.strategies and name not in config.strategies:
+            known = sorted(config.strategies)
+            yield f"comparison.{key}", f"found {name!r}, expected one of the strategies {known}"
+
+
+def _entry_problems(config: ForecastConfig, root: Path) -> Iterator[tuple[str, str]]:
     for kind, folder in (("strategies", STRATEGIES), ("baselines", BASELINES)):
         for name, entry in getattr(config, kind).items():
-            if not (root / path_of(entry, folder)).is_file():
+            path = root / path_of(entry, folder)
+            if not path.is_file():
                 known = ", ".join(sorted(file.stem for file in folder.glob("*.py")))
                 yield (
                     f"{kind}.{name}",
                     f"found {entry.file!r}, expected an existing .py file or one of {known}",
                 )
+                continue
+            try:
+                ast.parse(path.read_bytes(), filename=str(path))
+            except (SyntaxError, ValueError) as error:
+                yield f"{kind}.{name}", f"{entry.file!r} is not valid Python ({error})"
+
+
+def _dataset_problems(config: ForecastConfig, root: Path) -> Iterator[tuple[str, str]]:
     for name, dataset in config.datasets.items():
         for key in ("path",) if isinstance(dataset, TableDataset) else ("train", "valid", "test"):
             path = getattr(dataset, key, None)

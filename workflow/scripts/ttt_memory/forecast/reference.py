@@ -20,6 +20,8 @@ from .network import State
 from .published import PublishedTitan, Rates, SharedMemory
 
 MEMORY, FORECASTER = "neural_memory.safetensors", "mac_titan.safetensors"
+# Largest absolute differences that rounding explains, float32.
+STEP_TOLERANCE, FORECASTER_TOLERANCE = 1e-5, 1e-4
 RATES = Rates(alpha=0.999, eta=0.9, theta=0.01)
 
 
@@ -44,6 +46,11 @@ def compare(folder: Path) -> Iterator[tuple[str, float]]:
             raise UserError(f"{path}: not a readable safetensors file ({error})") from error
         except KeyError as error:
             raise UserError(f"{path}: tensor {error} is missing") from error
+
+
+def tolerance(name: str) -> float:
+    """How far ours may be from the expected tensor of that name."""
+    return STEP_TOLERANCE if re.match(r"\w+\.step\d+\.", name) else FORECASTER_TOLERANCE
 
 
 def memory_steps(tensors: dict[str, Tensor]) -> Iterator[tuple[str, float]]:

@@ -1,6 +1,6 @@
 """What the forecast study found: the tables behind leaderboard and figures."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +14,16 @@ from .schemas import EPOCHS, FORECASTS, LEADERBOARD, TRACES
 
 @dataclass(frozen=True)
 class Study:
-    """Frames in the columns of the schemas of the same names."""
+    """Frames in the columns of the schemas of the same names; empty where nothing was run.
 
-    leaderboard: pd.DataFrame
-    forecasts: pd.DataFrame
-    epochs: pd.DataFrame
-    traces: pd.DataFrame
+    notes: the provenance of each file of forecasts and of the leaderboard, by its name.
+    """
+
+    leaderboard: pd.DataFrame = field(default_factory=LEADERBOARD.empty_table().to_pandas)
+    forecasts: pd.DataFrame = field(default_factory=FORECASTS.empty_table().to_pandas)
+    epochs: pd.DataFrame = field(default_factory=EPOCHS.empty_table().to_pandas)
+    traces: pd.DataFrame = field(default_factory=TRACES.empty_table().to_pandas)
+    notes: dict[str, dict] = field(default_factory=dict)
 
     @property
     def datasets(self) -> list[str]:
@@ -33,6 +37,13 @@ class Study:
         if kind:
             rows = rows[rows["kind"] == kind]
         return list(rows["strategy"])
+
+    @property
+    def without_memory(self) -> str | None:
+        """The strategy without memory: the one that memory gains are measured from."""
+        rows = self.leaderboard
+        rows = rows[(rows["kind"] == "strategy") & rows["gain"].isna()]
+        return rows["strategy"].iloc[0] if len(rows) else None
 
     def errors(self, dataset: str, strategy: str) -> tuple[int, np.ndarray]:
         """First position, and the mean squared error of every position over series and seeds.
@@ -75,4 +86,5 @@ def load(leaderboard: Path, forecasts: list[Path], epochs: list[Path], traces: l
         read_forecasts(forecasts),
         concatenated(epochs, EPOCHS),
         concatenated(traces, TRACES),
+        {str(path): io.read_metadata(path) for path in (leaderboard, *forecasts)},
     )

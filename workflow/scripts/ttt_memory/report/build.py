@@ -7,11 +7,18 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from .. import io
+from ..forecast import figures as forecast
+from ..forecast.study import Study
 from . import page
 from .config import FIGURES
 from .figures import inside, recall, style, sweeps
 from .results import Results
 from .sections import Section, sections
+
+
+def _of_forecast(draw: Callable[[Study], Figure | None]) -> Callable[[Results], Figure | None]:
+    return lambda results: draw(results.forecast)
+
 
 DRAWERS: dict[str, Callable[[Results], Figure | None]] = {
     "em_by_condition": recall.em_by_condition,
@@ -27,6 +34,7 @@ DRAWERS: dict[str, Callable[[Results], Figure | None]] = {
     "training_loss": inside.training_loss,
     "inner_norm": inside.inner_norm,
     "attribution": recall.attribution,
+    **{name: _of_forecast(draw) for name, draw in forecast.DRAWERS.items()},
 }
 
 

@@ -19,6 +19,12 @@ FIGURES = {
     "training_loss": "Training loss",
     "inner_norm": "Size of the write during training",
     "attribution": "Memory efficiency, one change at a time",
+    "forecast_leaderboard": "Forecast error by strategy",
+    "forecast_series": "Forecasts against truth",
+    "forecast_position": "Forecast error by position in the series",
+    "forecast_traces": "Surprise and gates over one series",
+    "forecast_cost": "Cost and error of forecasters",
+    "forecast_training": "Training of the forecasters",
 }
 
 

@@ -1,7 +1,7 @@
 """What was measured, and how to ask for it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import pandas as pd
 
 from .. import io, schemas
 from ..errors import UserError
+from ..forecast.study import Study
 from ..scoring.config import ScoringConfig
 from ..scoring.verdict import verdict
 from .config import ReportConfig, RunText
@@ -32,7 +33,8 @@ class Results:
     """All numbers of a report.
 
     metrics, curves, diagnostics: frames in the columns of `schemas`; notes: the provenance of
-    each input file by its name; runs: label and difference of the configured runs.
+    each input file by its name; texts: label and difference of the configured runs; forecast:
+    the other study, which shares no number with this one.
     """
 
     metrics: pd.DataFrame
@@ -43,6 +45,7 @@ class Results:
     texts: dict[str, RunText]
     report: ReportConfig
     scoring: ScoringConfig
+    forecast: Study = field(default_factory=Study)
 
     @property
     def runs(self) -> list[str]:
@@ -116,8 +119,9 @@ def load(
     texts: dict[str, RunText],
     report: ReportConfig,
     scoring: ScoringConfig,
+    forecast: Study | None = None,
 ) -> Results:
-    """Read and check every input.
+    """Read and check every input; `forecast` is None where that study was not run.
 
     Raises:
         UserError: a file is missing or has other columns, or two hold the same metric.
@@ -136,7 +140,9 @@ def load(
         raise UserError(f"run {twice.iloc[0].run}: its metrics are in two of the files given")
     samples = io.read_table(benchmark, schemas.BENCHMARK)
     notes = {str(path): io.read_metadata(path) for path in [*metrics, *curves, *diagnostics]}
-    return Results(*tables, samples, notes, texts, report, scoring)
+    forecast = forecast or Study()
+    notes |= forecast.notes
+    return Results(*tables, samples, notes, texts, report, scoring, forecast)
 
 
 def _concatenated(paths: list[Path], schema) -> pd.DataFrame:

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, field
 
+from ..forecast.figures import DRAWERS as FORECAST_FIGURES
 from . import wording
 from .results import LEVELS, THIRDS, Results
-from .tables import inside, recall, sweeps
+from .tables import forecast, inside, recall, sweeps
 from .tables.common import Table
 
 
@@ -101,6 +102,9 @@ def sections(results: Results, drawn: set[str]) -> list[Section]:
                 [recall.attribution(results)],
                 absent="no run states in `differs` the one thing that it changes; "
                 "`config/full.yaml` has one run for each."),
+        section("Forecast study", wording.forecast(results.forecast), FORECAST_FIGURES,
+                forecast.leaderboards(results.forecast),
+                absent="`forecast` names no dataset or no strategy in the configuration."),
         section("Benchmark", wording.BENCHMARK, folded=[inside.benchmark(results)]),
         section("How to read this, and its limits", wording.limits(results)),
     ]  # fmt: skip

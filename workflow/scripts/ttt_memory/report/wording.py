@@ -1,7 +1,9 @@
 """The report's sentences: fixed explanations, and those that quote measured numbers."""
 
 import numpy as np
+import pandas as pd
 
+from ..forecast.study import Study
 from ..scoring.verdict import verdict
 from .figures.inside import over_seeds
 from .figures.style import of_seeds
@@ -71,6 +73,16 @@ own. Intervals as everywhere."""
 BENCHMARK = """\
 Generated; the card beside the benchmark file has lengths and examples."""
 
+_FORECAST = """\
+A second study, apart from the first: does a memory that is written at test time help to forecast a
+series? Each forecast of the next sample sees the last `context_window` samples directly and older
+ones only through the memory, which starts anew with every series. The test MSE is in standardised
+units, with a 95% Student interval over training seeds. *Memory gain* is the MSE of the same model
+without memory minus this one, seed by seed. *Against reference* is the MSE minus the reference
+strategy's on the same series, with a bootstrap interval over series and a sign-flip test,
+two-sided, not corrected for the number of tests. A star marks the published protocol, whose
+forecasts depend on the batch and on later samples, so that it is compared with nothing."""
+
 _GATES = """\
 The loss is the model's next-token loss with the memory off: how surprising a token is. A gate is
 how much of a token is written, from 0 to 1, averaged over the tokens of the values (*fact*), the
@@ -128,6 +140,45 @@ def _verdict(results: Results, run: str) -> str:
     if part is not None:
         text += f" On {SPLITS.get(split, split)}: {estimate(part)}."
     return text
+
+
+def forecast(study: Study) -> str:
+    """What the forecast study is, then for each dataset what it found and whether memory helps."""
+    return "\n\n".join([_FORECAST, *(_forecast(study, name) for name in study.datasets)])
+
+
+def _forecast(study: Study, dataset: str) -> str:
+    rows = study.leaderboard
+    rows = rows[(rows["dataset"] == dataset) & (rows["protocol"] == "strict")]
+    if rows.empty:
+        return f"**{dataset}.** Published protocol only."
+    best = rows.iloc[0]
+    value = estimate({"value": best["mse"], "low": best["low"], "high": best["high"]}, 5)
+    text = (
+        f"**{dataset}.** Lowest error: {best['strategy']}, test MSE {value} on {best['series']:,} "
+        f"series, {of_seeds(best['seeds'])}."
+    )
+    gains = rows[rows["gain"].notna()]
+    if gains.empty:
+        return text
+    return f"{text} {_gains(gains)}"
+
+
+def _gains(rows: pd.DataFrame) -> str:
+    """Which strategies do better with their memory than the same model without."""
+    known = rows["gain_low"].notna().all()
+    better, worse = rows["gain_low"] > 0, rows["gain_high"] < 0
+    if not known:
+        better, worse = rows["gain"] > 0, rows["gain"] <= 0
+    found = [
+        ("Memory lowers the error of", rows[better]),
+        ("Memory shows no gain (the interval includes zero) for", rows[~better & ~worse]),
+        ("Memory does not lower the error of", rows[worse]),
+    ]
+    texts = [f"{text} {', '.join(part['strategy'])}." for text, part in found if len(part)]
+    if not known:
+        texts.append("One seed has no interval: that may be chance.")
+    return " ".join(texts)
 
 
 def gates(results: Results) -> str:

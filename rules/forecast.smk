@@ -1,0 +1,81 @@
+"""Forecasting: series, one job per dataset, forecaster and seed, and their comparison."""
+
+
+rule make_series:
+    input:
+        **closure("make_series.py"),
+        data=series_files,
+    output:
+        SERIES,
+    log:
+        LOGS / "make_series" / "{dataset}.log",
+    benchmark:
+        TIMES / "make_series" / "{dataset}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: CONFIG.resources.make_series.threads
+    resources:
+        **resources_of("make_series"),
+    params:
+        config=series_slice,
+    message:
+        "Making series {wildcards.dataset}"
+    shell:
+        "python {input.script:q} --config {params.config:q} --dataset {wildcards.dataset:q}"
+        " --out {output:q} > {log:q} 2>&1"
+
+
+rule forecast:
+    input:
+        **closure("forecast.py"),
+        # Loaded by its path, so that a new strategy is nobody else's input.
+        strategy=strategy_files,
+        series=SERIES,
+    output:
+        forecasts=FORECASTS,
+        curve=FORECAST_CURVE,
+        traces=FORECAST_TRACES,
+    log:
+        LOGS / "forecast" / "{dataset}" / "{strategy}" / "{seed}.log",
+    benchmark:
+        TIMES / "forecast" / "{dataset}" / "{strategy}" / "{seed}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: CONFIG.resources.forecast.threads
+    resources:
+        **resources_of("forecast"),
+    params:
+        config=forecast_slice,
+        checkpoints=forecast_checkpoints,
+    message:
+        "Forecasting {wildcards.dataset} with {wildcards.strategy}, seed {wildcards.seed}"
+    shell:
+        "python {input.script:q} --config {params.config:q} --dataset {wildcards.dataset:q}"
+        " --strategy {wildcards.strategy:q} --seed {wildcards.seed} --series {input.series:q}"
+        " --checkpoints {params.checkpoints:q} --curve {output.curve:q}"
+        " --traces {output.traces:q} --out {output.forecasts:q} 2>&1 | tee {log:q}"
+
+
+rule leaderboard:
+    input:
+        **closure("leaderboard.py"),
+        forecasts=of_each_forecast(FORECASTS),
+        curves=of_each_forecast(FORECAST_CURVE),
+    output:
+        LEADERBOARD,
+    log:
+        LOGS / "leaderboard.log",
+    benchmark:
+        TIMES / "leaderboard.tsv"
+    conda:
+        ENVIRONMENT
+    threads: CONFIG.resources.leaderboard.threads
+    resources:
+        **resources_of("leaderboard"),
+    params:
+        config=slice_of("forecast.comparison"),
+    message:
+        "Comparing all forecasts"
+    shell:
+        "python {input.script:q} --config {params.config:q} --forecasts {input.forecasts:q}"
+        " --curves {input.curves:q} --out {output:q} > {log:q} 2>&1"
