@@ -16,6 +16,8 @@ rule recall:
         TIMES / "recall" / "{run}" / "{seed}" / "{condition}" / "{shard}.tsv"
     conda:
         ENVIRONMENT
+    group:
+        group_of("recall")
     threads: CONFIG.resources.recall.threads
     resources:
         **resources_of("recall"),
