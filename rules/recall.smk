@@ -14,10 +14,10 @@ rule recall:
         LOGS / "recall" / "{run}" / "{seed}" / "{condition}" / "{shard}.log",
     benchmark:
         TIMES / "recall" / "{run}" / "{seed}" / "{condition}" / "{shard}.tsv"
-    conda:
-        ENVIRONMENT
     group:
         group_of("recall")
+    conda:
+        ENVIRONMENT
     threads: CONFIG.resources.recall.threads
     resources:
         **resources_of("recall"),
