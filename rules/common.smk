@@ -28,8 +28,7 @@ try:
     presets = [os.path.relpath(file) for file in reversed(workflow.overwrite_configfiles)]
     files = dict.fromkeys([*presets, "config.yaml"])
     CONFIG = load(config, {"--config": workflow.config_settings.config} | files, ROOT)
-    if not workflow.dryrun:
-        require_writable(CONFIG.results)
+    require_writable(CONFIG.results)
 except UserError as error:
     print(f"error: {error}", file=sys.stderr)
     raise SystemExit(2) from None

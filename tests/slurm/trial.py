@@ -27,7 +27,7 @@ class Trial:
         for made in (CHECKPOINTS, RUN / "model"):
             shutil.rmtree(self.folder / made, ignore_errors=True)
         (self.folder / RUN / "curve.parquet").unlink(missing_ok=True)
-        self.before = len(self.cluster.jobs())
+        self.before = {job.id for job in self.cluster.jobs()}
         self.snakemake: subprocess.Popen[bytes] | None = None
 
     def start(self, *arguments: str) -> None:
@@ -63,7 +63,8 @@ class Trial:
 
     def jobs(self) -> list[Job]:
         """What Slurm wrote down of this training's attempts."""
-        return [job for job in self.cluster.jobs()[self.before :] if job.rule == "train"]
+        made = [job for job in self.cluster.jobs() if job.id not in self.before]
+        return [job for job in made if job.rule == "train"]
 
     def log(self, job: Job) -> str:
         """All that a job said."""
