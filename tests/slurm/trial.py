@@ -76,7 +76,7 @@ class Trial:
 
     def resumed_at(self, job: Job) -> int:
         """The step that a job began with: the first that its progress bar shows."""
-        return int(re.search(r"(\d+)/\d+ \[", self.log(job))[1])
+        return int(re.search(r"recall seed 0: [^\r\n]*?(\d+)/\d+ \[", self.log(job))[1])
 
     def _checkpoint(self) -> list[Path]:
         return list((self.folder / CHECKPOINTS).glob("*/*/step-*/curve.json"))
