@@ -1,6 +1,8 @@
 # make setup   a virtual environment in .venv with the pinned dependencies; nothing global
 # make run     setup, then the whole study with config.yaml: results/report/index.html
 # make test    setup, then every test
+# make test-slurm  setup, then a real Slurm on this machine, and the study and its faults on it
+# make recover     after Snakemake itself was killed: ends the jobs it left, then lifts its lock
 # make lint    setup, then all style checks
 #
 # PYTHON=python3.12 chooses the interpreter, CONFIG=config/smoke.yaml a preset,
@@ -14,7 +16,7 @@ STAMP := $(VENV)/.installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup run test lint
+.PHONY: setup run test test-slurm recover lint
 setup: $(STAMP)
 
 # The stamp is written last: an interrupted installation is taken up again.
@@ -31,6 +33,18 @@ run: setup
 # One worker keeps all tests that share the executed smoke run.
 test: setup
 	OMP_NUM_THREADS=1 python -m pytest -n auto --dist loadgroup $(ARGS)
+
+# As root, and where apt-get can install Slurm; skipped, with the reason, where it cannot.
+test-slurm: setup
+	OMP_NUM_THREADS=1 python -m pytest -rs tests/slurm $(ARGS)
+
+# A job that nobody waits for would write beside the one that is started again.
+recover:
+	if command -v squeue; then \
+		squeue --me --noheader --format '%i %Z' | awk '$$2 == "$(CURDIR)" {print $$1}' | xargs -r scancel; \
+		while squeue --me --noheader --format %Z | grep -qxF '$(CURDIR)'; do sleep 1; done; \
+	fi
+	snakemake --profile local --unlock $(if $(CONFIG),--configfile $(CONFIG))
 
 lint: setup
 	ruff check .

@@ -29,11 +29,13 @@ if CONFIG.base.source == "pretrain":
             checkpoints=base_checkpoints,
         message:
             "Pretraining the base model"
+        # SIGTERM reaches every process of a job: a shell or a `tee` that it ended would take the
+        # training along before its checkpoint is written.
         shell:
-            "python {input.script:q} --config {params.config:q}"
+            "exec python {input.script:q} --config {params.config:q}"
             " --corpus {input.corpus:q} --passages {input.passages:q}"
             " --out {params.folder:q} --curve {output.curve:q}"
-            " --checkpoints {params.checkpoints:q} 2>&1 | tee {log:q}"
+            " --checkpoints {params.checkpoints:q} > >(trap '' TERM; exec tee {log:q}) 2>&1"
 
 
 if CONFIG.base.source == "hub":

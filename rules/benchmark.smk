@@ -59,6 +59,7 @@ rule import_benchmark:
         LOGS / "import_benchmark" / "{imported}.log",
     benchmark:
         TIMES / "import_benchmark" / "{imported}.tsv"
+    localrule: True
     conda:
         ENVIRONMENT
     resources:

@@ -15,6 +15,7 @@ from ttt_memory.config import load, model_folder
 from ttt_memory.errors import UserError
 from ttt_memory.forecast import strategy as strategies
 from ttt_memory.forecast.config import TableDataset
+from ttt_memory.io import require_writable
 from ttt_memory.report.config import FIGURES
 
 os.environ.update(
@@ -30,6 +31,7 @@ try:
     presets = [os.path.relpath(file) for file in reversed(workflow.overwrite_configfiles)]
     files = dict.fromkeys([*presets, "config.yaml"])
     CONFIG = load(config, {"--config": workflow.config_settings.config} | files, ROOT)
+    require_writable(CONFIG.results)
 except UserError as error:
     print(f"error: {error}", file=sys.stderr)
     raise SystemExit(2) from None
@@ -90,27 +92,51 @@ wildcard_constraints:
     strategy="|".join([*CONFIG.forecast.strategies, *CONFIG.forecast.baselines]) or "none",
 
 
+def witness():
+    """A file that never changes, and is newer than every output that this run finds.
+
+    A newer input reruns a job unless its content is the one on record. So an output whose record
+    is lost is made again, where Snakemake by itself would go by times and trust it.
+    """
+    file = Path(".snakemake", "witness")
+    # Snakemake fails a job whose input turns newer than its output while it runs.
+    running = any(Path(".snakemake", "locks").glob("*"))
+    if workflow.is_main_process and not (running and file.is_file()):
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("What has no record of this file is made again.\n")
+    return str(file)
+
+
+WITNESS = witness()
+
+
 def closure(script):
     """A script and the first-party files it imports: inputs, compared by content."""
     script = SCRIPTS / script
     return {
         "script": str(script),
+        "witness": WITNESS,
         "code": [str(file) for file in closures.closure(script) if file != script],
     }
 
 
 def resources_of(rule):
-    """The resources of `rule` from the configuration; memory grows with each attempt."""
+    """The resources of `rule` from the configuration; memory and time grow with each attempt."""
     means = getattr(CONFIG.resources, rule)
     found = {
         "mem_mb": lambda wildcards, attempt: means.mem_mb * attempt,
-        "runtime": means.runtime,
+        "runtime": lambda wildcards, attempt: means.runtime * attempt,
     }
     if means.gpu:
         found["gpu"] = means.gpu
         if means.gpu_model:
             found["gpu_model"] = means.gpu_model
     return found
+
+
+def group_of(rule):
+    """The group in which jobs of `rule` share a submission; none where each asks for a GPU."""
+    return None if getattr(CONFIG.resources, rule).gpu else rule
 
 
 def slice_of(*keys):

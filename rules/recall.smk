@@ -14,6 +14,8 @@ rule recall:
         LOGS / "recall" / "{run}" / "{seed}" / "{condition}" / "{shard}.log",
     benchmark:
         TIMES / "recall" / "{run}" / "{seed}" / "{condition}" / "{shard}.tsv"
+    group:
+        group_of("recall")
     conda:
         ENVIRONMENT
     threads: CONFIG.resources.recall.threads

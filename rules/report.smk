@@ -36,6 +36,7 @@ rule report:
         LOGS / "report.log",
     benchmark:
         TIMES / "report.tsv"
+    localrule: True
     conda:
         ENVIRONMENT
     threads: CONFIG.resources.report.threads

@@ -25,12 +25,14 @@ rule train:
         checkpoints=train_checkpoints,
     message:
         "Training {wildcards.run}, seed {wildcards.seed}"
+    # SIGTERM reaches every process of a job: a shell or a `tee` that it ended would take the
+    # training along before its checkpoint is written.
     shell:
-        "python {input.script:q} --config {params.config:q}"
+        "exec python {input.script:q} --config {params.config:q}"
         " --run {wildcards.run:q} --seed {wildcards.seed} --base {params.base:q}"
         " --corpus {input.corpus:q} --passages {input.passages:q}"
         " --out {output.model:q} --curve {output.curve:q}"
-        " --checkpoints {params.checkpoints:q} 2>&1 | tee {log:q}"
+        " --checkpoints {params.checkpoints:q} > >(trap '' TERM; exec tee {log:q}) 2>&1"
 
 
 rule sanity:

@@ -14,7 +14,7 @@ import yaml
 from packaging.requirements import Requirement
 from safetensors.torch import load_file
 
-from conftest import ROOT, Clone, jobs_of
+from clone import ROOT, Clone, jobs_of
 from presets import preset_config
 from ttt_memory.forecast.strategy import STRATEGIES
 
@@ -154,7 +154,6 @@ def test_pretraining_goes_on_from_a_model(executed: Clone) -> None:
     assert 0 < max(moved.values()) < 0.1
     spelled = [(executed.path / f / "tokenizer.json").read_bytes() for f in (start, target)]
     assert spelled[0] == spelled[1]
-
 
 
 def edited(clone: Clone, name: str) -> set[str]:

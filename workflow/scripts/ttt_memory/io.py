@@ -1,5 +1,6 @@
 """Files between rules: Parquet with a schema and provenance, written beside and renamed."""
 
+import errno
 import json
 import os
 import shutil
@@ -15,6 +16,14 @@ import pyarrow.parquet as pq
 from .errors import UserError
 
 METADATA_KEY = b"ttt_memory"
+# Libraries tell a full disk each in its own words; an almost full one is told apart by this.
+ALMOST_FULL = 2**20  # bytes
+UNWRITABLE = {
+    errno.ENOSPC: "no space left on the device",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EROFS: "the file system is read-only",
+    errno.EACCES: "no permission to write here",
+}
 
 
 @contextmanager
@@ -23,18 +32,59 @@ def beside(path: str | Path) -> Iterator[Path]:
 
     Works for a file or a folder (the block creates either at the yielded path), so that
     nothing half-written is ever found under the final name.
+
+    Raises:
+        UserError: the disk is full or may not be written to.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    with writable(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
-        temporary = scratch / path.name
-        yield temporary
-        if temporary.is_dir() and path.is_dir():
-            shutil.rmtree(path)
-        os.replace(temporary, path)
+        with writable(path.parent):
+            yield from _renamed(scratch / path.name, path)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _renamed(temporary: Path, path: Path) -> Iterator[Path]:
+    yield temporary
+    if temporary.is_dir() and path.is_dir():
+        shutil.rmtree(path)
+    os.replace(temporary, path)
+
+
+@contextmanager
+def writable(folder: Path) -> Iterator[None]:
+    """Turn what goes wrong within the block for want of space or permission into one line.
+
+    Raises:
+        UserError: names `folder` and what is in the way.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        reason = UNWRITABLE.get(getattr(error, "errno", None))
+        if not reason and folder.is_dir() and shutil.disk_usage(folder).free < ALMOST_FULL:
+            reason = UNWRITABLE[errno.ENOSPC]
+        if reason:
+            raise UserError(f"{folder}: {reason}") from error
+        raise
+
+
+def require_writable(folder: str | Path) -> None:
+    """Check before any work that `folder`, or what it will be made in, may be written to.
+
+    Raises:
+        UserError: it may not.
+    """
+    existing = Path(folder).absolute()
+    while not existing.exists():
+        existing = existing.parent
+    if not os.access(existing, os.W_OK):
+        raise UserError(f"{folder}: found a folder that may not be written to")
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -65,7 +115,7 @@ def write_table(
     note = json.dumps(metadata, ensure_ascii=False, sort_keys=True).encode()
     table = table.replace_schema_metadata({METADATA_KEY: note})
     with beside(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+        pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
 
 
 def read_arrow(path: str | Path, schema: pa.Schema) -> pa.Table:
@@ -78,9 +128,11 @@ def read_arrow(path: str | Path, schema: pa.Schema) -> pa.Table:
     if not path.is_file():
         raise UserError(f"{path}: no such file")
     try:
-        table = pq.read_table(path)
+        table = pq.read_table(path, page_checksum_verification=True)
     except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{path}: not a readable Parquet file ({error})") from error
+        raise UserError(
+            f"{path}: not a readable Parquet file ({error}); delete it to have it made again"
+        ) from error
     missing = [name for name in schema.names if name not in table.schema.names]
     if missing:
         raise UserError(f"{path}: column {missing[0]!r} is missing; expected {schema.names}")

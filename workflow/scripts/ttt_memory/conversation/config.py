@@ -162,9 +162,7 @@ class TrainConfig(Options):
     context_share: float = Field(
         0.1, ge=0, le=1, description="Share of steps that are condition A alone, distractors too."
     )
-    empty_share: float = Field(
-        0.02, ge=0, le=1, description="Share of steps that are condition C."
-    )
+    empty_share: float = Field(0.02, ge=0, le=1, description="Share of steps that are condition C.")
     lm_weight: float = Field(
         0.1, ge=0, description="Weight of the next-token loss (objective: mixed)."
     )

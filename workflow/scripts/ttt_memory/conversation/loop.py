@@ -7,8 +7,12 @@ uninterrupted one would have seen, and its losses are the same.
 import json
 import math
 import shutil
+import signal
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +26,9 @@ from ..errors import UserError
 from ..io import beside
 from .config import OptimiserConfig
 from .muon import Muon
+
+# What a shell reports of a process that SIGTERM ended.
+TERMINATED = 128 + signal.SIGTERM
 
 
 @dataclass
@@ -96,6 +103,22 @@ def build_optimisers(
     return optimisers
 
 
+@contextmanager
+def sigterm() -> Iterator[threading.Event]:
+    """Within the block, SIGTERM sets the yielded event and does nothing else."""
+    received = threading.Event()
+    before = signal.signal(signal.SIGTERM, lambda *_: received.set())
+    try:
+        yield received
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def ignore_sigterm(worker: int) -> None:
+    """Slurm signals every process of a job: without its workers the step could not be finished."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
 class Loop:
     """Runs a schedule over `step_output(step, micro)`, resuming from `checkpoints` if it can."""
 
@@ -125,9 +148,22 @@ class Loop:
 
         `make_batch(step, micro)` makes a micro-batch, `step_output(model, batch)` its loss.
 
+        SIGTERM (preemption, a time limit) ends the run after the step in progress, with a
+        checkpoint: run again, it goes on from there.
+
         Raises:
             UserError: a loss or gradient is not finite; names the step and the kept checkpoint.
+            SystemExit: SIGTERM came, with the status of a process that it ended.
         """
+        with sigterm() as terminated:
+            return self._run(make_batch, step_output, terminated)
+
+    def _run(
+        self,
+        make_batch: Callable[[int, int], object],
+        step_output: Callable[[nn.Module, object], StepOutput],
+        terminated: threading.Event,
+    ) -> list[dict]:
         first = self._resume()
         batches = iter(self._batches(make_batch, first))
         started = time.monotonic() - (self.rows[-1]["seconds"] if self.rows else 0.0)
@@ -138,9 +174,21 @@ class Loop:
             row["seconds"] = time.monotonic() - started
             self.rows.append(row)
             bar.set_postfix(loss=f"{row['loss']:.3f}", refresh=False)
-            if (step + 1) % self.schedule.checkpoint_every == 0 and step + 1 < self.schedule.steps:
-                self._save(step + 1)
+            done = step + 1
+            if done == self.schedule.steps:
+                break
+            if terminated.is_set() or done % self.schedule.checkpoint_every == 0:
+                self._save(done)
+            if terminated.is_set():
+                self._leave(done)
         return self.rows
+
+    def _leave(self, done: int) -> None:
+        kept = (
+            f"goes on from {self._latest()}" if self.checkpoints else "no checkpoint was asked for"
+        )
+        print(f"{self.label}: SIGTERM after step {done}; {kept}", file=sys.stderr)
+        raise SystemExit(TERMINATED)
 
     def _batches(self, make_batch: Callable[[int, int], object], first: int) -> DataLoader:
         accumulation = self.schedule.accumulation
@@ -149,6 +197,7 @@ class Loop:
             batch_size=None,
             sampler=range(first * accumulation, self.schedule.steps * accumulation),
             num_workers=self.schedule.workers,
+            worker_init_fn=ignore_sigterm,
         )
 
     def _step(

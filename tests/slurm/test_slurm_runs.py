@@ -1,0 +1,57 @@
+"""The study on a real Slurm: what Slurm itself wrote down of it, and the same results."""
+
+from itertools import combinations
+from pathlib import Path
+
+from clone import Clone
+from cluster import Job
+from study import Study, contents
+
+ON_GPUS = {"train", "sanity", "recall", "diagnose"}
+ON_CPUS = {"make_benchmark", "make_corpus", "train_base", "score"}
+
+
+def of_study(study: Study) -> list[Job]:
+    """The jobs that the study's first run submitted."""
+    return [job for job in study.cluster.jobs() if job.rule in ON_GPUS | ON_CPUS]
+
+
+def test_results_are_the_local_run_s_byte_for_byte(
+    study: Study, results: Path, local: Clone
+) -> None:
+    expected = contents(local.path / "results" / "tiny")
+    found = contents(results)
+    assert found.keys() == expected.keys()
+    assert [name for name in found if found[name] != expected[name]] == []
+
+
+def test_every_rule_but_the_light_ones_was_a_job_of_slurm(study: Study) -> None:
+    assert {job.rule for job in study.cluster.jobs()} >= ON_GPUS | ON_CPUS
+    assert "report" not in {job.rule for job in study.cluster.jobs()}
+
+
+def test_gpu_rules_asked_for_one_a100_and_cpu_rules_for_none(study: Study) -> None:
+    for job in of_study(study):
+        expected = "a100:1" if job.rule in ON_GPUS else ""
+        assert (job.rule, job.gpus) == (job.rule, expected)
+        assert len(job.devices) == (job.rule in ON_GPUS)
+
+
+def test_two_shards_ran_at_once_on_different_devices(study: Study) -> None:
+    shards = [job for job in of_study(study) if job.rule == "recall"]
+    at_once = [pair for pair in combinations(shards, 2) if pair[0].overlaps(pair[1])]
+    assert at_once
+    for one, other in at_once:
+        assert not set(one.devices) & set(other.devices)
+
+
+def test_small_cpu_jobs_share_a_submission(study: Study) -> None:
+    before = len(study.cluster.jobs())
+    on_cpus = "resources: {recall: {gpu: 0, gpu_model: null}}\n"
+    (study.clone.path / "config" / "mine.yaml").write_text(on_cpus)
+    folder = "results/tiny/runs/recall/0/predictions"
+    shards = [f"{folder}/{name}/{index}-of-2.parquet" for name in "AB" for index in range(2)]
+    result = study.run("config/mine.yaml", "--forcerun", "recall", "--", *shards)
+    assert result.returncode == 0, result.stdout[-8000:]
+    (job,) = study.cluster.jobs()[before:]
+    assert job.gpus == ""
