@@ -16,6 +16,8 @@ rule train:
         TIMES / "train" / "{run}" / "{seed}.tsv"
     conda:
         ENVIRONMENT
+    # It takes several cores: left to the end, it would wait for them while others idle.
+    priority: 1
     threads: CONFIG.resources.train.threads
     resources:
         **resources_of("train"),
