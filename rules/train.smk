@@ -14,10 +14,10 @@ rule train:
         LOGS / "train" / "{run}" / "{seed}.log",
     benchmark:
         TIMES / "train" / "{run}" / "{seed}.tsv"
-    conda:
-        ENVIRONMENT
     # It takes several cores: left to the end, it would wait for them while others idle.
     priority: 1
+    conda:
+        ENVIRONMENT
     threads: CONFIG.resources.train.threads
     resources:
         **resources_of("train"),
