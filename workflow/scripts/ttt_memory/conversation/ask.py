@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -11,6 +12,8 @@ from transformers import DynamicCache
 from ..fast_weights import FastState, FastWeights
 from .packing import pad_left
 from .prompts import Prompter
+
+CONTEXT = -1  # in the place of a lane's number
 
 
 @dataclass(frozen=True)
@@ -34,81 +37,112 @@ def answer(
     """Answer every dialogue's probes greedily, all dialogues and probes in one batch.
 
     `questions` holds, for each of B dialogues, the ids of its rendered questions; `contexts`
-    (condition A) the ids that each dialogue's probes see, read once per dialogue. `state` has
-    B rows; None reads with the memory off.
+    (condition A) the ids that each dialogue's probes see. `state` has B rows; None reads with
+    the memory off.
+
+    A row is a dialogue, its probes are lanes of the row: they share the context's KV cache and
+    grow side by side, and a mask keeps each from seeing the others.
     """
     device = fw.model.device
-    width = max(map(len, questions))
-    # Every dialogue gets the same number of rows, so that row b reads state b // width.
-    filler = [prompter.end]
-    flat = [ids for row in questions for ids in [*row, *[filler] * (width - len(row))]]
-    ids, mask = (tensor.to(device) for tensor in pad_left(flat, prompter.pad))
-    cache, past_mask = DynamicCache(), mask.new_zeros(len(flat), 0)
+    lanes = Lanes.of(questions, prompter, device)
+    cache = DynamicCache()
     if contexts is not None:
-        context_ids, context_mask = (t.to(device) for t in pad_left(contexts, prompter.pad))
+        ids, mask = (t.to(device) for t in pad_left(contexts, prompter.pad))
         fw.plain(
-            input_ids=context_ids,
-            attention_mask=context_mask,
-            position_ids=_positions(context_mask),
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
-        cache.batch_repeat_interleave(width)
-        past_mask = context_mask.repeat_interleave(width, 0)
-    forward = fw.plain if state is None else partial(fw.read, state, width)
-    live = torch.tensor([i < len(row) for row in questions for i in range(width)], device=device)
-    tokens = _decode(forward, ids, mask, past_mask, cache, live, prompter.end, max_new_tokens)
-    return _collect(tokens, questions, width, prompter)
-
-
-def _positions(mask: Tensor) -> Tensor:
-    return (mask.cumsum(-1) - 1).clamp(min=0)
-
-
-def _decode(
-    forward: Callable,
-    ids: Tensor,
-    mask: Tensor,
-    past_mask: Tensor,
-    cache: DynamicCache,
-    live: Tensor,
-    end: int,
-    limit: int,
-) -> Tensor:
-    """New token ids [R, <= limit]; rows that ended go on with the end token."""
-    whole = torch.cat([past_mask, mask], 1)
-    positions = _positions(whole)[:, past_mask.shape[1] :]
-    done, new = ~live, []
-    for _ in range(limit):
-        output = forward(
             input_ids=ids,
-            attention_mask=whole,
-            position_ids=positions,
+            attention_mask=mask,
+            position_ids=(mask.cumsum(-1) - 1).clamp(min=0),
             past_key_values=cache,
             use_cache=True,
             logits_to_keep=1,
         )
-        chosen = output.logits[:, -1].argmax(-1).masked_fill(done, end)
+        lanes.follow(mask.bool())
+    forward = fw.plain if state is None else partial(fw.read, state)
+    tokens = _decode(forward, lanes, cache, prompter.end, max_new_tokens)
+    return _collect(tokens, questions, prompter)
+
+
+class Lanes:
+    """The probes of B dialogues, P a row, as the next input of a model with a KV cache.
+
+    Attributes:
+        ids, positions: [B, T] int64, the tokens to read now and their positions.
+        lane: [T] int64, the lane that each of them stands in.
+        last: [P] int64, where in T each lane ends.
+        live: [B, P] bool, False where a row has no such probe.
+    """
+
+    def __init__(self, ids: Tensor, mask: Tensor, live: Tensor):
+        batch, lanes, length = ids.shape
+        self.live, self.ids = live, ids.flatten(1)
+        self.positions = (mask.cumsum(-1) - 1).clamp(min=0).flatten(1)
+        self.lane = torch.arange(lanes, device=ids.device).repeat_interleave(length)
+        self.last = torch.arange(1, lanes + 1, device=ids.device) * length - 1
+        # What the cache will hold once these are read: lane (or context) and validity of each.
+        self._key_lane, self._key_valid = self.lane, mask.flatten(1).bool()
+
+    @classmethod
+    def of(cls, questions: list[list[list[int]]], prompter: Prompter, device: torch.device) -> Self:
+        """Questions, each padded on the left to the longest, rows filled up to the most."""
+        width = max(map(len, questions))
+        filler = [[prompter.end]]
+        flat = [ids for row in questions for ids in row + filler * (width - len(row))]
+        ids, mask = (t.to(device).unflatten(0, (-1, width)) for t in pad_left(flat, prompter.pad))
+        live = torch.tensor([[i < len(row) for i in range(width)] for row in questions])
+        return cls(ids, mask, live.to(device))
+
+    def follow(self, context: Tensor) -> None:
+        """Continue a context that the cache holds: `context` [B, C] bool says where it is."""
+        self.positions = self.positions + context.sum(1, keepdim=True)
+        of_context = self.lane.new_full((context.shape[1],), CONTEXT)
+        self._key_lane = torch.cat([of_context, self._key_lane])
+        self._key_valid = torch.cat([context, self._key_valid], 1)
+
+    def mask(self) -> Tensor:
+        """[B, 1, T, K] bool: a token sees the context and its own lane up to itself."""
+        keys = torch.arange(len(self._key_lane), device=self.lane.device)
+        own = keys[len(keys) - len(self.lane) :]
+        past = (self._key_lane == self.lane[:, None]) & (keys <= own[:, None])
+        seen = (past | (self._key_lane == CONTEXT)) & self._key_valid[:, None]
+        # Padding sees itself: a softmax over nothing would be NaN.
+        return (seen | (keys == own[:, None]))[:, None]
+
+    def grow(self, chosen: Tensor) -> None:
+        """Each lane goes on with its token of `chosen` [B, P]."""
+        self.positions = self.positions[:, self.last] + 1
+        self.ids, self.lane = chosen, torch.arange(chosen.shape[1], device=chosen.device)
+        self.last = self.lane
+        self._key_lane = torch.cat([self._key_lane, self.lane])
+        self._key_valid = torch.cat([self._key_valid, torch.ones_like(chosen, dtype=bool)], 1)
+
+
+def _decode(forward: Callable, lanes: Lanes, cache: DynamicCache, end: int, limit: int) -> Tensor:
+    """New token ids [B, P, <= limit]; lanes that ended go on with the end token."""
+    done, new = ~lanes.live, []
+    while True:
+        output = forward(
+            input_ids=lanes.ids,
+            attention_mask=lanes.mask(),
+            position_ids=lanes.positions,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=lanes.last,
+        )
+        chosen = output.logits.argmax(-1).masked_fill(done, end)
         new.append(chosen)
         done = done | (chosen == end)
-        if done.all():
-            break
-        ids = chosen[:, None]
-        whole = torch.cat([whole, whole.new_ones(len(whole), 1)], 1)
-        positions = positions[:, -1:] + 1
-    return torch.stack(new, 1)
+        if done.all() or len(new) == limit:
+            return torch.stack(new, 2)
+        lanes.grow(chosen)
 
 
 def _collect(
-    tokens: Tensor, questions: list[list[list[int]]], width: int, prompter: Prompter
+    tokens: Tensor, questions: list[list[list[int]]], prompter: Prompter
 ) -> list[list[Answer]]:
-    rows = tokens.tolist()
     answers = []
-    for b, row in enumerate(questions):
+    for row, said in zip(questions, tokens.tolist(), strict=True):
         answers.append([])
-        for i in range(len(row)):
-            ids = rows[b * width + i]
+        for ids in said[: len(row)]:
             text, ended = prompter.decode(ids)
             used = ids.index(prompter.end) + 1 if ended else len(ids)
             answers[-1].append(Answer(text, ended, used))

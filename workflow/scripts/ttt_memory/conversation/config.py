@@ -223,7 +223,7 @@ class RecallConfig(Options):
     rows: int = Field(64, ge=1, description="Dialogues read at once.")
     probe_rows: int = Field(512, ge=1, description="Probes answered at once.")
     context_tokens: int = Field(
-        400_000, ge=1, description="Condition A: KV-cache tokens held at once, over all probe rows."
+        100_000, ge=1, description="Condition A: context tokens in the KV cache at once."
     )
     max_new_tokens: int = Field(32, ge=1, description="Longest answer, tokens.")
     seed: int = Field(0, ge=0, description="Seed of the controls W and N and of sweep distractors.")

@@ -167,10 +167,11 @@ class Recall:
         long_context = condition in ("A", "capacity_context")
         for job in sorted(jobs, key=lambda job: (job.tokens, len(job.asked))):
             width = max(len(other.asked) for other in [*batch, job])
-            limit = self.config.probe_rows
-            if long_context:  # every probe row keeps a copy of its context's KV cache
-                limit = max(1, min(limit, self.config.context_tokens // max(1, job.tokens)))
-            if batch and (len(batch) == self.config.rows or width * (len(batch) + 1) > limit):
+            rows = self.config.rows
+            if long_context:  # every dialogue's KV cache is held until its probes are answered
+                rows = max(1, min(rows, self.config.context_tokens // max(1, job.tokens)))
+            full = len(batch) >= rows or width * (len(batch) + 1) > self.config.probe_rows
+            if batch and full:
                 yield batch
                 batch = []
             batch.append(job)
