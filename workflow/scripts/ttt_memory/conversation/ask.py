@@ -73,7 +73,7 @@ class Lanes:
     """
 
     def __init__(self, ids: Tensor, mask: Tensor, live: Tensor):
-        batch, lanes, length = ids.shape
+        _, lanes, length = ids.shape
         self.live, self.ids = live, ids.flatten(1)
         self.positions = (mask.cumsum(-1) - 1).clamp(min=0).flatten(1)
         self.lane = torch.arange(lanes, device=ids.device).repeat_interleave(length)
