@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from conftest import ROOT, Clone, jobs_of
+from clone import ROOT, Clone, jobs_of
 from test_forecast_docs import fence
 
 SMOKE = ("--configfile", "config/smoke.yaml")
