@@ -20,8 +20,6 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     return made
 
 
-# First, since pytest-xdist reads the groups in a hook of the same name.
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that share the executed run go to one worker, so that it runs once."""
     for item in items:
