@@ -20,6 +20,7 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     return made
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in its own hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that share the executed run go to one worker, so that it runs once."""
     for item in items:

@@ -5,7 +5,7 @@ O_i = Z_i (W + dW_i)^T                                      parallel._read      
 dW_{i+1} = dW_i + lr V_i^T Z_i                              parallel._append    forms
 V = conv(target) P, inside a chunk                          Rule.values         forms
 keys of length one (ours)                                   Rule.keys           forms
-V_i - K_i dW_i^T, delta rule (ours)                         parallel._update    forms
+V - K dW^T, token by token: delta rule (ours)               parallel._update    forms
 decay dW_i (ours)                                           Plan.fade           forms
 g_t = clamp(1.2 sigmoid(w . u_t + b) - 0.1, 0, 1) (ours)    FastLayer.gate      forms, models
 y = down(z) + (z K^T) U                                     LayerState.recall   state, models

@@ -12,9 +12,12 @@ class FastWeightsConfig(BaseModel):
     normalised), V_i `[C, d]` the values and G_i the diagonal of write gates:
 
         read   O_i     = Z_i (W + dW_i)^T
-        write  dW_{i+1} = decay dW_i + lr (V_i - [delta] K_i dW_i^T)^T G_i K_i
+        write  dW_{i+1} = decay dW_i + lr V_i^T G_i K_i
 
-    after arXiv 2604.06169, section 3; gate, decay, delta rule and key normalisation are ours.
+    after arXiv 2604.06169, section 3; gate, decay and key normalisation are ours. The delta rule
+    (arXiv 2102.11174) writes the tokens of a chunk one by one, each less what is recalled by then:
+
+        dW <- dW + min(lr g_t, 1) (v_t - dW k_t) k_t^T
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -35,7 +38,7 @@ class FastWeightsConfig(BaseModel):
     )
     key_norm: Literal["none", "l2"] = Field("l2", description="normalise keys at the write")
     update: Literal["hebbian", "delta"] = Field(
-        "hebbian", description="delta: subtract what the memory recalls already"
+        "hebbian", description="delta: write a token less what the memory recalls for it by then"
     )
     gate: Literal["none", "layer", "top"] = Field(
         "none", description="how much of a token is written, from its MLP input or the top layer"

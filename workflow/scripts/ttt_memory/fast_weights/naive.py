@@ -31,7 +31,7 @@ def write(
         proj: `[d, d]`, multiplies values from the right.
         chunk: tokens written at once.
         normalise: keys have length one.
-        delta: values are less what dW recalls.
+        delta: values are less what dW recalls by then, and no token is written more than once.
         decay: factor on dW at each chunk.
         flush: a partial last chunk is written.
 
@@ -48,8 +48,9 @@ def write(
         for t, key in enumerate(z[piece]):
             key = key / key.norm() if normalise else key
             value = _value(target[piece], t, conv, proj)
-            error = value - dense @ key if delta else value
-            update = update + lr * weight[piece][t] * torch.outer(error, key)
+            error = value - (dense + update) @ key if delta else value
+            strength = (lr * weight[piece][t]).clamp(max=1) if delta else lr * weight[piece][t]
+            update = update + strength * torch.outer(error, key)
         dense = decay * dense + update
     return torch.cat(read), dense
 

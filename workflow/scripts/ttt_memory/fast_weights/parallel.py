@@ -3,13 +3,14 @@
 With the tokens of a row packed, c(t) the chunk of token t, K keys, V values, G write weights
 (gate and learning rate) and dW the memory before the call:
 
-    U  = G (V - [delta] (M_kk * (K K^T)) U - [delta] decay^c K dW^T)
-    O  = decay^c Z dW^T + (M_zk * (Z K^T)) U
+    U  = G (V - [delta] (L * (K K^T)) U - [delta] decay^c K dW^T)
+    O  = decay^c Z dW^T + (M * (Z K^T)) U
     dW <- decay^n dW + sum_s decay^(n-1-c(s)) u_s k_s^T        n chunks are written
 
-where M[t, s] = decay^(c(t)-1-c(s)) if c(s) < c(t), else 0: a token sees the chunks before its
-own. For the delta rule, U solves a unit lower triangular system. `naive.py` computes the same
-as a loop with a dense weight; the tests hold them together.
+where M[t, s] = decay^(c(t)-1-c(s)) if c(s) < c(t), else 0: a token reads the chunks before its
+own. L is the same and 1 at earlier tokens of t's own chunk: the delta rule goes token by token
+(DeltaNet, arXiv 2102.11174), and U solves a unit lower triangular system (arXiv 2406.06484).
+`naive.py` computes the same as a loop with a dense weight; the tests hold them together.
 """
 
 from dataclasses import dataclass, replace
@@ -79,8 +80,8 @@ class Plan:
 
     @cached_property
     def key_mask(self) -> Tensor:
-        """M between packed positions, `[L, L]`."""
-        return self._sees(self.key_chunk[:, None])
+        """L between packed positions, `[L, L]`."""
+        return self.fade(self.key_chunk[:, None] - self.key_chunk - 1).tril(-1)
 
     @cached_property
     def text_mask(self) -> Tensor:
@@ -124,6 +125,11 @@ class Rule:
         """What the written values are addressed by, `[B, L, ff]`."""
         return F.normalize(z, dim=-1, eps=KEY_EPS) if self.normalise else z
 
+    def strength(self, weight: Tensor) -> Tensor:
+        """Factor on each token's write, `[B, L]`. The delta rule overshoots beyond 1: it is cut."""
+        strength = weight * self.lr
+        return strength.clamp(max=1) if self.delta else strength
+
     def values(self, target: Tensor, plan: Plan) -> Tensor:
         """conv(target) P, `[B, L, d]`; the convolution sees zeros beyond its chunk and its row."""
         if self.conv is not None:
@@ -159,7 +165,7 @@ def advance(
     packed_weight = plan.pack(memory.pending_weight, weight)
     keys = rule.keys(packed_z)
     values = rule.values(packed_target, plan)
-    update = _update(memory, plan, rule, keys, values, packed_weight * rule.lr)
+    update = _update(memory, plan, rule, keys, values, rule.strength(packed_weight))
     grown = replace(
         _append(memory, plan, keys, update),
         pending_z=plan.rest(packed_z),
@@ -178,8 +184,6 @@ def _update(
         return weight * values
     recalled = memory.recall(keys) * plan.fade(plan.key_chunk)[:, None].to(keys)
     first = weight * (values - recalled)
-    if keys.shape[1] <= plan.chunk:
-        return first
     system = weight * (keys @ keys.mT) * plan.key_mask.to(keys)  # plus the unit diagonal
     return torch.linalg.solve_triangular(system, first, upper=False, unitriangular=True)
 
