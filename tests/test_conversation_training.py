@@ -168,7 +168,7 @@ def test_a_recall_step_asks_in_context_what_it_writes_and_writes_no_question():
     assert found.context == pytest.approx(alone.own, rel=1e-5)
     assert found.total.item() == pytest.approx(found.own + found.context, rel=1e-5)
     ids, written = document.packed.input_ids, document.written
-    state, _ = objective._write(batch.documents)
+    state, _, _ = objective._write(batch.documents)
     plain = fw.write(input_ids=ids * written, attention_mask=written.long()).state
     for layer in fw.config.layers:
         a, b = state.fold().layers[layer].dense, plain.fold().layers[layer].dense
@@ -182,3 +182,30 @@ def test_the_schedule_rises_stays_and_falls():
     assert factors[9:60] == pytest.approx([1.0] * 51)
     assert factors[99] == pytest.approx(0.025)
     assert all(0 < factor <= 1 for factor in factors)
+
+
+def test_the_price_of_writing_is_the_mean_gate_of_what_is_written():
+    fw = fast_weights(gate="top")
+    config = run_config(fw, context_weight=0.0, empty_share=0.0, context_share=0.0).train
+    batch = next(
+        b
+        for b in (Batches(sampler(), config).batch(s, 0) for s in range(99))
+        if len(b.documents) == 2
+    )
+    with torch.no_grad():
+        fw.fast[str(fw.config.layers[0])].gate_bias.fill_(-1.0)
+    free = Objective(fw, config)(batch)
+    priced = Objective(fw, config.model_copy(update={"gate_cost": 3.0}))(batch)
+    open_share = []
+    for document in batch.documents:
+        gates = fw.write(
+            input_ids=document.packed.input_ids,
+            attention_mask=document.packed.mask,
+            position_ids=document.packed.position_ids,
+            write_mask=document.written,
+        ).gates
+        open_share += [gate[document.written] for gate in gates.values()]
+    mean = torch.cat(open_share).mean().item()
+    assert 0 < mean < 1
+    assert priced.total.item() - free.total.item() == pytest.approx(3 * mean, rel=1e-4)
+    assert priced.own == free.own

@@ -7,7 +7,8 @@ import torch
 from transformers import DynamicCache
 
 from fast_weights_models import apart, dense, memory, tiny, tokens
-from ttt_memory.fast_weights import FastState
+from ttt_memory.fast_weights import FastState, LayerState
+from ttt_memory.fast_weights.parallel import Plan, Rule, advance
 
 OPTIONS = [
     {"gate": "top"},
@@ -190,6 +191,20 @@ def test_probes_read_and_never_write(options):
     whole = torch.cat([probe, *seen[:-1]], 1)
     again = fw.read(state, input_ids=whole).logits[:, -1:].argmax(-1)
     assert again.equal(seen[-1])
+
+
+def test_the_delta_rule_never_overshoots():
+    """However strong the write, a key then recalls its value exactly: so does the last one."""
+    torch.manual_seed(0)
+    z, target = torch.randn(2, 1, 9, 6, dtype=torch.float64)
+    empty = LayerState.empty(1, 6, 6, z)
+    plan = Plan.build(torch.zeros(1, dtype=torch.long), 0, torch.ones(1, 9).bool(), 9, 1.0, "write")
+    rule = Rule(lr=0.5, conv=None, proj=None, normalise=True, delta=True)
+    weight = torch.full((1, 9), 100.0, dtype=torch.float64)
+    _, memory = advance(empty, plan, rule, z, target, weight, read=False)
+    recalled = memory.recall(rule.keys(z))
+    torch.testing.assert_close(recalled[:, -1], target[:, -1])
+    assert (recalled[:, 0] - target[:, 0]).abs().max() > 0.1  # nine keys in six dimensions
 
 
 @pytest.mark.parametrize("update", ["hebbian", "delta"])

@@ -159,6 +159,12 @@ class TrainConfig(Options):
         description="Weight of condition A's loss on the dialogues that a recall step writes"
         " (regime: joint); 0 leaves A to `context_share`.",
     )
+    gate_cost: float = Field(
+        0.0,
+        ge=0,
+        description="Price of writing: weight of the mean write gate of the tokens that a recall"
+        " step reads, so that the gate opens only where it helps the answers.",
+    )
     context_share: float = Field(
         0.1, ge=0, le=1, description="Share of steps that are condition A alone, distractors too."
     )

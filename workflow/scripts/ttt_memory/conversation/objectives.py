@@ -87,10 +87,12 @@ class Objective(nn.Module):
         """Read, write, drop, ask."""
         if batch.objective == "lm":
             return self._lm(batch)
-        state, in_context = self._write(batch.documents)
+        state, in_context, gates = self._write(batch.documents)
         hidden = self._hidden(state, batch.packed)
         total = answer_loss(self.fw.model, hidden, batch.packed.labels)
         losses = Losses(total, total.item())
+        if gates and self.config.gate_cost:
+            losses.total = losses.total + self.config.gate_cost * torch.cat(gates).mean()
         if batch.objective == "context" and self.config.lm_weight:
             text = answer_loss(self.fw.model, hidden, batch.packed.lm_labels)
             losses.total = losses.total + self.config.lm_weight * text
@@ -104,15 +106,21 @@ class Objective(nn.Module):
 
     def _write(
         self, documents: list[Document]
-    ) -> tuple[FastState | None, list[tuple[Tensor, Tensor]]]:
-        """The state, and hidden states [N, d] with labels [N] of probes that had their context."""
-        state, in_context = None, []
+    ) -> tuple[FastState | None, list[tuple[Tensor, Tensor]], list[Tensor]]:
+        """What reading leaves.
+
+        Returns:
+            The state; hidden states [N, d] and labels [N] of probes that had their context; the
+            gates [M] of the tokens written, an entry a document and layer.
+        """
+        state, in_context, gates = None, [], []
         for document in documents:
             result = self._read_and_write(document, state)
             state, labels = result.state, document.packed.labels
+            gates += [gate[document.written] for gate in (result.gates or {}).values()]
             if (chosen := labels != IGNORE).any():
                 in_context.append((result.hidden[chosen], labels[chosen]))
-        return state, in_context
+        return state, in_context, gates
 
     def _read_and_write(self, document: Document, state: FastState | None) -> WriteResult:
         packed = document.packed
