@@ -195,7 +195,7 @@ def test_the_price_of_writing_is_the_mean_gate_of_what_is_written():
     with torch.no_grad():
         fw.fast[str(fw.config.layers[0])].gate_bias.fill_(-1.0)
     free = Objective(fw, config)(batch)
-    priced = Objective(fw, config.model_copy(update={"gate_cost": 3.0}))(batch)
+    priced = Objective(fw, config)(replace(batch, gate_cost=3.0))
     open_share = []
     for document in batch.documents:
         gates = fw.write(
@@ -209,3 +209,10 @@ def test_the_price_of_writing_is_the_mean_gate_of_what_is_written():
     assert 0 < mean < 1
     assert priced.total.item() - free.total.item() == pytest.approx(3 * mean, rel=1e-4)
     assert priced.own == free.own
+
+
+def test_writing_has_no_price_while_dialogues_grow():
+    fw = fast_weights(gate="top")
+    config = run_config(fw, growing_steps=10, gate_cost=0.5, context_share=0.0, empty_share=0.0)
+    batches = Batches(sampler(), config.train)
+    assert [batches.batch(step, 0).gate_cost for step in (0, 9, 10, 30)] == [0, 0, 0.5, 0.5]

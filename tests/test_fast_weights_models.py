@@ -90,6 +90,19 @@ def test_rate_starts_exactly_at_lr_and_stays_positive():
     assert 0 < layer.rule(torch.float64).lr < 1e-10
 
 
+@pytest.mark.parametrize("bias", [-4.0, 4.0])
+def test_a_gate_that_is_shut_or_open_for_every_token_still_learns(bias):
+    layer = memory(gate="top").fast["0"]
+    with torch.no_grad():
+        layer.gate_bias.fill_(bias)
+        layer.gate_weight.zero_()
+    gate = layer.gate(torch.randn(1, 3, D, dtype=torch.float64))
+    assert gate.eq(float(bias > 0)).all()
+    gate.sum().backward()
+    assert layer.gate_bias.grad > 0
+    assert layer.gate_weight.grad.abs().sum() > 0
+
+
 def test_gate_starts_open_alike_for_all_and_gives_no_gradient_to_what_it_reads():
     """0.98 for every token; w and b learn, u does not."""
     fw = inject(tiny(), settings(gate="top"))

@@ -103,7 +103,7 @@ class ResourcesConfig(Options):
     benchmark: RuleResources = Field(RuleResources(), description="Benchmark generation.")
     corpus: RuleResources = Field(RuleResources(), description="Training corpus generation.")
     base: RuleResources = Field(RuleResources(threads=2), description="Base model pretraining.")
-    train: RuleResources = Field(RuleResources(threads=2), description="One run, one seed.")
+    train: RuleResources = Field(RuleResources(), description="One run, one seed.")
     sanity: RuleResources = Field(RuleResources(), description="Sanity checks of a trained run.")
     recall: RuleResources = Field(RuleResources(), description="One condition or sweep, one shard.")
     diagnose: RuleResources = Field(RuleResources(), description="Gate and norm statistics.")

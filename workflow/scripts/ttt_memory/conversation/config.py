@@ -163,7 +163,8 @@ class TrainConfig(Options):
         0.0,
         ge=0,
         description="Price of writing: weight of the mean write gate of the tokens that a recall"
-        " step reads, so that the gate opens only where it helps the answers.",
+        " step reads, so that the gate opens only where it helps the answers; none during"
+        " `growing_steps`.",
     )
     context_share: float = Field(
         0.1, ge=0, le=1, description="Share of steps that are condition A alone, distractors too."

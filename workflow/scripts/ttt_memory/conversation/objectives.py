@@ -2,7 +2,7 @@
 
 import math
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import torch
@@ -39,11 +39,13 @@ class Batch:
         objective: "context" (A), "empty" (C), "recall" (B, and A of what is written) or "lm".
         documents: what is written, in order; empty for A and C.
         packed: the probes, with their context where they may see it; None for "lm".
+        gate_cost: price of writing, see `TrainConfig.gate_cost`.
     """
 
     objective: str
     documents: list[Document] = field(default_factory=list)
     packed: Packed | None = None
+    gate_cost: float = 0.0
 
     @property
     def tokens(self) -> int:
@@ -56,7 +58,7 @@ class Batch:
         documents = [
             Document(d.packed.to(device), d.written.to(device), d.weight) for d in self.documents
         ]
-        return Batch(self.objective, documents, self.packed and self.packed.to(device))
+        return replace(self, documents=documents, packed=self.packed and self.packed.to(device))
 
 
 @dataclass
@@ -91,8 +93,8 @@ class Objective(nn.Module):
         hidden = self._hidden(state, batch.packed)
         total = answer_loss(self.fw.model, hidden, batch.packed.labels)
         losses = Losses(total, total.item())
-        if gates and self.config.gate_cost:
-            losses.total = losses.total + self.config.gate_cost * torch.cat(gates).mean()
+        if gates and batch.gate_cost:
+            losses.total = losses.total + batch.gate_cost * torch.cat(gates).mean()
         if batch.objective == "context" and self.config.lm_weight:
             text = answer_loss(self.fw.model, hidden, batch.packed.lm_labels)
             losses.total = losses.total + self.config.lm_weight * text
@@ -213,7 +215,9 @@ class Batches:
             distractor = text([reader.text(rng, group, tokens) for group in groups], weight)
             documents.insert(len(documents) if kind == "after" else 0, distractor)
         contexts = [group[0].dialogue for group in groups] if config.keep_context else None
-        return Batch("recall", documents, reader.probes(groups, contexts))
+        # What is worth writing shows only once it can be read back.
+        cost = config.gate_cost if turns is None else 0.0
+        return Batch("recall", documents, reader.probes(groups, contexts), cost)
 
     def _dialogues(self, examples: list[Encoded]) -> Document:
         """Dialogues to write; while each is in context, its probes are asked of it there too."""

@@ -53,7 +53,10 @@ class FastLayer(nn.Module):
     def gate(self, u: Tensor) -> Tensor:
         """Write gate `[B, T]` in [0, 1] for hidden states u `[B, T, d]`.
 
-        u gets no gradient: the gate judges what the model represents, it does not bend it.
+        u gets no gradient: the gate judges what the model represents, it does not bend it. The
+        cut lets the gradient through (arXiv 1308.3432): a gate that is fully open, or closed, for
+        every token would otherwise never learn again.
         """
         score = u.detach() @ self.gate_weight.to(u) + self.gate_bias.to(u)
-        return ((1 + 2 * GATE_STRETCH) * score.sigmoid() - GATE_STRETCH).clamp(0, 1)
+        soft = (1 + 2 * GATE_STRETCH) * score.sigmoid() - GATE_STRETCH
+        return soft.clamp(0, 1).detach() + (soft - soft.detach())
