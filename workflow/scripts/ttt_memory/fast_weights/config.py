@@ -17,7 +17,7 @@ class FastWeightsConfig(BaseModel):
     after arXiv 2604.06169, section 3; gate, decay and key normalisation are ours. The delta rule
     (arXiv 2102.11174) writes the tokens of a chunk one by one, each less what is recalled by then:
 
-        dW <- dW + min(lr g_t, 1) (v_t - dW k_t) k_t^T
+        dW <- dW + (1 - exp(-lr g_t)) (v_t - dW k_t) k_t^T
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

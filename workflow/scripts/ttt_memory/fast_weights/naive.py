@@ -31,7 +31,7 @@ def write(
         proj: `[d, d]`, multiplies values from the right.
         chunk: tokens written at once.
         normalise: keys have length one.
-        delta: values are less what dW recalls by then, and no token is written more than once.
+        delta: values are less what dW recalls by then, and strengths saturate at 1.
         decay: factor on dW at each chunk.
         flush: a partial last chunk is written.
 
@@ -49,7 +49,8 @@ def write(
             key = key / key.norm() if normalise else key
             value = _value(target[piece], t, conv, proj)
             error = value - (dense + update) @ key if delta else value
-            strength = (lr * weight[piece][t]).clamp(max=1) if delta else lr * weight[piece][t]
+            strength = lr * weight[piece][t]
+            strength = 1 - torch.exp(-strength) if delta else strength
             update = update + strength * torch.outer(error, key)
         dense = decay * dense + update
     return torch.cat(read), dense

@@ -126,9 +126,13 @@ class Rule:
         return F.normalize(z, dim=-1, eps=KEY_EPS) if self.normalise else z
 
     def strength(self, weight: Tensor) -> Tensor:
-        """Factor on each token's write, `[B, L]`. The delta rule overshoots beyond 1: it is cut."""
+        """Factor on each token's write, `[B, L]`.
+
+        For the delta rule 1 - exp(-lr weight): what weight small writes of rate lr in a row come
+        to. It never passes 1, where a key recalls exactly its value, and keeps its gradient.
+        """
         strength = weight * self.lr
-        return strength.clamp(max=1) if self.delta else strength
+        return -torch.expm1(-strength) if self.delta else strength
 
     def values(self, target: Tensor, plan: Plan) -> Tensor:
         """conv(target) P, `[B, L, d]`; the convolution sees zeros beyond its chunk and its row."""
