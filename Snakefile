@@ -19,6 +19,7 @@ rule all:
     input:
         REPORT / "index.html",
         REPORT / "RESULTS.md",
+        RESULTS / "provenance.json",
     localrule: True
 
 

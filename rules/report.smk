@@ -54,3 +54,24 @@ rule report:
         " --leaderboard {input.leaderboard:q} --forecasts {input.forecasts:q}"
         " --forecast-curves {input.forecast_curves:q} --traces {input.traces:q}"
         " --out {params.folder:q} > {log:q} 2>&1"
+
+
+rule provenance:
+    input:
+        **closure("record.py"),
+        report=REPORT / "index.html",
+    output:
+        RESULTS / "provenance.json",
+    log:
+        LOGS / "provenance.log",
+    localrule: True
+    conda:
+        ENVIRONMENT
+    params:
+        config=CONFIG.model_dump_json(),
+        times=TIMES,
+    message:
+        "Recording where and at what cost"
+    shell:
+        "python {input.script:q} --config {params.config:q} --times {params.times:q}"
+        " --out {output:q} > {log:q} 2>&1"

@@ -14,7 +14,7 @@ rule train:
         LOGS / "train" / "{run}" / "{seed}.log",
     benchmark:
         TIMES / "train" / "{run}" / "{seed}.tsv"
-    # It takes several cores: left to the end, it would wait for them while others idle.
+    # The longest job: everything would wait for one that starts last.
     priority: 1
     conda:
         ENVIRONMENT

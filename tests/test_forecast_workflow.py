@@ -31,6 +31,7 @@ def test_adding_a_strategy_runs_its_own_jobs_and_the_leaderboard(executed: Clone
         "forecast": 1,
         "leaderboard": 1,
         "report": 1,
+        "provenance": 1,
         "all": 1,
     }
 
@@ -43,7 +44,7 @@ def test_editing_a_strategy_reruns_its_own_jobs_and_the_leaderboard(executed: Cl
         planned = executed.planned(*SMOKE)
     finally:
         path.write_text(before)
-    assert planned == {"forecast": 1, "leaderboard": 1, "report": 1, "all": 1}
+    assert planned == {"forecast": 1, "leaderboard": 1, "report": 1, "provenance": 1, "all": 1}
 
 
 def test_an_option_of_one_strategy_concerns_no_other(executed: Clone) -> None:
@@ -54,13 +55,19 @@ def test_an_option_of_one_strategy_concerns_no_other(executed: Clone) -> None:
         "forecast": 1,
         "leaderboard": 1,
         "report": 1,
+        "provenance": 1,
         "all": 1,
     }
 
 
 def test_how_forecasts_are_compared_reruns_no_forecast(executed: Clone) -> None:
     mine = preset(executed, "forecast: {comparison: {bootstrap: 123}}")
-    assert executed.planned(*SMOKE, mine) == {"leaderboard": 1, "report": 1, "all": 1}
+    assert executed.planned(*SMOKE, mine) == {
+        "leaderboard": 1,
+        "report": 1,
+        "provenance": 1,
+        "all": 1,
+    }
 
 
 def test_a_strategy_file_that_is_not_there_is_refused_before_any_work(clone: Clone) -> None:

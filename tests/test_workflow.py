@@ -1,5 +1,6 @@
 """The workflow run by Snakemake itself: what it plans, what it refuses, what it reruns."""
 
+import json
 import os
 import re
 import subprocess
@@ -31,6 +32,7 @@ STUDY = {
     "forecast",
     "leaderboard",
     "report",
+    "provenance",
     "all",
 }
 
@@ -170,6 +172,10 @@ def edited(clone: Clone, name: str) -> set[str]:
 def test_executed_run_leaves_a_report_and_nothing_to_do(executed: Clone) -> None:
     report = executed.path / "results" / "smoke" / "report"
     assert (report / "index.html").stat().st_size > 10_000
+    provenance = json.loads((executed.path / "results/smoke/provenance.json").read_text())
+    assert provenance["seeds"]["runs.recall"] == [0]
+    assert provenance["config"]["results"] == "results/smoke"
+    assert provenance["rules"]["recall"]["jobs"] > provenance["rules"]["train"]["jobs"] == 2
     assert "recall" in (report / "RESULTS.md").read_text(encoding="utf-8")
     assert executed.planned(*SMOKE) == {}
 
@@ -183,17 +189,26 @@ def test_touching_every_file_reruns_nothing(executed: Clone) -> None:
 
 
 def test_editing_the_report_reruns_the_report_only(executed: Clone) -> None:
-    assert edited(executed, "report/wording.py") == {"report", "all"}
+    assert edited(executed, "report/wording.py") == {"report", "provenance", "all"}
     assert executed.planned(*SMOKE) == {}
 
 
 def test_editing_the_generator_reruns_its_descendants(executed: Clone) -> None:
-    descendants = {"make_benchmark", "sanity", "recall", "diagnose", "score", "report", "all"}
+    descendants = {
+        "make_benchmark",
+        "sanity",
+        "recall",
+        "diagnose",
+        "score",
+        "report",
+        "provenance",
+        "all",
+    }
     assert descendants <= edited(executed, "benchmark/generate.py")
 
 
 def test_editing_the_scorer_asks_no_model_again(executed: Clone) -> None:
-    rerun = {"score", "leaderboard", "report", "all"}
+    rerun = {"score", "leaderboard", "report", "provenance", "all"}
     assert edited(executed, "scoring/intervals.py") == rerun
 
 
@@ -206,10 +221,10 @@ def test_editing_recall_trains_nothing_again(executed: Clone) -> None:
 @pytest.mark.parametrize(
     ("text", "rerun"),
     [
-        ("runs: {recall: {label: another name}}", {"report", "all"}),
-        ("resources: {recall: {threads: 2, mem_mb: 8000}}", set()),
-        ("scoring: {viable: 0.8}", {"score", "report", "all"}),
-        ("recall: {distances: [0, 20]}", {"recall", "score", "report", "all"}),
+        ("runs: {recall: {label: another name}}", {"report", "provenance", "all"}),
+        ("resources: {recall: {threads: 2, mem_mb: 8000}}", {"provenance", "all"}),
+        ("scoring: {viable: 0.8}", {"score", "report", "provenance", "all"}),
+        ("recall: {distances: [0, 20]}", {"recall", "score", "report", "provenance", "all"}),
     ],
 )
 def test_key_reruns_only_the_rules_that_read_it(

@@ -42,7 +42,7 @@ def aside(path: Path) -> Iterator[None]:
 
 def test_output_without_its_record_is_made_again(executed: Clone) -> None:
     with aside(record(executed, METRICS)):
-        assert executed.planned(*SMOKE) == {"score": 1, "report": 1, "all": 1}
+        assert executed.planned(*SMOKE) == {"score": 1, "report": 1, "provenance": 1, "all": 1}
     assert executed.planned(*SMOKE) == {}
 
 

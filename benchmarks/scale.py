@@ -1,0 +1,133 @@
+"""What Snakemake itself costs as jobs grow: reading the DAG, a dry run, a run with nothing to do.
+
+    python benchmarks/scale.py [--jobs 100 1000 10000] [--kind shards strategies] [--check]
+
+Each measurement is one `snakemake` process in a copy of the repository, wall time and largest
+memory. `shards` splits one condition of one run into so many jobs, `strategies` trains one
+strategy with so many seeds. --check exits 1 when a dry run of 1,000 shards takes 30 s or more.
+"""
+
+import argparse
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+TARGET_JOBS, TARGET_SECONDS = 1000, 30.0
+STEPS = ("dag", "dry run", "no-op run")
+
+
+def preset(kind: str, jobs: int) -> dict:
+    """Configuration with about `jobs` jobs, nearly all of one kind."""
+    if kind == "strategies":
+        return {
+            "runs": {"recall": None, "b-mini": {"sweeps": False}},
+            "recall": {"conditions": ["A", "B", "C"]},
+            "forecast": {
+                "strategies": {"titans_default": None, "mesa": None},
+                "baselines": {"ar_ridge": None, "online_rls": None, "last_value": None},
+                "seeds": list(range(jobs)),
+            },
+        }
+    return {
+        "benchmark": {"samples_per_level": jobs},
+        "runs": {"b-mini": None, "recall": {"sweeps": False}},
+        "recall": {"conditions": ["A", "B", "C"], "shards": max(1, jobs // 3)},
+        "forecast": None,
+    }
+
+
+def copy_repository(folder: Path) -> None:
+    """The files that git knows or would take, without any result."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "-z"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    ).stdout
+    for name in filter(None, os.fsdecode(listed).split("\0")):
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, target, follow_symlinks=False)
+
+
+def snakemake(folder: Path, *arguments: str) -> tuple[float, int, str]:
+    """Seconds, largest resident memory in MB and standard output of one run."""
+    command = [sys.executable, "-m", "snakemake", "--profile", "profiles/local"]
+    command += ["--configfile", "scale.json", *arguments]
+    started = time.perf_counter()
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        process = subprocess.Popen(command, cwd=folder, stdout=out, stderr=err)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - started
+        process.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0), err.seek(0)
+        if process.returncode:
+            sys.exit(f"benchmarks/scale.py: {' '.join(command)} failed:\n{err.read()[-2000:]}")
+        return seconds, usage.ru_maxrss // 1024, out.read()
+
+
+def make_outputs(folder: Path) -> int:
+    """Put an empty file, or folder, where each output belongs; returns how many."""
+    _, _, summary = snakemake(folder, "--summary")
+    rows = list(csv.DictReader(summary.splitlines(), delimiter="\t"))
+    for row in rows:
+        path = folder / row["output_file"]
+        if path.name == "model":
+            path.mkdir(parents=True, exist_ok=True)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+    return len(rows)
+
+
+def measure(kind: str, jobs: int) -> dict:
+    """One row of the table."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        copy_repository(folder)
+        (folder / "scale.json").write_text(json.dumps(preset(kind, jobs)))
+        dag, _, graph = snakemake(folder, "--d3dag")
+        dry, _, _ = snakemake(folder, "--dry-run", "--quiet", "all")
+        make_outputs(folder)
+        snakemake(folder, "--touch", "--quiet", "all")
+        noop, memory, _ = snakemake(folder, "--quiet", "all")
+    nodes = json.loads(graph[graph.index("{") :])["nodes"]
+    found = (dag, dry, noop)
+    return {"kind": kind, "jobs": len(nodes), **dict(zip(STEPS, found, strict=True)), "MB": memory}
+
+
+def main() -> None:
+    """Measure, print, judge."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--jobs", type=int, nargs="+", default=[100, 1000, 10000])
+    parser.add_argument(
+        "--kind", nargs="+", choices=["shards", "strategies"], default=["shards", "strategies"]
+    )
+    parser.add_argument(
+        "--check", action="store_true", help=f"fail at {TARGET_SECONDS:g} s for {TARGET_JOBS}"
+    )
+    args = parser.parse_args()
+    print(
+        f"{'kind':<12}{'jobs':>8}" + "".join(f"{step + ', s':>14}" for step in STEPS) + f"{'MB':>8}"
+    )
+    missed = []
+    for kind in args.kind:
+        for jobs in args.jobs:
+            row = measure(kind, jobs)
+            times = "".join(f"{row[step]:>14.1f}" for step in STEPS)
+            print(f"{kind:<12}{row['jobs']:>8}{times}{row['MB']:>8}", flush=True)
+            if (kind, jobs) == ("shards", TARGET_JOBS) and row["dry run"] >= TARGET_SECONDS:
+                missed.append(f"dry run of {jobs} shards {row['dry run']:.1f} s")
+    if args.check and missed:
+        sys.exit(f"benchmarks/scale.py: target missed: {'; '.join(missed)}")
+
+
+if __name__ == "__main__":
+    main()

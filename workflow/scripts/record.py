@@ -1,0 +1,31 @@
+"""Write results/provenance.json: commit, configuration, versions, host, seeds, hours by rule.
+
+python workflow/scripts/record.py --config config.yaml --times results/benchmarks \
+    --out results/provenance.json
+"""
+
+import argparse
+from pathlib import Path
+
+from ttt_memory import io, options
+from ttt_memory.config import Config
+from ttt_memory.errors import run
+from ttt_memory.record import record
+
+
+def main() -> None:
+    """Parse the arguments, gather, write."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--config", required=True, help="JSON, or a JSON/YAML file: all of it")
+    parser.add_argument("--times", required=True, type=Path, metavar="DIR", help="benchmark files")
+    parser.add_argument("--out", required=True, type=Path, help="JSON file to write")
+    args = parser.parse_args()
+    config = options.validate(Config, options.read(args.config), args.config)
+    found = record(config.model_dump(mode="json"), args.times, Path(__file__).parents[2])
+    io.write_json(args.out, found)
+
+
+if __name__ == "__main__":
+    run(main)
