@@ -39,6 +39,8 @@ rule forecast:
         LOGS / "forecast" / "{dataset}" / "{strategy}" / "{seed}.log",
     benchmark:
         TIMES / "forecast" / "{dataset}" / "{strategy}" / "{seed}.tsv"
+    # Long jobs on which little waits: beside a training, not after everything else.
+    priority: 1
     conda:
         ENVIRONMENT
     threads: CONFIG.resources.forecast.threads

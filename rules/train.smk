@@ -14,8 +14,8 @@ rule train:
         LOGS / "train" / "{run}" / "{seed}.log",
     benchmark:
         TIMES / "train" / "{run}" / "{seed}.tsv"
-    # The longest job: everything would wait for one that starts last.
-    priority: 1
+    # The longest job, and the start of the longest chain.
+    priority: 2
     conda:
         ENVIRONMENT
     threads: CONFIG.resources.train.threads
