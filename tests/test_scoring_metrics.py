@@ -107,10 +107,21 @@ def test_a_probe_counts_once_for_each_fact_it_requires(scored, table):
     assert pick(table, condition="B", metric="em", level="2").n == 3 * 16
 
 
-def test_ratios_divide_means_over_seeds(scored, table):
+def test_memory_efficiency_is_of_the_levels_on_which_both_have_read_the_same(scored, table):
+    same = scored[scored["level"].astype(int) < 3]
+    ems = {condition: em(same, condition=condition) for condition in "AB"}
     row = pick(table, condition=ALL, metric="memory_efficiency")
-    assert row.value == pytest.approx(em(scored, condition="B") / em(scored, condition="A"))
+    assert row.value == pytest.approx(ems["B"] / ems["A"])
     assert row.low < row.value < row.high
+    for condition, value in ems.items():
+        side = pick(table, condition=condition, metric="em_compared")
+        assert side.value == pytest.approx(value)
+        assert side.n == row.n
+    efficiencies = table[(table["metric"] == "memory_efficiency") & (table["condition"] == ALL)]
+    assert set(efficiencies["level"]) == {ALL, "1", "2"}
+
+
+def test_ratios_divide_means_over_seeds(scored, table):
     row = pick(table, condition=ALL, metric="retention_ratio")
     upper, lower = em(scored, condition="D", level="3"), em(scored, condition="B", level="3")
     assert row.value == pytest.approx(upper / lower)
@@ -125,6 +136,7 @@ def test_seeds_stand_beside_their_mean(scored, table):
         pick(table, condition=ALL, metric="memory_efficiency", seed=str(seed)) for seed in range(3)
     ]
     part = scored[(scored["run"] == "recall") & (scored["seed"] == 1)]
+    part = part[part["level"].astype(int) < 3]
     means = part.groupby("condition")["em"].mean()
     assert by_seed[1].value == pytest.approx(means["B"] / means["A"])
     assert all(row.seeds == 1 for row in by_seed)

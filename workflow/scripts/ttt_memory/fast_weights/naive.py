@@ -57,13 +57,13 @@ def write(
 
 
 def gate(u: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """g_t = clamp(1.2 sigmoid(weight . u_t + bias) - 0.1, 0, 1) for u `[T, d]`; `[T]`.
+    """g_t = clamp(1.2 sigmoid(4 (weight . u_t + bias)) - 0.1, 0, 1) for u `[T, d]`; `[T]`.
 
     The gradient is that of the sigmoid, whether or not it was cut.
     """
     gates = []
     for v in u:
-        soft = 1.2 * torch.sigmoid(weight @ v + bias) - 0.1
+        soft = 1.2 * torch.sigmoid(4 * (weight @ v + bias)) - 0.1
         excess = soft.detach() - soft.detach().clamp(0, 1)
         gates.append(soft - excess)
     return torch.stack(gates)

@@ -108,7 +108,9 @@ def verdicts(results: Results) -> str:
     bars = results.scoring
     rule = (
         f"Memory efficiency is EM(B)/EM(A): the part of what a run answers with the dialogue in "
-        f"context that it still answers from its fast weights alone. Bars, fixed beforehand: above "
+        f"context that it still answers from its fast weights alone. It is of levels 1 and 2, "
+        f"where both have read the same; level 3, with a distractor, has its own section. Bars, "
+        f"fixed beforehand: above "
         f"{bars.viable:g} viable, {bars.partial:g} to {bars.viable:g} partial, below "
         f"{bars.partial:g} not viable."
     )
@@ -120,7 +122,7 @@ def _verdict(results: Results, run: str) -> str:
     label = results.label(run)
     if row is None:
         return f"**{label}: not measured.** It lacks condition A or B."
-    ems = [results.one("em", run=run, condition=condition)["value"] for condition in "AB"]
+    ems = [results.one("em_compared", run=run, condition=c)["value"] for c in "AB"]
     text = (
         f"**{label}: {results.verdict(run)}.** Memory efficiency {estimate(row)} on all "
         f"{row['n']:,} probes of {row['dialogues']:,} dialogues, {of_seeds(row['seeds'])}: "

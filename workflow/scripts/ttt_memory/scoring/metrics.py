@@ -3,7 +3,8 @@
 Values are means over training seeds of the mean over probes, intervals as in `intervals`.
 Ratios divide the two means over seeds; both sides are taken on the probes that both
 conditions answered, and a draw resamples both alike. Cross-condition rows have condition
-"all".
+"all". The memory efficiency, and the `em_compared` of its two sides, is of levels 1 and 2: there
+A and B have read the same text, while on level 3 only A's context holds the distractor as well.
 """
 
 from collections.abc import Iterator
@@ -55,7 +56,7 @@ COARSE: list[Group] = [
 ]
 FLOOR_BREAKDOWNS: list[Group] = [*COARSE, ("kind",)]
 
-RATIOS = {"memory_efficiency": ("B", "A"), "retention_ratio": ("D", "B")}
+SAME_TEXT = (1, 2)  # levels on which A and B have read the same
 PAIRS = [("B", "C"), ("B", "W"), ("B", "N"), ("A", "B")]
 DIMENSIONS = [
     *("level", "category", "position", "probe_order", "language"),
@@ -97,10 +98,15 @@ def _across(of_run: pd.DataFrame, config: ScoringConfig) -> Iterator[dict]:
     """Floors, ratios, paired tests and what compares the settings of a sweep."""
     conditions = dict(list(of_run[~of_run["condition"].isin(SWEEPS)].groupby("condition")))
     yield from _floors(of_run)
-    for metric, (upper, lower) in RATIOS.items():
-        if {upper, lower} <= conditions.keys():
-            both = _paired(conditions[upper], conditions[lower])
-            yield from _ratio(metric, both, config, WHOLE)
+    if {"A", "B"} <= conditions.keys():
+        both = _paired(conditions["B"], conditions["A"])
+        both = both[both["level"].astype(int).isin(SAME_TEXT)]
+        if len(both):
+            yield from _ratio("memory_efficiency", both, config, WHOLE)
+            yield from _compared(both, config)
+    if {"B", "D"} <= conditions.keys():
+        both = _paired(conditions["D"], conditions["B"])
+        yield from _ratio("retention_ratio", both, config, WHOLE)
     for first, second in PAIRS:
         if {first, second} <= conditions.keys():
             both = _paired(conditions[first], conditions[second])
@@ -138,6 +144,17 @@ def _ratio(metric: str, both: pd.DataFrame, config: ScoringConfig, label: dict) 
                 value = quotient(*cells.means()[:, None])
                 interval = percentile(quotient(*cells.draws(config).T)[:, None])
                 yield _row(label | group, seed, cells, metric, value[0], *interval[:, 0])
+
+
+def _compared(both: pd.DataFrame, config: ScoringConfig) -> Iterator[dict]:
+    """`em` of B (x) and of A (y) on the probes that the memory efficiency is of."""
+    for columns in COARSE:
+        for group, rows in _groups(both, columns):
+            for seed, cells in _by_seed(Cells.of(rows, ["x", "y"]), True):
+                found = zip("BA", cells.means(), *percentile(cells.draws(config)), strict=True)
+                for condition, *numbers in found:
+                    label = {"condition": condition, "setting": np.nan} | group
+                    yield _row(label, seed, cells, "em_compared", *numbers)
 
 
 def _difference(pair: str, both: pd.DataFrame, config: ScoringConfig) -> Iterator[dict]:

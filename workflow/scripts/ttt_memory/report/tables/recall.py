@@ -26,7 +26,7 @@ def headline(results: Results) -> Table | None:
             ratio = results.one("memory_efficiency", **fixed)
             if ratio is None:
                 continue
-            ems = [results.one("em", condition=condition, **fixed) for condition in "AB"]
+            ems = [results.one("em_compared", condition=condition, **fixed) for condition in "AB"]
             found += [*ems, ratio]
             shown.append(
                 {
@@ -113,13 +113,13 @@ def floors(results: Results) -> Table | None:
 
 
 def splits(results: Results, runs: Sequence[str], level: str | None = None) -> Table | None:
-    """EM(A), EM(B) and their ratio of `runs` by split and grounding; on one level, or on all."""
+    """EM(A), EM(B) and their ratio of `runs` by split and grounding; on one level, or on both."""
     by = ["split", "grounding"]
     fixed = {"level": level} if level else {}
     key = ["run", *by]
     measures = {
-        "EM(A)": keyed(results.rows("em", by=by, condition="A", **fixed), key),
-        "EM(B)": keyed(results.rows("em", by=by, condition="B", **fixed), key),
+        "EM(A)": keyed(results.rows("em_compared", by=by, condition="A", **fixed), key),
+        "EM(B)": keyed(results.rows("em_compared", by=by, condition="B", **fixed), key),
         "EM(B)/EM(A)": keyed(results.rows("memory_efficiency", by=by, **fixed), key),
     }
     found, shown = [], []
@@ -165,7 +165,7 @@ def attribution(results: Results) -> Table | None:
     baseline = results.report.baseline
     found, shown = [], []
     for run in results.compared():
-        rows = [results.one("em", run=run, condition=condition) for condition in "AB"]
+        rows = [results.one("em_compared", run=run, condition=condition) for condition in "AB"]
         rows += [results.one("memory_efficiency", run=run)]
         rows += [
             results.one("memory_efficiency", run=run, split=results.report.split),
@@ -196,7 +196,7 @@ def seeds(results: Results) -> Table | None:
         ratios = ratios[(ratios["run"] == run) & (ratios["metric"] == "memory_efficiency")]
         names = sorted(set(ratios["seed"]) - {"all"}, key=int)
         for seed in names if len(names) > 1 else []:
-            rows = [results.one("em", run=run, condition=c, seed=seed) for c in "AB"]
+            rows = [results.one("em_compared", run=run, condition=c, seed=seed) for c in "AB"]
             rows.append(results.one("memory_efficiency", run=run, seed=seed))
             found += rows
             titles = ("EM(A)", "EM(B)", "EM(B)/EM(A)")
