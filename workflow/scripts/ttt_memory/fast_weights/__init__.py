@@ -7,7 +7,7 @@ V = conv(target) P, inside a chunk                          Rule.values         
 keys of length one (ours)                                   Rule.keys           forms
 V - K dW^T, token by token: delta rule (ours)               parallel._update    forms
 decay dW_i (ours)                                           Plan.fade           forms
-g_t = clamp(1.2 sigmoid(4 (w u_t + b)) - 0.1, 0, 1) (ours)  FastLayer.gate      forms, models
+g_t = clamp(w . u_t / ||u_t|| + b, 0, 1) (ours)             FastLayer.gate      forms, models
 y = down(z) + (z K^T) U                                     LayerState.recall   state, models
 
 `config` what can be chosen; `injection` the model with a memory; `calls` one pass of it; `module`

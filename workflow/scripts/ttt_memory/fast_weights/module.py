@@ -2,14 +2,13 @@
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
+from torch.nn import functional as F
 
 from .config import FastWeightsConfig
 from .parallel import Rule
 
-GATE_GAIN = 4.0  # Adam moves every weight by its rate: by this the gate learns faster
-GATE_BIAS = 0.55  # gate 0.98: every token is written until the gate has learned better
-GATE_STRETCH = 0.1  # the sigmoid reaches beyond 0 and 1 by this much and is cut there, so that
-# a gate can close, and open, completely
+GATE_START = 0.5  # every token is half written until the gate has learned better
 PROJ_STD = 0.02  # diagonal of the projection that the published code starts from
 
 
@@ -25,7 +24,7 @@ class FastLayer(nn.Module):
         self.proj = nn.Parameter(self._proj()) if config.projection else None
         gated = config.gate != "none"
         self.gate_weight = nn.Parameter(torch.zeros(d)) if gated else None
-        self.gate_bias = nn.Parameter(torch.tensor(GATE_BIAS)) if gated else None
+        self.gate_bias = nn.Parameter(torch.tensor(GATE_START)) if gated else None
 
     def _conv(self) -> Tensor:
         """Taps `[d, width]`: the next token, or zero, which keeps the memory silent at first."""
@@ -54,10 +53,28 @@ class FastLayer(nn.Module):
     def gate(self, u: Tensor) -> Tensor:
         """Write gate `[B, T]` in [0, 1] for hidden states u `[B, T, d]`.
 
-        u gets no gradient: the gate judges what the model represents, it does not bend it. The
-        cut lets the gradient through (arXiv 1308.3432): a gate that is fully open, or closed, for
-        every token would otherwise never learn again.
+        u gets no gradient: the gate judges what the model represents, it does not bend it.
         """
-        score = GATE_GAIN * (u.detach() @ self.gate_weight.to(u) + self.gate_bias.to(u))
-        soft = (1 + 2 * GATE_STRETCH) * score.sigmoid() - GATE_STRETCH
-        return soft.clamp(0, 1).detach() + (soft - soft.detach())
+        u = F.normalize(u.detach(), dim=-1)
+        return Box.apply(u @ self.gate_weight.to(u) + self.gate_bias.to(u))
+
+
+class Box(torch.autograd.Function):
+    """Cut to [0, 1]; the gradient is cut only where it would lead further out.
+
+    So a gate can close and open completely, does not drift beyond, and can always come back;
+    behind a sigmoid, or a plain cut, one that was open for every token never learned again.
+    """
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, score: Tensor) -> Tensor:
+        """`score` within [0, 1]."""
+        ctx.save_for_backward(score)
+        return score.clamp(0, 1)
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> Tensor:
+        """A step against the gradient may lead in, never out."""
+        (score,) = ctx.saved_tensors
+        outward = (score >= 1) & (gradient < 0) | (score <= 0) & (gradient > 0)
+        return gradient.masked_fill(outward, 0)

@@ -57,16 +57,16 @@ def write(
 
 
 def gate(u: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """g_t = clamp(1.2 sigmoid(4 (weight . u_t + bias)) - 0.1, 0, 1) for u `[T, d]`; `[T]`.
+    """g_t = clamp(weight . u_t / ||u_t|| + bias, 0, 1) for u `[T, d]`; `[T]`."""
+    return torch.stack([_boxed(weight @ v / v.norm() + bias) for v in u])
 
-    The gradient is that of the sigmoid, whether or not it was cut.
-    """
-    gates = []
-    for v in u:
-        soft = 1.2 * torch.sigmoid(4 * (weight @ v + bias)) - 0.1
-        excess = soft.detach() - soft.detach().clamp(0, 1)
-        gates.append(soft - excess)
-    return torch.stack(gates)
+
+def _boxed(score: Tensor) -> Tensor:
+    """Cut to [0, 1]; the gradient passes unless a step against it would lead further out."""
+    value = score.detach()
+    if score.requires_grad:
+        score.register_hook(lambda g: g * ~((value >= 1) & (g < 0) | (value <= 0) & (g > 0)))
+    return value.clamp(0, 1) + (score - value)
 
 
 def _value(target: Tensor, t: int, conv: Tensor | None, proj: Tensor | None) -> Tensor:
