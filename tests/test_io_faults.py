@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 import torch
 
+from mounts import tmpfs
 from ttt_memory import io
 from ttt_memory.errors import UserError
 
@@ -28,16 +29,8 @@ def shard(tmp_path: Path) -> Path:
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 256 KiB."""
-    path = tmp_path / "disk"
-    path.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(path)]
-    made = subprocess.run(mount, capture_output=True, text=True, check=False)
-    if made.returncode != 0:
-        pytest.skip(f"no tmpfs can be mounted here: {made.stderr.strip()}")
-    try:
-        yield path
-    finally:
-        subprocess.run(["umount", str(path)], check=True)
+    with tmpfs(tmp_path / "disk", "size=256k") as folder:
+        yield folder
 
 
 @pytest.mark.parametrize("kept", [0, 1, 100, -100, -1])

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from clone import Clone, copy_repository
+from mounts import tmpfs
 
 SMOKE = ("--configfile", "config/smoke.yaml")
 RESULTS = Path("results/smoke")
@@ -90,16 +91,8 @@ def test_shard_cut_short_stops_the_scores_and_is_made_again(executed: Clone) -> 
 @pytest.fixture
 def read_only(clone: Clone) -> Iterator[str]:
     """A results folder on a file system that may not be written to."""
-    folder = clone.path / "results" / "frozen"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "ro,size=64k", "tmpfs", str(folder)]
-    made = subprocess.run(mount, capture_output=True, text=True, check=False)
-    if made.returncode != 0:
-        pytest.skip(f"no tmpfs can be mounted here: {made.stderr.strip()}")
-    try:
+    with tmpfs(clone.path / "results" / "frozen", "ro,size=64k"):
         yield "results/frozen"
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_read_only_results_end_in_one_line(clone: Clone, read_only: str) -> None:

@@ -40,25 +40,26 @@ def states(trial: Trial) -> list[str]:
     return [job.state for job in trial.jobs()]
 
 
+def no_step_is_lost(trial: Trial, end: str) -> float:
+    """Two attempts: the second, after the first's `end`, goes on where it stopped; seconds."""
+    seconds = trial.finish()
+    assert states(trial) == [end, "COMPLETED"]
+    first, second = trial.jobs()
+    assert trial.resumed_at(second) == trial.stopped_at(first)
+    return seconds
+
+
 def test_scancel_loses_no_step(trial: Trial, told: Note) -> None:
     trial.start()
     trial.hold()
     trial.cluster.run("scancel", trial.cluster.running(TRAINING))
-    seconds = trial.finish()
-    assert states(trial) == ["CANCELLED", "COMPLETED"]
-    first, second = trial.jobs()
-    assert trial.resumed_at(second) == trial.stopped_at(first)
-    told("`scancel`", "no step", seconds)
+    told("`scancel`", "no step", no_step_is_lost(trial, "CANCELLED"))
 
 
 def test_time_limit_loses_no_step(trial: Trial, told: Note) -> None:
     trial.start("--set-resources", f"{TRAINING}:runtime=1")
     trial.hold()
-    seconds = trial.finish()
-    assert states(trial) == ["TIMEOUT", "COMPLETED"]
-    first, second = trial.jobs()
-    assert trial.resumed_at(second) == trial.stopped_at(first)
-    told("time limit", "no step", seconds)
+    told("time limit", "no step", no_step_is_lost(trial, "TIMEOUT"))
 
 
 def test_out_of_memory_is_tried_again_with_more(trial: Trial, told: Note) -> None:
