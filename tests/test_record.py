@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ttt_memory.config import Config
+from presets import preset_config
 from ttt_memory.record import costs, record
 
 HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
@@ -39,7 +39,7 @@ def test_commit_is_named_and_a_change_is_told(tmp_path: Path) -> None:
         command = ["git", *identity, "-C", str(tmp_path), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
-    config = Config().model_dump(mode="json")
+    config = preset_config("smoke").model_dump(mode="json")
     assert record(config, tmp_path, tmp_path)["commit"] is None
     git("init")
     (tmp_path / "a.py").write_text("1")
