@@ -1,6 +1,7 @@
 """Training: gradients reach what they should, steps repeat, resumption loses nothing."""
 
 import math
+from collections import defaultdict
 from dataclasses import replace
 
 import pytest
@@ -17,7 +18,7 @@ from ttt_memory.conversation.config import (
     TrainConfig,
 )
 from ttt_memory.conversation.loop import Schedule
-from ttt_memory.conversation.objectives import Batches, Objective
+from ttt_memory.conversation.objectives import Batches, Objective, written_share
 from ttt_memory.conversation.train import train
 from ttt_memory.errors import UserError
 
@@ -184,8 +185,8 @@ def test_the_schedule_rises_stays_and_falls():
     assert all(0 < factor <= 1 for factor in factors)
 
 
-def test_the_price_of_writing_is_the_mean_gate_of_what_is_written():
-    fw = fast_weights(gate="top")
+def test_the_price_of_writing_is_the_share_of_tokens_that_are_written():
+    fw = fast_weights(gate="top", update="delta")
     config = run_config(fw, context_weight=0.0, empty_share=0.0, context_share=0.0).train
     batch = next(
         b
@@ -193,10 +194,12 @@ def test_the_price_of_writing_is_the_mean_gate_of_what_is_written():
         if len(b.documents) == 2
     )
     with torch.no_grad():
-        fw.fast[str(fw.config.layers[0])].gate_bias.fill_(-1.0)
+        for name, parameter in fw.fast.named_parameters():
+            if name.endswith("gate_weight"):
+                parameter.normal_(generator=torch.Generator().manual_seed(0))
     free = Objective(fw, config)(batch)
     priced = Objective(fw, config)(replace(batch, gate_cost=3.0))
-    open_share = []
+    strengths = defaultdict(list)  # by layer and row
     for document in batch.documents:
         gates = fw.write(
             input_ids=document.packed.input_ids,
@@ -204,11 +207,23 @@ def test_the_price_of_writing_is_the_mean_gate_of_what_is_written():
             position_ids=document.packed.position_ids,
             write_mask=document.written,
         ).gates
-        open_share += [gate[document.written] for gate in gates.values()]
-    mean = torch.cat(open_share).mean().item()
-    assert 0 < mean < 1
-    assert priced.total.item() - free.total.item() == pytest.approx(3 * mean, rel=1e-4)
+        for layer, gate in gates.items():
+            for row, written in enumerate(document.written):
+                strength = 1 - torch.exp(-fw.config.lr * gate[row, written])
+                strengths[layer, row] += strength.tolist()
+    shares = [sum(s) ** 2 / (len(s) * sum(x * x for x in s)) for s in strengths.values()]
+    share = sum(shares) / len(shares)
+    assert 0 < share < 0.99
+    assert priced.total.item() - free.total.item() == pytest.approx(3 * share, rel=1e-4)
     assert priced.own == free.own
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.01])
+def test_writing_everything_more_weakly_saves_nothing(scale):
+    strength = scale * torch.tensor([[[1.0, 1.0, 0.0, 0.0, 9.0]]])
+    written = torch.tensor([[True, True, True, True, False]])
+    assert written_share(strength, written).item() == pytest.approx(0.5)
+    assert written_share(0 * strength, written).item() == 0
 
 
 def test_writing_has_no_price_while_dialogues_grow():

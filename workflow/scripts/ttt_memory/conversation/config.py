@@ -162,9 +162,9 @@ class TrainConfig(Options):
     gate_cost: float = Field(
         0.0,
         ge=0,
-        description="Price of writing: weight of the mean write gate of the tokens that a recall"
-        " step reads, so that the gate opens only where it helps the answers; none during"
-        " `growing_steps`.",
+        description="Price of writing: weight of the share of the tokens read in a recall step that"
+        " share in the writing, (sum s)^2 / (n sum s^2) of their strengths, so that the gate opens"
+        " only where it helps the answers; none during `growing_steps`.",
     )
     context_share: float = Field(
         0.1, ge=0, le=1, description="Share of steps that are condition A alone, distractors too."

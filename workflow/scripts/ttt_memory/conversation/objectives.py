@@ -89,12 +89,14 @@ class Objective(nn.Module):
         """Read, write, drop, ask."""
         if batch.objective == "lm":
             return self._lm(batch)
-        state, in_context, gates = self._write(batch.documents)
+        state, in_context, strengths = self._write(batch.documents)
         hidden = self._hidden(state, batch.packed)
         total = answer_loss(self.fw.model, hidden, batch.packed.labels)
         losses = Losses(total, total.item())
-        if gates and batch.gate_cost:
-            losses.total = losses.total + batch.gate_cost * torch.cat(gates).mean()
+        if strengths and batch.gate_cost:
+            written = torch.cat([document.written for document in batch.documents], dim=-1)
+            share = written_share(torch.cat(strengths, dim=-1), written)
+            losses.total = losses.total + batch.gate_cost * share
         if batch.objective == "context" and self.config.lm_weight:
             text = answer_loss(self.fw.model, hidden, batch.packed.lm_labels)
             losses.total = losses.total + self.config.lm_weight * text
@@ -112,17 +114,18 @@ class Objective(nn.Module):
         """What reading leaves.
 
         Returns:
-            The state; hidden states [N, d] and labels [N] of probes that had their context; the
-            gates [M] of the tokens written, an entry a document and layer.
+            The state; hidden states [N, d] and labels [N] of probes that had their context; how
+            strongly each token of a document was written in each layer, [layers, B, T].
         """
-        state, in_context, gates = None, [], []
+        state, in_context, strengths = None, [], []
         for document in documents:
             result = self._read_and_write(document, state)
             state, labels = result.state, document.packed.labels
-            gates += [gate[document.written] for gate in (result.gates or {}).values()]
+            if result.gates:
+                strengths.append(self._strength(result.gates))
             if (chosen := labels != IGNORE).any():
                 in_context.append((result.hidden[chosen], labels[chosen]))
-        return state, in_context, gates
+        return state, in_context, strengths
 
     def _read_and_write(self, document: Document, state: FastState | None) -> WriteResult:
         packed = document.packed
@@ -134,6 +137,11 @@ class Objective(nn.Module):
             write_weight=torch.full_like(document.written, document.weight, dtype=torch.float32),
             state=state,
         )
+
+    def _strength(self, gates: dict[int, Tensor]) -> Tensor:
+        """[layers, B, T] how strongly each token would be written at weight 1."""
+        rules = {layer: self.fw.fast[str(layer)].rule(gate.dtype) for layer, gate in gates.items()}
+        return torch.stack([rules[layer].strength(gate) for layer, gate in gates.items()])
 
     def _hidden(self, state: FastState | None, packed: Packed) -> Tensor:
         """[B, T, d] output of the final norm; the logits of most positions are not needed."""
@@ -226,6 +234,18 @@ class Batches:
             return text(dialogues)
         packed = self.reader.probes([[example] for example in examples], dialogues)
         return Document(packed, beginnings(dialogues, packed.input_ids.shape[1]))
+
+
+def written_share(strength: Tensor, written: Tensor) -> Tensor:
+    """Share of a text's n tokens that share its writing: (sum s)^2 / (n sum s^2).
+
+    The mean over layers and rows of `strength` [layers, B, T], of which only `written` [B, T] bool
+    counts. 1 if all tokens are written alike, 1/n if a single one is. Unlike the mean strength it
+    does not fall when all are written more weakly, which larger values would make up for.
+    """
+    strength = strength * written
+    squares = strength.square().sum(-1).clamp_min(torch.finfo(strength.dtype).tiny)
+    return (strength.sum(-1).square() / (squares * written.sum(-1))).mean()
 
 
 def text(rows: list[list[int]], weight: float = 1.0) -> Document:
