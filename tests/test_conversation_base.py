@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from conversation_models import prompter, sampler, samples
-from ttt_memory.conversation.base import build_model, load_model
+from ttt_memory.conversation.base import build_model, load_model, start_from
 from ttt_memory.conversation.config import ArchitectureConfig, BaseConfig, ReadingConfig, StepMix
 from ttt_memory.conversation.data import LONGEST, Reader, crop, growing_turns
 from ttt_memory.conversation.muon import Muon, orthogonalise
@@ -113,6 +113,28 @@ def test_a_saved_model_loads_and_answers_the_same(tmp_path):
     ids = torch.tensor([[300, 301]])
     with torch.no_grad():
         assert torch.equal(load_model(tmp_path)(ids).logits, model(ids).logits)
+
+
+def test_a_model_is_trained_on_with_the_rotary_frequencies_asked_for(tmp_path):
+    built = {
+        theta: build_model(
+            ArchitectureConfig(num_hidden_layers=1, vocab_size=2048, rope_theta=theta),
+            prompter().tokenizer,
+            0,
+        ).eval()
+        for theta in (1e4, 1e6)
+    }
+    built[1e4].save_pretrained(tmp_path / "first")
+    found = start_from(tmp_path / "first", ArchitectureConfig(rope_theta=1e6))
+    found.save_pretrained(tmp_path / "second")
+    # All but the frequencies is of the first.
+    built[1e6].load_state_dict(built[1e4].state_dict())
+    ids = torch.randint(300, 900, (1, 50), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected, before = built[1e6](ids).logits, built[1e4](ids).logits
+        assert torch.equal(found(ids).logits, expected)
+        assert torch.equal(load_model(tmp_path / "second")(ids).logits, expected)
+    assert not torch.allclose(expected, before, atol=1e-3)
 
 
 def test_missing_and_unsafe_models_are_refused_in_one_line(tmp_path):

@@ -10,7 +10,7 @@ from itertools import chain
 from accelerate import Accelerator
 
 from ttt_memory import io, options, schemas
-from ttt_memory.conversation.base import build_model, load_model, train_tokenizer
+from ttt_memory.conversation.base import build_model, start_from, train_tokenizer
 from ttt_memory.conversation.config import BaseConfig
 from ttt_memory.conversation.pretrain import pretrain
 from ttt_memory.conversation.prompts import Prompter
@@ -43,7 +43,7 @@ def main() -> None:
     seed = config.pretrain.seed
     if config.pretrain.start:
         tokenizer = Prompter.load(config.pretrain.start).tokenizer
-        model = load_model(config.pretrain.start)
+        model = start_from(config.pretrain.start, config.architecture)
     else:
         texts = corpus_texts(args.corpus, args.passages)
         tokenizer = train_tokenizer(texts, config.architecture.vocab_size)

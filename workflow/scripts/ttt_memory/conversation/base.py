@@ -74,6 +74,19 @@ def build_model(
     return model
 
 
+def start_from(folder: str | Path, architecture: ArchitectureConfig) -> PreTrainedModel:
+    """The model in `folder`, to be trained on with the rotary frequencies of `architecture`.
+
+    Raises:
+        UserError: as `load_model`.
+    """
+    model = load_model(folder)
+    rotary = {**model.config.rope_parameters, "rope_theta": architecture.rope_theta}
+    model.config.rope_parameters = rotary
+    model.model.rotary_emb = type(model.model.rotary_emb)(model.config)
+    return model
+
+
 def model_folder(config: BaseConfig, pretrained: str | Path) -> Path:
     """Where the base model is read from: its local folder, or the one a rule made."""
     return Path(config.path) if config.source == "local" else Path(pretrained)

@@ -24,7 +24,13 @@ class ArchitectureConfig(Options):
     )
     head_dim: int = Field(32, ge=4, description="Width of a head.")
     max_position_embeddings: int = Field(8192, ge=64, description="Longest input, tokens.")
-    rope_theta: float = Field(10000.0, gt=0, description="Base of the rotary position frequencies.")
+    rope_theta: float = Field(
+        10000.0,
+        gt=0,
+        description="Base of the rotary position frequencies; keys are told apart over thousands of"
+        " tokens only with a large one. All that a model trained on from `pretrain.start` takes of"
+        " `architecture`.",
+    )
     vocab_size: int = Field(4096, ge=300, description="Upper bound on the tokenizer's entries.")
 
 
