@@ -55,7 +55,7 @@ def test_cpu_is_what_is_asked_for_or_left(monkeypatch: pytest.MonkeyPatch) -> No
     assert devices.pick("cpu") == torch.device("cpu")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     assert devices.pick("auto") == torch.device("cpu")
-    with pytest.raises(UserError, match="forecast.device: found 'cuda', but this machine has no"):
+    with pytest.raises(UserError, match=r"forecast\.device: found 'cuda', but this machine has no"):
         devices.pick("cuda", "forecast.device")
 
 
