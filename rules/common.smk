@@ -15,7 +15,7 @@ from ttt_memory.config import load, model_folder
 from ttt_memory.errors import UserError
 from ttt_memory.forecast import strategy as strategies
 from ttt_memory.forecast.config import TableDataset
-from ttt_memory.io import require_writable
+from ttt_memory.io import require_past, require_writable
 from ttt_memory.report.config import FIGURES
 
 os.environ.update(
@@ -32,11 +32,15 @@ try:
     files = dict.fromkeys([*presets, "config.yaml"])
     CONFIG = load(config, {"--config": workflow.config_settings.config} | files, ROOT)
     require_writable(CONFIG.results)
+    if workflow.is_main_process:
+        require_past(CONFIG.results)
 except UserError as error:
     print(f"error: {error}", file=sys.stderr)
     raise SystemExit(2) from None
 
-ENVIRONMENT = "../envs/environment.yaml"
+# One for all rules, with CUDA where any of them asks for a GPU.
+GPUS = any(getattr(CONFIG.resources, rule).gpu for rule in type(CONFIG.resources).model_fields)
+ENVIRONMENT = f"../envs/{'cuda' if GPUS else 'cpu'}.yaml"
 RESULTS = Path(CONFIG.results)
 LOGS = RESULTS / "logs"
 TIMES = RESULTS / "benchmarks"

@@ -41,6 +41,8 @@ rule forecast:
         TIMES / "forecast" / "{dataset}" / "{strategy}" / "{seed}.tsv"
     # Long jobs on which little waits: beside a training, not after everything else.
     priority: 1
+    group:
+        group_of("forecast")
     conda:
         ENVIRONMENT
     threads: CONFIG.resources.forecast.threads

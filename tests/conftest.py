@@ -1,7 +1,10 @@
 """Fixtures that run the real workflow in a copy of the repository."""
 
+from collections.abc import Iterator
+
 import pytest
 
+import invalidation
 from clone import Clone, copy_repository
 
 
@@ -20,9 +23,17 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     return made
 
 
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[invalidation.Finished]:
+    """A copy in which Snakemake has recorded made-up outputs: for dry runs of finished studies."""
+    with invalidation.finished(tmp_path_factory.mktemp("finished") / "clone") as made:
+        yield made
+
+
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in its own hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share the executed run go to one worker, so that it runs once."""
+    """Tests that share an executed or finished run go to one worker, so that it runs once."""
     for item in items:
-        if "executed" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("executed"))
+        for name in ("executed", "finished"):
+            if name in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.xdist_group(name))

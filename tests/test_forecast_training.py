@@ -14,6 +14,8 @@ from ttt_memory.forecast.job import Job, run
 from ttt_memory.forecast.series.data import Split
 from ttt_memory.forecast.training import CHECKPOINT, Trainer, learning_rate, mse, predict
 
+CPU = torch.device("cpu")
+
 
 def trainer(epochs: int, folder: Path | None = None, name: str = "titans_default") -> Trainer:
     torch.manual_seed(0)
@@ -103,7 +105,7 @@ def test_the_learning_rate_warms_up_and_decays() -> None:
 def test_a_job_reports_forecasts_epochs_and_traces(name: str) -> None:
     data = SineDataset(context_window=WINDOW, length=45, epochs=2)
     entry = EntryConfig(file=name)
-    job = Job("waves", name, "strategy", 1, entry, data, SMALL, TRAINING, "cpu")
+    job = Job("waves", name, "strategy", 1, entry, data, SMALL, TRAINING, CPU)
     found = run(job, dataset())
     test = dataset().splits["test"]
     assert [row["series"] for row in found.forecasts] == list(range(4))
@@ -137,7 +139,7 @@ def test_the_same_seed_gives_the_same_forecasts() -> None:
             data,
             SMALL,
             TRAINING,
-            "cpu",
+            CPU,
         )
         for seed in (0, 0, 1)
     ]

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,6 +88,17 @@ def test_read_only_folder_is_told(disk: Path) -> None:
         io.write_text(disk / "note", "text")
     with pytest.raises(UserError, match="found a folder that may not be written to"):
         io.require_writable(disk / "results" / "smoke")
+
+
+def test_change_in_the_future_is_told_but_not_a_little_skew(shard: Path) -> None:
+    io.require_past(shard.parent / "absent")
+    skew = time.time() + io.CLOCK_SKEW / 2
+    os.utime(shard, (skew, skew))
+    io.require_past(shard.parent)
+    ahead = time.time() + 10 * io.CLOCK_SKEW
+    os.utime(shard, (ahead, ahead))
+    with pytest.raises(UserError, match=rf"{shard}: found a change (599|600) s in the future"):
+        io.require_past(shard.parent)
 
 
 def test_other_mistakes_stay_as_they_are(tmp_path: Path) -> None:

@@ -5,14 +5,10 @@ import os
 import re
 import subprocess
 import sys
-import tomllib
-from itertools import chain
 from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
-from packaging.requirements import Requirement
 from safetensors.torch import load_file
 
 from clone import ROOT, Clone, jobs_of
@@ -193,46 +189,6 @@ def test_editing_the_report_reruns_the_report_only(executed: Clone) -> None:
     assert executed.planned(*SMOKE) == {}
 
 
-def test_editing_the_generator_reruns_its_descendants(executed: Clone) -> None:
-    descendants = {
-        "make_benchmark",
-        "sanity",
-        "recall",
-        "diagnose",
-        "score",
-        "report",
-        "provenance",
-        "all",
-    }
-    assert descendants <= edited(executed, "benchmark/generate.py")
-
-
-def test_editing_the_scorer_asks_no_model_again(executed: Clone) -> None:
-    rerun = {"score", "leaderboard", "report", "provenance", "all"}
-    assert edited(executed, "scoring/intervals.py") == rerun
-
-
-def test_editing_recall_trains_nothing_again(executed: Clone) -> None:
-    planned = edited(executed, "conversation/recall.py")
-    assert {"recall", "score", "report"} <= planned
-    assert not {"train_base", "train", "make_benchmark", "make_corpus"} & planned
-
-
-@pytest.mark.parametrize(
-    ("text", "rerun"),
-    [
-        ("runs: {recall: {label: another name}}", {"report", "provenance", "all"}),
-        ("resources: {recall: {threads: 2, mem_mb: 8000}}", {"provenance", "all"}),
-        ("scoring: {viable: 0.8}", {"score", "report", "provenance", "all"}),
-        ("recall: {distances: [0, 20]}", {"recall", "score", "report", "provenance", "all"}),
-    ],
-)
-def test_key_reruns_only_the_rules_that_read_it(
-    executed: Clone, text: str, rerun: set[str]
-) -> None:
-    assert set(executed.planned(*SMOKE, preset(executed, text))) == rerun
-
-
 def test_key_of_one_run_leaves_the_other_alone(executed: Clone) -> None:
     mine = preset(executed, "runs: {b-mini: {train: {steps: 7}}}")
     planned = executed.planned(*SMOKE, mine)
@@ -300,24 +256,3 @@ def test_style_is_clean(command: tuple[str, ...]) -> None:
         [program, *command[1:]], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert result.returncode == 0, result.stdout + result.stderr
-
-
-def test_lock_pins_what_the_package_asks_for_and_no_platform() -> None:
-    lines = (ROOT / "requirements.lock").read_text().splitlines()
-    pins = dict(line.split("==") for line in lines if line and not line.startswith("#"))
-    assert pins["torch"] == "2.13.0"
-    assert not [name for name in pins if name.startswith(("nvidia", "triton"))]
-    versions = {name.lower().replace("_", "-"): version for name, version in pins.items()}
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = chain(project["dependencies"], *project["optional-dependencies"].values())
-    for requirement in map(Requirement, wanted):
-        name = requirement.name.lower().replace("_", "-")
-        assert requirement.specifier.contains(versions[name]), requirement
-
-
-def test_conda_environment_agrees_with_the_lock() -> None:
-    environment = yaml.safe_load((ROOT / "envs" / "environment.yaml").read_text())
-    lock = (ROOT / "requirements.lock").read_text().splitlines()
-    packages = next(part["pip"] for part in environment["dependencies"] if isinstance(part, dict))
-    assert packages
-    assert set(packages) <= set(lock)

@@ -1,18 +1,19 @@
 """The workflow where something is in the way or was lost: told in one line, never trusted."""
 
-import shutil
+import os
+import re
 import signal
 import subprocess
 import sys
 import time
-from base64 import urlsafe_b64encode
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from clone import Clone, copy_repository
+from edits import appended, gone, record
+from invalidation import Finished, labels
 from mounts import tmpfs
 
 SMOKE = ("--configfile", "config/smoke.yaml")
@@ -21,34 +22,17 @@ METRICS = RESULTS / "metrics" / "recall" / "metrics.parquet"
 SHARD = RESULTS / "runs" / "recall" / "0" / "predictions" / "B" / "0-of-1.parquet"
 
 
-def record(clone: Clone, output: Path) -> Path:
-    """The file in which Snakemake keeps what it knows of an output."""
-    name = urlsafe_b64encode(str(output).encode()).decode()
-    return clone.path / ".snakemake" / "metadata" / name
-
-
-@contextmanager
-def aside(path: Path) -> Iterator[None]:
-    """The path is gone within the block."""
-    kept = path.rename(path.with_name(f"{path.name}.aside"))
-    try:
-        yield
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
-        kept.rename(path)
-
-
 # --- records of the past are lost ------------------------------------------------------------
 
 
 def test_output_without_its_record_is_made_again(executed: Clone) -> None:
-    with aside(record(executed, METRICS)):
+    with gone(record(executed.path, METRICS)):
         assert executed.planned(*SMOKE) == {"score": 1, "report": 1, "provenance": 1, "all": 1}
     assert executed.planned(*SMOKE) == {}
 
 
 def test_without_any_record_everything_is_made_again(executed: Clone, clone: Clone) -> None:
-    with aside(executed.path / ".snakemake" / "metadata"):
+    with gone(executed.path / ".snakemake" / "metadata"):
         assert executed.planned(*SMOKE) == clone.planned(*SMOKE)
     assert executed.planned(*SMOKE) == {}
 
@@ -66,6 +50,43 @@ def test_witness_stays_as_it_is_while_another_snakemake_runs(executed: Clone) ->
         lock.unlink()
     executed.planned(*SMOKE)
     assert witness.stat().st_mtime_ns > before
+
+
+# --- the clock goes back ---------------------------------------------------------------------
+
+
+def test_results_from_the_future_are_refused_until_made_comparable(finished: Finished) -> None:
+    results, ahead = finished.clone.path / "results" / "made", time.time() + 3600
+    for path in results.rglob("*"):
+        os.utime(path, (ahead, ahead))
+    with pytest.raises(RuntimeError) as refused:
+        finished.planned()
+    (told,) = [line for line in str(refused.value).splitlines() if line.startswith("error: ")]
+    assert re.match(r"error: results/made\S*: found a change 3\d\d\d s in the future", told)
+    assert "Traceback" not in str(refused.value)
+    remedy = told.partition("compare by content: ")[2]
+    subprocess.run(remedy, shell=True, cwd=finished.clone.path, check=True)
+    assert finished.planned() == []
+    # Edited when the clock was right again, which is earlier than the results were made.
+    wording = finished.clone.path / "workflow" / "scripts" / "ttt_memory" / "report" / "wording.py"
+    with appended(wording):
+        assert labels(finished.planned()) == {"report", "provenance", "all"}
+
+
+def test_input_from_the_future_fails_its_job_and_leaves_nothing(tmp_path: Path) -> None:
+    clone = copy_repository(tmp_path / "ahead")
+    script = clone.path / "workflow" / "scripts" / "make_series.py"
+    series = clone.path / RESULTS / "series" / "sinwave.parquet"
+    asked = ("--profile", "local", *SMOKE, "--", str(series.relative_to(clone.path)))
+    ahead = time.time() + 3600
+    os.utime(script, (ahead, ahead))
+    result = clone.snakemake(*asked)
+    assert result.returncode != 0
+    assert "This could indicate a clock skew problem" in result.stdout
+    assert not series.exists()
+    os.utime(script)
+    assert clone.snakemake(*asked).returncode == 0
+    assert series.is_file()
 
 
 # --- files are damaged -----------------------------------------------------------------------

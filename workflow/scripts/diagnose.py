@@ -5,12 +5,12 @@ python workflow/scripts/diagnose.py --help
 
 import argparse
 
-from ttt_memory import io, options, schemas
+from ttt_memory import devices, io, options, schemas
 from ttt_memory.benchmark import read_benchmark
 from ttt_memory.conversation.config import Dtype, RecallConfig
 from ttt_memory.conversation.diagnostics import diagnose
 from ttt_memory.conversation.prompts import Prompter
-from ttt_memory.conversation.stage import load_run, pick_device
+from ttt_memory.conversation.stage import load_run
 from ttt_memory.errors import run
 from ttt_memory.provenance import provenance
 
@@ -30,7 +30,7 @@ def main() -> None:
     config = options.section(args.config, "recall", RecallConfig)
     dtype = options.section(args.config, "base.dtype", Dtype)
     samples = read_benchmark(args.benchmark)
-    fw = load_run(args.model, args.base, pick_device(config.device), dtype)
+    fw = load_run(args.model, args.base, devices.pick(config.device), dtype)
     rows = diagnose(fw, Prompter.load(args.base), samples, config)
     rows = [{"run": args.run, "seed": args.seed, **row} for row in rows]
     io.write_table(args.out, rows, schemas.DIAGNOSTICS, provenance(config, seed=args.seed))

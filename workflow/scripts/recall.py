@@ -7,12 +7,12 @@ import argparse
 
 from transformers.utils import logging
 
-from ttt_memory import io, options, schemas
+from ttt_memory import devices, io, options, schemas
 from ttt_memory.benchmark import read_benchmark
 from ttt_memory.conversation.config import Dtype, RecallConfig
 from ttt_memory.conversation.prompts import Prompter
 from ttt_memory.conversation.recall import Recall
-from ttt_memory.conversation.stage import load_run, pick_device
+from ttt_memory.conversation.stage import load_run
 from ttt_memory.errors import UserError, run
 from ttt_memory.provenance import provenance
 
@@ -47,7 +47,7 @@ def main() -> None:
     dtype = options.section(args.config, "base.dtype", Dtype)
     shard = shard_of(args.shard)
     samples = read_benchmark(args.benchmark)
-    fw = load_run(args.model, args.base, pick_device(config.device), dtype)
+    fw = load_run(args.model, args.base, devices.pick(config.device), dtype)
     recall = Recall(fw, Prompter.load(args.base), samples, config)
     rows = recall.run(args.condition, shard)
     rows = [{"run": args.run, "seed": args.seed, **row} for row in rows]

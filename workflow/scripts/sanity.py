@@ -6,12 +6,12 @@ python workflow/scripts/sanity.py --help
 import argparse
 from pathlib import Path
 
-from ttt_memory import io, options
+from ttt_memory import devices, io, options
 from ttt_memory.benchmark import read_benchmark
 from ttt_memory.conversation.config import Dtype, RecallConfig
 from ttt_memory.conversation.prompts import Prompter
 from ttt_memory.conversation.sanity import Sanity
-from ttt_memory.conversation.stage import BASE, load_run, pick_device
+from ttt_memory.conversation.stage import BASE, load_run
 from ttt_memory.errors import UserError, run
 
 
@@ -32,7 +32,7 @@ def main() -> None:
         raise UserError(f"{args.benchmark}: sanity needs two level-1 samples, found {len(samples)}")
     own = Path(args.model) / BASE
     base = own if own.is_dir() else Path(args.base)
-    fw = load_run(args.model, args.base, pick_device(config.device), dtype)
+    fw = load_run(args.model, args.base, devices.pick(config.device), dtype)
     results = Sanity(
         fw, str(base), Prompter.load(args.base), samples, config.segment_tokens, dtype
     ).run()

@@ -9,10 +9,11 @@ import torch
 from accelerate import Accelerator
 from transformers import AutoTokenizer
 
-from ttt_memory import fast_weights, io, options, schemas
+from ttt_memory import devices, fast_weights, io, options, schemas
 from ttt_memory.conversation.base import load_model
 from ttt_memory.conversation.config import Dtype, RunConfig
-from ttt_memory.conversation.stage import corpus_sampler, save_run
+from ttt_memory.conversation.data import corpus_sampler
+from ttt_memory.conversation.stage import save_run
 from ttt_memory.conversation.train import train
 from ttt_memory.errors import run
 from ttt_memory.provenance import provenance
@@ -41,6 +42,7 @@ def main() -> None:
     sampler = corpus_sampler(
         args.corpus, args.passages, tokenizer, args.seed, config.train.probes_per_dialogue
     )
+    devices.pick("auto")  # Accelerate takes the current one
     accelerator = Accelerator(mixed_precision=config.train.mixed_precision)
     label = f"{args.run} seed {args.seed}"
     rows = train(fw, sampler, config, accelerator, args.checkpoints, label)

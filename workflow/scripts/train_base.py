@@ -9,12 +9,12 @@ from itertools import chain
 
 from accelerate import Accelerator
 
-from ttt_memory import io, options, schemas
+from ttt_memory import devices, io, options, schemas
 from ttt_memory.conversation.base import build_model, start_from, train_tokenizer
 from ttt_memory.conversation.config import BaseConfig
+from ttt_memory.conversation.data import corpus_sampler
 from ttt_memory.conversation.pretrain import pretrain
 from ttt_memory.conversation.prompts import Prompter
-from ttt_memory.conversation.stage import corpus_sampler
 from ttt_memory.errors import run
 from ttt_memory.provenance import provenance
 
@@ -51,6 +51,7 @@ def main() -> None:
     sampler = corpus_sampler(
         args.corpus, args.passages, tokenizer, seed, config.pretrain.probes_per_dialogue
     )
+    devices.pick("auto")  # Accelerate takes the current one
     rows = pretrain(model, sampler, config.pretrain, Accelerator(), args.checkpoints)
     with io.beside(args.out) as folder:
         model.save_pretrained(folder, safe_serialization=True)

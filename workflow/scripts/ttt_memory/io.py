@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from .errors import UserError
 METADATA_KEY = b"ttt_memory"
 # Libraries tell a full disk each in its own words; an almost full one is told apart by this.
 ALMOST_FULL = 2**20  # bytes
+CLOCK_SKEW = 60.0  # seconds by which file servers may differ
 UNWRITABLE = {
     errno.ENOSPC: "no space left on the device",
     errno.EDQUOT: "the disk quota is used up",
@@ -85,6 +87,34 @@ def require_writable(folder: str | Path) -> None:
         existing = existing.parent
     if not os.access(existing, os.W_OK):
         raise UserError(f"{folder}: found a folder that may not be written to")
+
+
+def require_past(folder: str | Path) -> None:
+    """Check before any work that nothing in `folder` was changed in the future.
+
+    After a clock was set back, what is edited looks older than results from before, and would not
+    be compared with its record.
+
+    Raises:
+        UserError: names a file or folder that was, and the command that makes all comparable.
+    """
+    now = time.time()
+    for place, _, names in os.walk(folder):
+        for path in (Path(place), *(Path(place, name) for name in names)):
+            ahead = _changed(path) - now
+            if ahead > CLOCK_SKEW:
+                raise UserError(
+                    f"{path}: found a change {ahead:.0f} s in the future, expected none: was the"
+                    " clock set back? With it right, give all results one old date, so that"
+                    f" inputs compare by content: find {folder} -exec touch -d 2000-01-01 {{}} +"
+                )
+
+
+def _changed(path: Path) -> float:
+    try:
+        return path.lstat().st_mtime
+    except FileNotFoundError:  # of another run, which goes on
+        return 0.0
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -6,8 +6,12 @@ from bisect import bisect_right
 from collections import Counter
 from dataclasses import dataclass, replace
 from itertools import accumulate
+from pathlib import Path
 
-from ..benchmark import Sample
+from transformers import PreTrainedTokenizerBase
+
+from .. import io, schemas
+from ..benchmark import Sample, read_benchmark
 from .config import ReadingConfig
 from .packing import Packed, pack
 from .prompts import Encoded, Prompter
@@ -166,3 +170,17 @@ class Reader:
             questions.append([question for question, _ in kept])
             answers.append([answer for _, answer in kept])
         return pack(contexts or [[] for _ in groups], questions, answers)
+
+
+def corpus_sampler(
+    corpus: str | Path,
+    passages: str | Path,
+    tokenizer: PreTrainedTokenizerBase,
+    seed: int,
+    probes_per_dialogue: int,
+) -> Sampler:
+    """A sampler over the training corpus and its distractor passages."""
+    texts = io.read_table(passages, schemas.PASSAGES)
+    by_language = {name: list(group["text"]) for name, group in texts.groupby("language")}
+    samples = read_benchmark(corpus)
+    return Sampler(samples, by_language, Prompter(tokenizer), seed, probes_per_dialogue)

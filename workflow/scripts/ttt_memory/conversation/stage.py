@@ -1,46 +1,17 @@
-"""What the conversation scripts share: reading a corpus, a trained run, picking a device."""
+"""A trained run as a folder: written whole, read back on a device."""
 
 from pathlib import Path
 
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from .. import io, schemas
-from ..benchmark import read_benchmark
-from ..errors import UserError
+from .. import io
 from ..fast_weights import FastWeights
 from ..fast_weights import load as load_fast_weights
 from ..fast_weights import save as save_fast_weights
 from .base import load_model
-from .data import Sampler
-from .prompts import Prompter
 
 FAST, BASE = "fast_weights", "base"
-
-
-def pick_device(name: str) -> torch.device:
-    """The device of a config key: auto takes a GPU where there is one.
-
-    Raises:
-        UserError: cuda is asked for and there is none.
-    """
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UserError("device: found 'cuda', but this machine has no usable GPU")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
-
-
-def corpus_sampler(
-    corpus: str | Path,
-    passages: str | Path,
-    tokenizer: PreTrainedTokenizerBase,
-    seed: int,
-    probes_per_dialogue: int,
-) -> Sampler:
-    """A sampler over the training corpus and its distractor passages."""
-    texts = io.read_table(passages, schemas.PASSAGES)
-    by_language = {name: list(group["text"]) for name, group in texts.groupby("language")}
-    samples = read_benchmark(corpus)
-    return Sampler(samples, by_language, Prompter(tokenizer), seed, probes_per_dialogue)
 
 
 def save_run(

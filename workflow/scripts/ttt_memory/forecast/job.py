@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from .. import devices
 from ..errors import UserError
 from .config import (
     Dataset,
@@ -39,7 +40,7 @@ class Job:
     data: Dataset
     model: ModelConfig
     training: TrainingConfig
-    device: str
+    device: torch.device
 
     @classmethod
     def of(cls, config: Mapping[str, Any], dataset: str, strategy: str, seed: int) -> "Job":
@@ -54,9 +55,7 @@ class Job:
             raise UserError(f"forecast.datasets.{dataset}: missing")
         model = part(config, "model", ModelConfig)
         training = part(config, "training", TrainingConfig)
-        device = part(config, "device", Device, "cpu")
-        if device == "cuda" and not torch.cuda.is_available():
-            raise UserError("forecast.device: found cuda, but no CUDA device is available")
+        device = devices.pick(part(config, "device", Device, "cpu"), "forecast.device")
         return cls(dataset, strategy, kind, seed, entry, datasets[dataset], model, training, device)
 
     @property

@@ -1,0 +1,152 @@
+"""What each edit is expected to rerun, written by hand: nothing here reads an import."""
+
+from fnmatch import fnmatch
+from pathlib import Path
+
+# The pipeline of the README: what follows each rule at once.
+FOLLOWS = {
+    "make_benchmark": "sanity recall diagnose score report",
+    "make_corpus": "train_base train",
+    "train_base": "train sanity recall diagnose",
+    "train": "sanity recall diagnose report",
+    "sanity": "recall diagnose",
+    "recall": "score",
+    "diagnose": "report",
+    "score": "report",
+    "import_benchmark": "score_imported",
+    "score_imported": "report",
+    "make_series": "forecast",
+    "forecast": "leaderboard report",
+    "leaderboard": "report",
+    "report": "provenance",
+    "provenance": "all",
+    "all": "",
+}
+RULES = list(FOLLOWS)
+MAKERS = "make_benchmark make_corpus"
+TRAINING = "train_base train"
+ASKING = "sanity recall diagnose"
+SCORING = "score score_imported"
+# All rules of the first study but the report, which knows no dialogue and no model.
+CONVERSATION = f"{MAKERS} {TRAINING} {ASKING} {SCORING} import_benchmark"
+FORECAST = "make_series forecast leaderboard"
+EVERY = f"{CONVERSATION} {FORECAST} report provenance"
+
+# The rules whose own code a file is; the first pattern that fits counts.
+OWN = {
+    "scripts/score.py": SCORING,
+    "scripts/record.py": "provenance",
+    # Run by hand, or for models of the hub, which a revision pins.
+    "scripts/check_reference.py": "",
+    "scripts/export_schema.py": "",
+    "scripts/fetch_model.py": "",
+    # A script is named after its rule.
+    "scripts/*.py": "{stem}",
+    "__init__.py": EVERY,
+    "errors.py": EVERY,
+    "io.py": EVERY,
+    # Importing a published benchmark takes no configuration.
+    "options.py": f"{MAKERS} {TRAINING} {ASKING} {SCORING} {FORECAST} report provenance",
+    "provenance.py": EVERY,
+    "schemas.py": f"{CONVERSATION} report",
+    "devices.py": f"{TRAINING} {ASKING} forecast",
+    # Read by Snakemake; of the jobs, only the record reads the configuration as a whole.
+    "config.py": "provenance",
+    "record.py": "provenance",
+    "closure.py": "",
+    "reference.py": "",
+    # Whoever reads or makes a dialogue depends on the package.
+    "benchmark/__init__.py": CONVERSATION,
+    "benchmark/data/*": CONVERSATION,
+    "benchmark/sample.py": CONVERSATION,
+    # The corpus has a writer of its own.
+    "benchmark/files.py": f"make_benchmark import_benchmark {TRAINING} {ASKING} {SCORING}",
+    "benchmark/config.py": MAKERS,
+    "benchmark/card.py": "make_benchmark",
+    "benchmark/generate.py": "make_benchmark",
+    "benchmark/published.py": f"import_benchmark {SCORING}",
+    "benchmark/validity.py": "",
+    "benchmark/distractors/*": f"{MAKERS} {ASKING}",
+    # Hand-written skeletons serve both; those made up on the way only the corpus.
+    "benchmark/composer.py": "make_corpus",
+    "benchmark/corpus.py": "make_corpus",
+    "benchmark/draws.py": "make_corpus",
+    "benchmark/fragments.py": "make_corpus",
+    "benchmark/synthetic.py": "make_corpus",
+    "benchmark/*.py": MAKERS,
+    "fast_weights/__init__.py": f"{TRAINING} {ASKING} provenance",
+    "fast_weights/config.py": f"{TRAINING} {ASKING} provenance",
+    # Oracles of tests, and the comparison with the publication.
+    "fast_weights/naive.py": "",
+    "fast_weights/published.py": "",
+    "fast_weights/*.py": f"train {ASKING}",
+    "conversation/naive.py": "",
+    "conversation/train.py": "train",
+    "conversation/objectives.py": "train",
+    "conversation/pretrain.py": TRAINING,
+    "conversation/data.py": TRAINING,
+    "conversation/loop.py": TRAINING,
+    "conversation/muon.py": TRAINING,
+    "conversation/sanity.py": "sanity",
+    "conversation/diagnostics.py": "diagnose",
+    "conversation/ask.py": ASKING,
+    "conversation/recall.py": ASKING,
+    "conversation/stage.py": f"train {ASKING}",
+    "conversation/*.py": f"{TRAINING} {ASKING}",
+    "scoring/__init__.py": f"{SCORING} leaderboard report",
+    "scoring/config.py": f"{SCORING} leaderboard report",
+    "scoring/intervals.py": f"{SCORING} leaderboard report",
+    "scoring/verdict.py": "report",
+    "scoring/*.py": SCORING,
+    # A strategy or baseline is an input of its own jobs alone.
+    "forecast/strategies/*.py": "forecast:{stem}",
+    "forecast/baselines/*.py": "forecast:{stem}",
+    "forecast/__init__.py": f"{FORECAST} report",
+    "forecast/config.py": f"{FORECAST} report",
+    "forecast/schemas.py": f"{FORECAST} report",
+    "forecast/figures.py": "report",
+    "forecast/study.py": "leaderboard report",
+    "forecast/leaderboard.py": "leaderboard report",
+    "forecast/series/__init__.py": "make_series forecast",
+    "forecast/series/data.py": "make_series forecast",
+    "forecast/series/*.py": "make_series",
+    "forecast/problems.py": "provenance",
+    # The published model is a baseline; its comparison with the reference is run by hand.
+    "forecast/published.py": "forecast:titans_published",
+    "forecast/reference.py": "",
+    "forecast/*.py": "forecast",
+    "report/*": "report",
+}
+
+
+def own(file: str) -> str:
+    """The rules whose own code is `file`, named from the scripts' folder."""
+    return OWN[pattern_of(file)].format(stem=Path(file).stem)
+
+
+def pattern_of(file: str) -> str:
+    """The first pattern that fits. A star is a name in one folder, but for the report.
+
+    Raises:
+        KeyError: none does.
+    """
+    library = file.startswith("ttt_memory/")
+    name = file.removeprefix("ttt_memory/") if library else f"scripts/{file}"
+    for pattern in OWN:
+        deep = pattern == "report/*" or name.count("/") == pattern.count("/")
+        if deep and fnmatch(name, pattern):
+            return pattern
+    raise KeyError(f"{file}: expected a pattern in OWN that says whose code it is")
+
+
+def with_all_that_follows(rules: str) -> frozenset[str]:
+    """The rules named and every rule downstream; `forecast:mesa` is that strategy's jobs alone."""
+    found: set[str] = set()
+    waiting = rules.split()
+    while waiting:
+        rule = waiting.pop()
+        if rule not in found:
+            found.add(rule)
+            waiting.extend(FOLLOWS[rule.split(":")[0]].split())
+    # All of them are no less for one of them being named.
+    return frozenset(name for name in found if ":" not in name or "forecast" not in found)

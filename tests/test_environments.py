@@ -1,0 +1,106 @@
+"""conda, Docker and Apptainer install what the lock pins, and the profiles use what there is."""
+
+import re
+import tomllib
+from itertools import chain
+from types import SimpleNamespace
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from snakemake.logging import logger
+from snakemake_executor_plugin_slurm.partitions import get_best_partition, read_partition_file
+
+from clone import ROOT, Clone, jobs_of
+from presets import preset_config
+
+ENVIRONMENTS = ROOT / "envs"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PYTHON = "3.11"
+
+
+def canonical(name: str) -> str:
+    return name.lower().replace("_", "-")
+
+
+def pins() -> dict[str, str]:
+    """Lines of the lock by the package they pin."""
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    pinned = [line for line in lines if line and not line.startswith("#")]
+    return {canonical(line.split("==")[0]): line for line in pinned}
+
+
+def test_lock_pins_what_the_package_asks_for_and_no_platform() -> None:
+    assert pins()["torch"] == "torch==2.13.0"
+    assert not [name for name in pins() if name.startswith(("nvidia", "triton"))]
+    for text in chain(PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()):
+        wanted = Requirement(text)
+        version = pins()[canonical(wanted.name)].split("==")[1]
+        assert wanted.specifier.contains(version), wanted
+
+
+@pytest.mark.parametrize("name", ["cpu", "cuda"])
+def test_conda_installs_every_dependency_as_locked(name: str) -> None:
+    environment = yaml.safe_load((ENVIRONMENTS / f"{name}.yaml").read_text())
+    assert f"python ={PYTHON}" in environment["dependencies"]
+    packages = next(part["pip"] for part in environment["dependencies"] if isinstance(part, dict))
+    options = [line for line in packages if line.startswith("-")]
+    assert [line.rsplit("/", 1)[1] for line in options] == (["cpu"] if name == "cpu" else [])
+    names = [canonical(Requirement(text).name) for text in PROJECT["dependencies"]]
+    assert sorted(set(packages) - set(options)) == sorted(pins()[name] for name in names)
+
+
+@pytest.mark.parametrize("name", ["Dockerfile", "apptainer.def"])
+def test_images_install_the_lock_torch_first(name: str) -> None:
+    text = (ENVIRONMENTS / name).read_text()
+    assert re.search(rf"(?i)^from:? python:{PYTHON}-slim$", text, re.M)
+    torch, rest = (text.index(part) for part in ("grep '^torch=='", "--requirement"))
+    assert torch < rest
+    assert text.count("requirements.lock") >= 3
+
+
+# --- profiles ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("visible", "gpus"), [("0", 1), ("2,5,7", 3), ("", 1)])
+def test_local_profile_has_a_job_for_each_gpu(
+    monkeypatch: pytest.MonkeyPatch, visible: str, gpus: int
+) -> None:
+    from snakemake.cli import parse_args
+
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    _, args = parse_args(["--profile", "local", "--dry-run"])
+    assert args.resources["gpu"] == gpus
+
+
+def test_partition_file_sends_gpu_jobs_to_a100_nodes_and_others_to_cpu_nodes() -> None:
+    partitions = read_partition_file(ROOT / "profiles" / "slurm" / "partitions.yaml")
+    means = preset_config("qwen3-8b").resources
+    for rule in type(means).model_fields:
+        wants = getattr(means, rule)
+        resources = {name: value for name, value in wants.model_dump().items() if value}
+        job = SimpleNamespace(name=rule, threads=wants.threads, resources=resources)
+        expected = "gpu" if wants.gpu else "cpu"
+        assert (rule, get_best_partition(partitions, job, logger)) == (rule, expected)
+
+
+def test_small_cpu_jobs_share_submissions(clone: Clone) -> None:
+    text = "recall: {shards: 8}\nforecast: {seeds: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]}"
+    (clone.path / "config" / "many.yaml").write_text(text)
+    asked = ("--configfile", "config/smoke.yaml", "config/many.yaml")
+    result = clone.snakemake("--profile", "slurm", "--dry-run", *asked)
+    assert result.returncode == 0, result.stdout
+    planned = jobs_of(result.stdout)
+    tens = -(-planned["recall"] // 10) + -(-planned["forecast"] // 10)
+    assert planned["recall"] > 100
+    assert result.stdout.count("Group job") == tens
+
+
+def test_gpu_jobs_keep_submissions_of_their_own(clone: Clone) -> None:
+    asked = ("--configfile", "config/smoke.yaml", "tests/slurm/tiny.yaml")
+    result = clone.snakemake("--profile", "slurm", "--dry-run", *asked)
+    assert result.returncode == 0, result.stdout
+    grouped = result.stdout.split("Group job")[1:]
+    assert grouped
+    assert not [text for text in grouped if "Asking recall" in text.split("\n[")[0]]
