@@ -6,6 +6,7 @@ uninterrupted one would have seen, and its losses are the same.
 
 import json
 import math
+import random
 import shutil
 import signal
 import sys
@@ -24,6 +25,7 @@ from tqdm import tqdm
 
 from ..errors import UserError
 from ..io import beside
+from .adapter import is_adapter
 from .config import OptimiserConfig
 from .muon import Muon
 
@@ -83,8 +85,9 @@ def build_optimisers(
     matrices, rest = [], []
     for name, parameter in base:
         if parameter.requires_grad:
-            inner = parameter.ndim == 2 and "embed" not in name and "lm_head" not in name
-            (matrices if inner else rest).append(parameter)
+            # Of a LoRA pair one factor starts at zero: a Muon step is as large as on a full matrix.
+            outer = "embed" in name or "lm_head" in name or is_adapter(name)
+            (matrices if parameter.ndim == 2 and not outer else rest).append(parameter)
     fast = [parameter for parameter in fast if parameter.requires_grad]
     groups = [{"params": rest, "lr": config.adam_lr}, {"params": fast, "lr": config.fast_lr}]
     groups = [group for group in groups if group["params"]]
@@ -137,6 +140,7 @@ class Loop:
         self.schedule = schedule
         self.checkpoints = Path(checkpoints) if checkpoints else None
         self.label = label
+        self.seed = torch.initial_seed()
         self.rows: list[dict] = []
 
     def run(
@@ -211,7 +215,9 @@ class Loop:
             for group in optimiser.param_groups:
                 group["lr"] = group["peak_lr"] * factor
         losses, tokens, output = [], 0, None
-        for _ in range(self.schedule.accumulation):
+        for micro in range(self.schedule.accumulation):
+            # Dropout too depends on nothing but the seed and the step.
+            torch.manual_seed(random.Random(f"{self.seed}/{step}/{micro}").getrandbits(63))
             output = step_output(self.model, next(batches))
             self._require_finite(output.loss, step, "loss")
             self.accelerator.backward(output.loss / self.schedule.accumulation)
