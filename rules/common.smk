@@ -177,6 +177,14 @@ def report_slice(wildcards):
     return slice_of("report", "scoring", *texts)
 
 
+def own_texts():
+    """Files of the user's own texts to train on; of a hub data set, the folder it is fetched to."""
+    corpus = CONFIG.corpus
+    if corpus.source == "hub":
+        return [Path("data", "hub", "datasets", corpus.hub_id.replace("/", "--"), corpus.revision)]
+    return list(corpus.files)
+
+
 def base_files():
     """The files by which a rule depends on the base model, so that they compare by content."""
     if CONFIG.base.source == "pretrain":
@@ -200,13 +208,15 @@ def base_folder(wildcards):
 
 def base_checkpoints(wildcards):
     """Where pretraining resumes from, keyed by its configuration, its corpus and their code."""
-    key = _checkpoint_key(slice_of("corpus", "base"), "make_corpus.py", "train_base.py")
+    config = slice_of("corpus", "base") + _contents(*CONFIG.corpus.files)
+    key = _checkpoint_key(config, "make_corpus.py", "train_base.py")
     return str(CHECKPOINTS / "base" / key)
 
 
 def train_checkpoints(wildcards):
     """Where training resumes from, keyed by the run, its base, its corpus and their code."""
     config = train_slice(wildcards) + slice_of("corpus", "base") + _local_base()
+    config += _contents(*CONFIG.corpus.files)
     key = _checkpoint_key(config, "make_corpus.py", "train_base.py", "train.py")
     return str(CHECKPOINTS / wildcards.run / wildcards.seed / key)
 
@@ -297,7 +307,7 @@ def of_each_forecast(pattern):
 
 @cache
 def _contents(*files):
-    """What tells a dataset's files from others; kept, since many jobs ask for the same."""
+    """What tells files of data from others; kept, since many jobs ask for the same."""
     return closures.fingerprint([Path(file) for file in files])
 
 

@@ -13,6 +13,7 @@ import yaml
 from pydantic import BeforeValidator, Field, StringConstraints, ValidationError
 
 from . import options
+from .benchmark import texts
 from .benchmark.config import BenchmarkConfig, CorpusConfig
 from .conversation.config import BaseConfig, RecallConfig, RunConfig
 from .errors import UserError
@@ -189,6 +190,7 @@ def blame(key: Iterable[Any], sources: Mapping[str, Mapping[str, Any] | None]) -
 def problems(config: Config, root: Path) -> Iterable[tuple[str, str]]:
     """Mistakes that no single value shows: pairs of a key and what is wrong with it."""
     yield from _base_problems(config.base, root)
+    yield from _corpus_problems(config, root)
     yield from _run_problems(config, architecture(config, root))
     yield from _recall_problems(config)
     for key, problem in forecast_problems(config.forecast, root):
@@ -233,6 +235,27 @@ def _base_problems(base: BaseConfig, root: Path) -> Iterable[tuple[str, str]]:
         yield "base.path", f"found {base.path!r}, expected an existing model folder"
     elif not (folder / "config.json").is_file():
         yield "base.path", f"{base.path!r} holds no config.json, expected a hub-format folder"
+
+
+def _corpus_problems(config: Config, root: Path) -> Iterable[tuple[str, str]]:
+    corpus = config.corpus
+    for place, name in enumerate(corpus.files):
+        try:
+            next(texts.read_texts(root / name), None)
+        except UserError as error:
+            yield f"corpus.files.{place}", str(error)
+    if corpus.dialogues:
+        return
+    # Texts of one's own have no probes.
+    for name, run in config.runs.items():
+        if run.train.objective != "lm":
+            yield (
+                "corpus.dialogues",
+                f"found 0, expected at least 1: run {name!r} has objective"
+                f" {run.train.objective!r}, which asks the probes of generated dialogues",
+            )
+    if config.base.source == "pretrain":
+        yield "corpus.dialogues", "found 0, expected at least 1: the base is pretrained on them"
 
 
 def _run_problems(config: Config, shape: Mapping[str, Any]) -> Iterable[tuple[str, str]]:

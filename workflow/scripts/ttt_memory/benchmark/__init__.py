@@ -5,7 +5,7 @@ training = corpus.dialogues("en", seed=0, count=1000)
 published = read_published("benchmark.json")
 """
 
-from . import card, corpus, generate
+from . import card, corpus, generate, texts
 from .config import BenchmarkConfig, CorpusConfig
 from .files import check_integrity, read_benchmark, write_benchmark
 from .published import read_published
@@ -24,6 +24,7 @@ __all__ = [
     "generate",
     "read_benchmark",
     "read_published",
+    "texts",
     "validate",
     "write_benchmark",
 ]

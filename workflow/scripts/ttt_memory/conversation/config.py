@@ -159,7 +159,8 @@ class TrainConfig(Options):
     lora: LoraConfig = Field(LoraConfig(), description="The adapters (regime: lora).")
     objective: Literal["lm", "recall", "mixed"] = Field(
         "recall",
-        description="lm: next token of transcripts; recall: write, drop, read; mixed: both.",
+        description="lm: next token of transcripts, or of own texts; recall: write, drop, read;"
+        " mixed: both.",
     )
     keep_context: bool = Field(
         False,

@@ -4,10 +4,11 @@ import math
 import random
 from bisect import bisect_right
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import accumulate
 
 from ..benchmark import Sample
+from ..benchmark.texts import ANY_LANGUAGE
 from .config import ReadingConfig
 from .packing import Packed, pack
 from .prompts import Encoded, Prompter
@@ -17,19 +18,37 @@ TYPICAL = 500
 LONGEST = 12  # turns of a long dialogue
 
 
-@dataclass(frozen=True)
 class Texts:
-    """Distractor passages as token ids, by language."""
+    """Passages by language, encoded when they are first drawn: of many, a run sees few."""
 
-    by_language: dict[str, list[list[int]]]
+    def __init__(self, by_language: dict[str, list[str]], prompter: Prompter):
+        self.by_language, self.prompter = by_language, prompter
+        self._encoded: dict[str, list[int]] = {}
+
+    def ids(self, text: str) -> list[int]:
+        """Token ids of a passage."""
+        if text not in self._encoded:
+            (self._encoded[text],) = self.prompter.ids([text])
+        return self._encoded[text]
 
     def draw(self, rng: random.Random, language: str, tokens: int) -> list[int]:
-        """Passages in random order, cut to `tokens` tokens."""
-        passages = self.by_language[language]
+        """Distractor text: passages in random order, cut to `tokens` tokens."""
+        passages = self.own or self.by_language[language]
         ids: list[int] = []
         while len(ids) < tokens:
-            ids += rng.choice(passages)
+            ids += self.ids(rng.choice(passages))
         return ids[:tokens]
+
+    @property
+    def own(self) -> list[str]:
+        """Passages of the user's own texts, which stand beside dialogues of every language."""
+        return self.by_language.get(ANY_LANGUAGE, [])
+
+    def rows(self, rng: random.Random, count: int) -> list[list[int]]:
+        """`count` own passages of similar length, with replacement, each with the end token."""
+        pool = sorted(rng.choices(self.own, k=4 * count), key=len)
+        first = rng.randrange(3 * count + 1)
+        return [[*self.ids(text), self.prompter.end] for text in pool[first : first + count]]
 
 
 class Sampler:
@@ -45,7 +64,7 @@ class Sampler:
     ):
         self.samples, self.prompter, self.seed = samples, prompter, seed
         self.probes_per_dialogue = probes_per_dialogue
-        self.texts = Texts({language: prompter.ids(texts) for language, texts in passages.items()})
+        self.texts = Texts(passages, prompter)
 
     def rng(self, *place: int) -> random.Random:
         """A generator that depends on nothing but the seed and the given numbers."""

@@ -200,7 +200,9 @@ class Batches:
         return self.sampler.draw(rng, self.config.dialogues_per_step)
 
     def _stream(self, rng: random.Random) -> Batch:
-        """Transcripts: a dialogue followed by its questions and answers, as running text."""
+        """Own texts; else transcripts: a dialogue, its questions and answers, as running text."""
+        if self.sampler.texts.own:
+            return Batch("lm", [text(self.sampler.texts.rows(rng, self.config.dialogues_per_step))])
         rows = []
         for example in self._draw(rng):
             row = list(example.dialogue)

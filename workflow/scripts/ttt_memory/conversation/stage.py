@@ -39,10 +39,10 @@ def corpus_sampler(
     seed: int,
     probes_per_dialogue: int,
 ) -> Sampler:
-    """A sampler over the training corpus and its distractor passages."""
+    """A sampler over the training corpus, which may have no dialogues, and its passages."""
     texts = io.read_table(passages, schemas.PASSAGES)
     by_language = {name: list(group["text"]) for name, group in texts.groupby("language")}
-    samples = read_benchmark(corpus)
+    samples = read_benchmark(corpus, at_least=0)
     return Sampler(samples, by_language, Prompter(tokenizer), seed, probes_per_dialogue)
 
 
