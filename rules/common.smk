@@ -110,6 +110,21 @@ def witness():
 WITNESS = witness()
 
 
+def launcher():
+    """What starts train.py: Python, or Accelerate where several processes share a training."""
+    means = CONFIG.resources.train
+    if means.processes == 1 and not means.accelerate:
+        return "python"
+    # With port 0 it looks for a free one: several trainings may share a machine.
+    options = f"--num_processes {means.processes} --num_machines 1 --main_process_port 0"
+    threads = f"--num_cpu_threads_per_process {max(1, means.threads // means.processes)}"
+    kind = f"--config_file {means.accelerate}" if means.accelerate else "--multi_gpu"
+    return f"python -m accelerate.commands.launch {options} {threads} {kind}"
+
+
+os.environ["TTT_TRAIN_LAUNCHER"] = launcher()
+
+
 def closure(script):
     """A script and the first-party files it imports: inputs, compared by content."""
     script = SCRIPTS / script

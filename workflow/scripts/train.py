@@ -6,14 +6,13 @@ python workflow/scripts/train.py --help
 import argparse
 
 import torch
-from accelerate import Accelerator
 from transformers import AutoTokenizer
 
 from ttt_memory import fast_weights, io, options, schemas
 from ttt_memory.conversation.base import load_model
 from ttt_memory.conversation.config import Dtype, RunConfig
 from ttt_memory.conversation.stage import corpus_sampler, save_run, trained_part
-from ttt_memory.conversation.train import train
+from ttt_memory.conversation.train import build_accelerator, train
 from ttt_memory.errors import run
 from ttt_memory.provenance import provenance
 
@@ -42,9 +41,11 @@ def main() -> None:
     sampler = corpus_sampler(
         args.corpus, args.passages, tokenizer, args.seed, config.train.probes_per_dialogue
     )
-    accelerator = Accelerator(mixed_precision=config.train.mixed_precision)
+    accelerator = build_accelerator(config.train.mixed_precision)
     label = f"{args.run} seed {args.seed}"
     rows = train(fw, sampler, config, accelerator, args.checkpoints, label)
+    if not accelerator.is_main_process:
+        return
     save_run(fw, args.out, trained, tokenizer)
     rows = [{"run": args.run, "seed": args.seed, **row} for row in rows]
     io.write_table(args.curve, rows, schemas.CURVE, provenance(config, seed=args.seed))

@@ -98,13 +98,30 @@ class RuleResources(Options):
     gpu_model: str | None = Field(None, description="GPU model, for example a100; null for any.")
 
 
+class TrainResources(RuleResources):
+    """What one training may use; how many processes share it shapes no result."""
+
+    processes: int = Field(
+        1,
+        ge=1,
+        description="Processes that share a step's micro-batches (`train.accumulation` is a"
+        " multiple of it), by `accelerate launch`; with GPUs, one process on each.",
+    )
+    accelerate: str | None = Field(
+        None,
+        pattern=r"^\S+$",
+        description="Accelerate's configuration file, without spaces in its name, such as"
+        " envs/fsdp.yaml; null: data parallel.",
+    )
+
+
 class ResourcesConfig(Options):
     """Threads, memory, time and GPUs of every rule's jobs."""
 
     benchmark: RuleResources = Field(RuleResources(), description="Benchmark generation.")
     corpus: RuleResources = Field(RuleResources(), description="Training corpus generation.")
     base: RuleResources = Field(RuleResources(threads=2), description="Base model pretraining.")
-    train: RuleResources = Field(RuleResources(), description="One run, one seed.")
+    train: TrainResources = Field(TrainResources(), description="One run, one seed.")
     sanity: RuleResources = Field(RuleResources(), description="Sanity checks of a trained run.")
     recall: RuleResources = Field(RuleResources(), description="One condition or sweep, one shard.")
     diagnose: RuleResources = Field(RuleResources(), description="Gate and norm statistics.")
@@ -193,6 +210,7 @@ def problems(config: Config, root: Path) -> Iterable[tuple[str, str]]:
     yield from _corpus_problems(config, root)
     yield from _run_problems(config, architecture(config, root))
     yield from _recall_problems(config)
+    yield from _process_problems(config, root)
     for key, problem in forecast_problems(config.forecast, root):
         yield f"forecast.{key}", problem
     for name, entry in config.imports.items():
@@ -278,6 +296,27 @@ def _run_problems(config: Config, shape: Mapping[str, Any]) -> Iterable[tuple[st
             )
         if len(set(run.seeds)) < len(run.seeds):
             yield f"runs.{name}.seeds", f"found {list(run.seeds)}, expected each seed once"
+
+
+def _process_problems(config: Config, root: Path) -> Iterable[tuple[str, str]]:
+    means = config.resources.train
+    if means.gpu not in (0, means.processes):
+        yield (
+            "resources.train.gpu",
+            f"found {means.gpu}, expected one for each of the {means.processes} processes, or 0",
+        )
+    if means.accelerate and not (root / means.accelerate).is_file():
+        yield (
+            "resources.train.accelerate",
+            f"found {means.accelerate!r}, expected an existing file",
+        )
+    for name, run in config.runs.items():
+        if run.train.accumulation % means.processes:
+            yield (
+                f"runs.{name}.train.accumulation",
+                f"found {run.train.accumulation}, expected a multiple of resources.train.processes"
+                f" ({means.processes})",
+            )
 
 
 def _recall_problems(config: Config) -> Iterable[tuple[str, str]]:

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+import torch
 from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs
 from torch import nn
 
 from ..errors import UserError
@@ -12,6 +14,16 @@ from .config import RunConfig
 from .data import Sampler
 from .loop import Loop, Schedule, StepOutput, build_optimisers
 from .objectives import Batch, Batches, Objective
+
+
+def build_accelerator(mixed_precision: str) -> Accelerator:
+    """One process of a training, as `accelerate launch` started it, or the only one."""
+    return Accelerator(
+        cpu=not torch.cuda.is_available(),
+        mixed_precision=mixed_precision,
+        # A step of condition A has no use for the memory.
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+    )
 
 
 def choose_trained(fw: FastWeights, regime: str) -> None:
