@@ -19,8 +19,8 @@ from ttt_memory.conversation import loop as loop_module
 from ttt_memory.conversation.adapter import adapt, fingerprint, is_adapter
 from ttt_memory.conversation.base import load_model
 from ttt_memory.conversation.config import LoraConfig, RunConfig, TrainConfig
-from ttt_memory.conversation.loop import build_optimisers
 from ttt_memory.conversation.objectives import Batches, Objective
+from ttt_memory.conversation.optimisers import build_optimisers
 from ttt_memory.conversation.sanity import Sanity
 from ttt_memory.conversation.stage import ADAPTER, load_base, load_run, save_run, trained_part
 from ttt_memory.conversation.train import choose_trained, train

@@ -28,7 +28,7 @@ RUN = {
     "train": {
         "regime": "joint",
         # In a step one process may ask in context what the other writes and reads.
-        "context_share": 0.4,
+        "context_share": 0.2,
         "steps": 5,
         "dialogues_per_step": 4,
         "accumulation": 4,
@@ -132,3 +132,23 @@ def test_the_configuration_refuses(means, message):
     with pytest.raises(UserError) as caught:
         config.load(merged({"resources": {"train": means}}), root=ROOT)
     assert message in str(caught.value)
+
+
+def test_sharded_over_two_processes_it_ends_where_one_does_and_goes_on(corpus):
+    """The same under FSDP, by the configuration that comes with the project."""
+    fsdp = ("--config_file", str(ROOT / "envs" / "fsdp.yaml"))
+    out = corpus.folder / "fsdp"
+    result = corpus.launch("fsdp", *fsdp, str(ROOT / "tests" / "fsdp_on_cpu.py"))
+    assert result.returncode == 0, result.stdout
+    fw, rows = corpus.alone()
+    losses = corpus.losses("fsdp")
+    assert losses == pytest.approx([row["loss"] for row in rows], rel=1e-4)
+    loaded = load_run(out / "model", corpus.base, torch.device("cpu"))
+    for (name, a), b in zip(fw.named_parameters(), loaded.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4, msg=name)
+    # Each process wrote its shards, from which both go on: the last step is made again.
+    assert len(list((out / "checkpoints" / "step-000004").glob("*.distcp"))) == 2
+    (out / "curve.parquet").unlink()
+    result = corpus.launch("fsdp", *fsdp, str(ROOT / "tests" / "fsdp_on_cpu.py"))
+    assert result.returncode == 0, result.stdout
+    assert corpus.losses("fsdp") == pytest.approx(losses, rel=1e-6)

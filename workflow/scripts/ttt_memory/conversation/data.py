@@ -127,7 +127,8 @@ class Reader:
         tokens = self.distance(rng) if kind in ("after", "before") else 0
         # Dialogues cut to a few turns are as many more.
         count = count if turns is None else count * LONGEST // turns
-        groups = self.groups(rng, kind, max(2, count * TYPICAL // (TYPICAL + tokens)), turns)
+        size = self.size(rng, kind)
+        groups = self.groups(rng, size, max(2, count * TYPICAL // (TYPICAL + tokens)), turns)
         contexts = [[t for e in group for t in e.dialogue] for group in groups]
         if tokens:
             texts = [self.text(rng, group, tokens) for group in groups]
@@ -163,11 +164,14 @@ class Reader:
         """Distractor text in the language of a group of dialogues."""
         return self.sampler.texts.draw(rng, group[0].language, tokens)
 
+    def size(self, rng: random.Random, kind: str) -> int:
+        """Dialogues that share a state: several in a `several` step."""
+        return rng.randint(*self.reading.several) if kind == "several" else 1
+
     def groups(
-        self, rng: random.Random, kind: str, count: int, turns: int | None = None
+        self, rng: random.Random, size: int, count: int, turns: int | None = None
     ) -> list[list[Encoded]]:
-        """`count` dialogues, grouped by the state they share: several in a `several` step."""
-        size = rng.randint(*self.reading.several) if kind == "several" else 1
+        """`count` dialogues, in groups of `size` that share a state."""
         number = max(1, count // size)
         examples = self.sampler.draw(rng, number * size, turns)
         rng.shuffle(examples)

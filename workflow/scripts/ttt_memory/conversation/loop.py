@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from operator import itemgetter
@@ -21,16 +21,15 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list, gather_object
+from accelerate.utils import DistributedType, broadcast_object_list, gather_object
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from ..errors import UserError
 from ..io import beside
-from .adapter import is_adapter
 from .config import OptimiserConfig
-from .muon import Muon
+from .sharding import average_whole, gather, holds_shards, load_shards, save_shards, whole
 
 # What a shell reports of a process that SIGTERM ended.
 TERMINATED = 128 + signal.SIGTERM
@@ -79,34 +78,6 @@ class Schedule:
             else 1.0
         )
         return min(1.0, rise, fall)
-
-
-def build_optimisers(
-    base: Iterable[tuple[str, nn.Parameter]], fast: Iterable[nn.Parameter], config: OptimiserConfig
-) -> list[torch.optim.Optimizer]:
-    """Muon (arXiv 2502.16982) for the matrices of the base, AdamW for everything else."""
-    matrices, rest = [], []
-    for name, parameter in base:
-        if parameter.requires_grad:
-            # Of a LoRA pair one factor starts at zero: a Muon step is as large as on a full matrix.
-            outer = "embed" in name or "lm_head" in name or is_adapter(name)
-            (matrices if parameter.ndim == 2 and not outer else rest).append(parameter)
-    fast = [parameter for parameter in fast if parameter.requires_grad]
-    groups = [{"params": rest, "lr": config.adam_lr}, {"params": fast, "lr": config.fast_lr}]
-    groups = [group for group in groups if group["params"]]
-    optimisers: list[torch.optim.Optimizer] = []
-    if groups:
-        optimisers.append(
-            torch.optim.AdamW(groups, betas=(0.9, 0.95), weight_decay=config.weight_decay)
-        )
-    if matrices:
-        optimisers.append(Muon(matrices, lr=config.muon_lr, weight_decay=config.weight_decay))
-    if not optimisers:
-        raise UserError("train: nothing to train (every parameter is frozen)")
-    for optimiser in optimisers:
-        for group in optimiser.param_groups:
-            group["peak_lr"] = group["lr"]
-    return optimisers
 
 
 @contextmanager
@@ -205,7 +176,17 @@ class Loop:
                 self._save(done)
             if stop:
                 self._leave(done)
+        if self._sharded:
+            gather(self.model, keep=self.accelerator.is_main_process)
         return self.rows
+
+    @property
+    def _sharded(self) -> bool:
+        return self.accelerator.distributed_type == DistributedType.FSDP
+
+    @property
+    def _unwrapped(self) -> list[torch.optim.Optimizer]:
+        return [optimiser.optimizer for optimiser in self.optimisers]
 
     def _leave(self, done: int) -> None:
         kept = (
@@ -247,10 +228,12 @@ class Loop:
                 self._require_finite(output.loss, step, "loss")
                 self.accelerator.backward(output.loss / len(self.micros))
             found.append((micro, replace(output, loss=None)))
+        if self._sharded:
+            average_whole(self.model, self.accelerator)
         norm = self.accelerator.clip_grad_norm_(
             self.model.parameters(), self.schedule.optimiser.clip
         )
-        self._require_finite(norm, step, "gradient norm")
+        self._require_finite(whole(norm), step, "gradient norm")
         for optimiser in self.optimisers:
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
@@ -281,8 +264,11 @@ class Loop:
     def _latest(self) -> Path | None:
         if self.checkpoints is None or not self.checkpoints.is_dir():
             return None
+        # One that is not whole, or of a model spread otherwise, is as if it were not there.
         whole = [
-            path for path in self.checkpoints.glob("step-*") if (path / "curve.json").is_file()
+            path
+            for path in self.checkpoints.glob("step-*")
+            if (path / "curve.json").is_file() and holds_shards(path) == self._sharded
         ]
         return max(whole, default=None, key=lambda path: int(path.name.split("-")[1]))
 
@@ -293,7 +279,11 @@ class Loop:
         target = self.checkpoints / f"step-{step:06d}"
         with beside(target) if main else nullcontext() as temporary:
             (shared,) = broadcast_object_list([temporary])
-            self.accelerator.save_state(str(shared))
+            # Accelerate's own checkpoint of a sharded model holds one optimiser.
+            if self._sharded:
+                save_shards(self.model, self._unwrapped, shared)
+            else:
+                self.accelerator.save_state(str(shared))
             self.accelerator.wait_for_everyone()
             if main:
                 (temporary / "curve.json").write_text(json.dumps(self.rows))
@@ -307,6 +297,9 @@ class Loop:
         latest = self._latest()
         if latest is None:
             return 0
-        self.accelerator.load_state(str(latest))
+        if self._sharded:
+            load_shards(self.model, self._unwrapped, latest)
+        else:
+            self.accelerator.load_state(str(latest))
         self.rows = json.loads((latest / "curve.json").read_text())
         return int(latest.name.split("-")[1])

@@ -12,8 +12,9 @@ from ..fast_weights import FastWeights
 from .adapter import is_adapter
 from .config import RunConfig
 from .data import Sampler
-from .loop import Loop, Schedule, StepOutput, build_optimisers
+from .loop import Loop, Schedule, StepOutput
 from .objectives import Batch, Batches, Objective
+from .optimisers import build_optimisers
 
 
 def build_accelerator(mixed_precision: str) -> Accelerator:
