@@ -28,6 +28,7 @@ rule make_benchmark:
 rule make_corpus:
     input:
         **closure("make_corpus.py"),
+        texts=own_texts(),
     output:
         dialogues=DIALOGUES,
         passages=PASSAGES,
@@ -43,10 +44,34 @@ rule make_corpus:
     params:
         config=slice_of("corpus"),
     message:
-        "Generating the training corpus"
+        "Making the training corpus"
     shell:
         "python {input.script:q} --config {params.config:q}"
-        " --out {output.dialogues:q} --passages {output.passages:q} > {log:q} 2>&1"
+        " --out {output.dialogues:q} --passages {output.passages:q}"
+        " --texts {input.texts:q} > {log:q} 2>&1"
+
+
+if CONFIG.corpus.source == "hub":
+
+    rule fetch_corpus:
+        input:
+            # The revision says what is fetched; an edit here is no reason to fetch it again.
+            script=ancient(SCRIPTS / "fetch_corpus.py"),
+        output:
+            directory(own_texts()),
+        log:
+            LOGS / "fetch_corpus.log",
+        localrule: True
+        conda:
+            ENVIRONMENT
+        params:
+            config=slice_of("corpus.source", "corpus.hub_id", "corpus.revision", "corpus.hub_files"),
+        message:
+            "Fetching the corpus into {output}"
+        shell:
+            "env -u HF_HUB_OFFLINE -u TRANSFORMERS_OFFLINE"
+            " python {input.script:q} --config {params.config:q}"
+            " --out {output:q} 2>&1 | tee {log:q}"
 
 
 rule import_benchmark:

@@ -114,6 +114,21 @@ def witness():
 WITNESS = witness()
 
 
+def launcher():
+    """What starts train.py: Python, or Accelerate where several processes share a training."""
+    means = CONFIG.resources.train
+    if means.processes == 1 and not means.accelerate:
+        return "python"
+    # With port 0 it looks for a free one: several trainings may share a machine.
+    options = f"--num_processes {means.processes} --num_machines 1 --main_process_port 0"
+    threads = f"--num_cpu_threads_per_process {max(1, means.threads // means.processes)}"
+    kind = f"--config_file {means.accelerate}" if means.accelerate else "--multi_gpu"
+    return f"python -m accelerate.commands.launch {options} {threads} {kind}"
+
+
+os.environ["TTT_TRAIN_LAUNCHER"] = launcher()
+
+
 def closure(script):
     """A script and the first-party files it imports: inputs, compared by content."""
     script = SCRIPTS / script
@@ -181,6 +196,14 @@ def report_slice(wildcards):
     return slice_of("report", "scoring", *texts)
 
 
+def own_texts():
+    """Files of the user's own texts to train on; of a hub data set, the folder it is fetched to."""
+    corpus = CONFIG.corpus
+    if corpus.source == "hub":
+        return [Path("data", "hub", "datasets", corpus.hub_id.replace("/", "--"), corpus.revision)]
+    return list(corpus.files)
+
+
 def base_files():
     """The files by which a rule depends on the base model, so that they compare by content."""
     if CONFIG.base.source == "pretrain":
@@ -204,13 +227,15 @@ def base_folder(wildcards):
 
 def base_checkpoints(wildcards):
     """Where pretraining resumes from, keyed by its configuration, its corpus and their code."""
-    key = _checkpoint_key(slice_of("corpus", "base"), "make_corpus.py", "train_base.py")
+    config = slice_of("corpus", "base") + _contents(*CONFIG.corpus.files)
+    key = _checkpoint_key(config, "make_corpus.py", "train_base.py")
     return str(CHECKPOINTS / "base" / key)
 
 
 def train_checkpoints(wildcards):
     """Where training resumes from, keyed by the run, its base, its corpus and their code."""
     config = train_slice(wildcards) + slice_of("corpus", "base") + _local_base()
+    config += _contents(*CONFIG.corpus.files)
     key = _checkpoint_key(config, "make_corpus.py", "train_base.py", "train.py")
     return str(CHECKPOINTS / wildcards.run / wildcards.seed / key)
 
@@ -301,7 +326,7 @@ def of_each_forecast(pattern):
 
 @cache
 def _contents(*files):
-    """What tells a dataset's files from others; kept, since many jobs ask for the same."""
+    """What tells files of data from others; kept, since many jobs ask for the same."""
     return closures.fingerprint([Path(file) for file in files])
 
 

@@ -28,9 +28,10 @@ rule train:
     message:
         "Training {wildcards.run}, seed {wildcards.seed}"
     # SIGTERM reaches every process of a job: a shell or a `tee` that it ended would take the
-    # training along before its checkpoint is written.
+    # training along before its checkpoint is written. What starts it comes by the environment,
+    # since another number of processes is no reason to train again.
     shell:
-        "exec python {input.script:q} --config {params.config:q}"
+        "exec $TTT_TRAIN_LAUNCHER {input.script:q} --config {params.config:q}"
         " --run {wildcards.run:q} --seed {wildcards.seed} --base {params.base:q}"
         " --corpus {input.corpus:q} --passages {input.passages:q}"
         " --out {output.model:q} --curve {output.curve:q}"

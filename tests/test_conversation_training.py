@@ -146,6 +146,20 @@ def test_every_kind_of_batch_is_drawn_and_read():
     assert any(count > 2 for kind, count in shapes)
 
 
+def test_the_micro_batches_of_a_step_are_of_one_kind_and_of_different_text():
+    fw = fast_weights()
+    config = run_config(fw, context_share=0.3, reading=ReadingConfig(step_mix=MIX)).train
+    batches = Batches(sampler(), config)
+    kinds = set()
+    for step in range(30):
+        first, second = batches.batch(step, 0), batches.batch(step, 1)
+        assert first.objective == second.objective
+        assert len(first.documents) == len(second.documents)
+        assert first.packed.input_ids.tolist() != second.packed.input_ids.tolist()
+        kinds.add((first.objective, len(first.documents)))
+    assert len(kinds) > 3
+
+
 def test_a_context_batch_never_writes_and_a_recall_batch_never_shows():
     fw = fast_weights()
     batches = Batches(sampler(), run_config(fw).train)

@@ -4,15 +4,11 @@ python workflow/scripts/fetch_model.py --config config/qwen3-8b.yaml --out data/
 """
 
 import argparse
-import re
 
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-from requests.exceptions import RequestException
-
-from ttt_memory import io, options
+from ttt_memory import options
 from ttt_memory.conversation.config import BaseConfig
 from ttt_memory.errors import UserError, run
+from ttt_memory.hub import fetch
 
 KEPT = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
 
@@ -29,17 +25,7 @@ def main() -> None:
         raise UserError(
             f"base.source: found {config.source!r}, expected 'hub' for a model to fetch"
         )
-    if not re.fullmatch(r"[0-9a-f]{40}", config.revision):
-        raise UserError(
-            f"base.revision: found {config.revision!r}, expected a 40-digit commit hash"
-        )
-    try:
-        with io.beside(args.out) as folder:
-            snapshot_download(
-                config.hub_id, revision=config.revision, local_dir=folder, allow_patterns=KEPT
-            )
-    except (HfHubHTTPError, LocalEntryNotFoundError, RequestException, OSError) as error:
-        raise UserError(f"base.hub_id {config.hub_id}: cannot be fetched ({error})") from error
+    fetch(config.hub_id, config.revision, args.out, KEPT, "base")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Generate the training text: dialogues with probes, and passages without facts.
+"""Make the training text: generated dialogues with probes, and passages, generated or your own.
 
 python workflow/scripts/make_corpus.py --config config.yaml \
     --out results/corpus/dialogues.parquet --passages results/corpus/passages.parquet
@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from ttt_memory import io, options, schemas
-from ttt_memory.benchmark import CorpusConfig, corpus
+from ttt_memory.benchmark import CorpusConfig, corpus, texts
 from ttt_memory.errors import run
 from ttt_memory.provenance import provenance
 
@@ -22,10 +22,18 @@ def main() -> None:
     )
     parser.add_argument("--out", required=True, type=Path, help="training dialogues, Parquet")
     parser.add_argument("--passages", required=True, type=Path, help="passages, Parquet")
+    parser.add_argument(
+        "--texts", nargs="*", default=[], type=Path, help="own texts: files, or folders of them"
+    )
     args = parser.parse_args()
     config = options.section(args.config, "corpus", CorpusConfig)
     metadata = provenance(config, seed=config.seed)
-    io.write_table(args.passages, corpus.passages(config), schemas.PASSAGES, metadata)
+    if config.source == "generator":
+        io.write_table(args.passages, corpus.passages(config), schemas.PASSAGES, metadata)
+    else:
+        own = texts.passages(texts.files_in(args.texts), config.passage_characters)
+        for made in corpus.write_rows(args.passages, own, schemas.PASSAGES, metadata):
+            print(f"{made} passages of own texts", flush=True)
     start = time.monotonic()
     for made in corpus.write_dialogues(args.out, config, metadata):
         left = (time.monotonic() - start) / made * (config.dialogues - made)

@@ -4,14 +4,14 @@ python workflow/scripts/sanity.py --help
 """
 
 import argparse
-from pathlib import Path
+from functools import partial
 
 from ttt_memory import devices, io, options
 from ttt_memory.benchmark import read_benchmark
 from ttt_memory.conversation.config import Dtype, RecallConfig
 from ttt_memory.conversation.prompts import Prompter
 from ttt_memory.conversation.sanity import Sanity
-from ttt_memory.conversation.stage import BASE, load_run
+from ttt_memory.conversation.stage import load_base, load_run
 from ttt_memory.errors import UserError, run
 
 
@@ -30,12 +30,9 @@ def main() -> None:
     samples = [s for s in read_benchmark(args.benchmark) if s.level == 1][:4]
     if len(samples) < 2:
         raise UserError(f"{args.benchmark}: sanity needs two level-1 samples, found {len(samples)}")
-    own = Path(args.model) / BASE
-    base = own if own.is_dir() else Path(args.base)
     fw = load_run(args.model, args.base, devices.pick(config.device), dtype)
-    results = Sanity(
-        fw, str(base), Prompter.load(args.base), samples, config.segment_tokens, dtype
-    ).run()
+    base = partial(load_base, args.model, args.base, dtype)
+    results = Sanity(fw, base, Prompter.load(args.base), samples, config.segment_tokens).run()
     for name, result in results.items():
         print(f"{'ok  ' if result['passed'] else 'FAIL'} {name}: {result['detail']}")
     failed = [name for name, result in results.items() if not result["passed"]]

@@ -6,15 +6,14 @@ python workflow/scripts/train.py --help
 import argparse
 
 import torch
-from accelerate import Accelerator
 from transformers import AutoTokenizer
 
 from ttt_memory import devices, fast_weights, io, options, schemas
 from ttt_memory.conversation.base import load_model
 from ttt_memory.conversation.config import Dtype, RunConfig
 from ttt_memory.conversation.data import corpus_sampler
-from ttt_memory.conversation.stage import save_run
-from ttt_memory.conversation.train import train
+from ttt_memory.conversation.stage import save_run, trained_part
+from ttt_memory.conversation.train import build_accelerator, train
 from ttt_memory.errors import run
 from ttt_memory.provenance import provenance
 
@@ -38,15 +37,18 @@ def main() -> None:
     model = load_model(args.base, dtype)
     tokenizer = AutoTokenizer.from_pretrained(args.base)
     torch.manual_seed(args.seed)
+    trained = trained_part(model, config.train)
     fw = fast_weights.inject(model, config.fast_weights)
     sampler = corpus_sampler(
         args.corpus, args.passages, tokenizer, args.seed, config.train.probes_per_dialogue
     )
     devices.pick("auto")  # Accelerate takes the current one
-    accelerator = Accelerator(mixed_precision=config.train.mixed_precision)
+    accelerator = build_accelerator(config.train.mixed_precision)
     label = f"{args.run} seed {args.seed}"
     rows = train(fw, sampler, config, accelerator, args.checkpoints, label)
-    save_run(fw, args.out, config.train.regime == "joint", tokenizer)
+    if not accelerator.is_main_process:
+        return
+    save_run(fw, args.out, trained, tokenizer)
     rows = [{"run": args.run, "seed": args.seed, **row} for row in rows]
     io.write_table(args.curve, rows, schemas.CURVE, provenance(config, seed=args.seed))
 

@@ -13,6 +13,7 @@ import yaml
 from pydantic import BeforeValidator, Field, StringConstraints, ValidationError
 
 from . import options
+from .benchmark import texts
 from .benchmark.config import BenchmarkConfig, CorpusConfig
 from .conversation.config import BaseConfig, RecallConfig, RunConfig
 from .errors import UserError
@@ -20,6 +21,7 @@ from .forecast.config import ForecastConfig
 from .forecast.problems import problems as forecast_problems
 from .options import Options
 from .report.config import ReportConfig
+from .resources import ResourcesConfig
 from .scoring.config import ScoringConfig
 
 # A name becomes a folder and a wildcard.
@@ -85,35 +87,6 @@ class ImportConfig(Options):
         min_length=1,
         description="Path of the predictions of each condition (A, B, ...), JSON or Parquet.",
     )
-
-
-class RuleResources(Options):
-    """What one job of a rule may use."""
-
-    threads: int = Field(1, ge=1, description="CPU threads.")
-    mem_mb: int = Field(4000, ge=1, description="Memory, MB; grows with each attempt.")
-    runtime: int = Field(60, ge=1, description="Time limit, minutes (cluster only).")
-    gpu: int = Field(0, ge=0, description="GPUs.")
-    gpu_model: str | None = Field(None, description="GPU model, for example a100; null for any.")
-
-
-class ResourcesConfig(Options):
-    """Threads, memory, time and GPUs of every rule's jobs."""
-
-    benchmark: RuleResources = Field(RuleResources(), description="Benchmark generation.")
-    corpus: RuleResources = Field(RuleResources(), description="Training corpus generation.")
-    base: RuleResources = Field(RuleResources(threads=2), description="Base model pretraining.")
-    train: RuleResources = Field(RuleResources(), description="One run, one seed.")
-    sanity: RuleResources = Field(RuleResources(), description="Sanity checks of a trained run.")
-    recall: RuleResources = Field(RuleResources(), description="One condition or sweep, one shard.")
-    diagnose: RuleResources = Field(RuleResources(), description="Gate and norm statistics.")
-    score: RuleResources = Field(RuleResources(), description="Scoring of one run.")
-    make_series: RuleResources = Field(RuleResources(), description="One dataset's series.")
-    forecast: RuleResources = Field(
-        RuleResources(runtime=240), description="One strategy or baseline, one dataset, one seed."
-    )
-    leaderboard: RuleResources = Field(RuleResources(), description="Comparison of forecasts.")
-    report: RuleResources = Field(RuleResources(), description="Tables, figures and text.")
 
 
 class Config(Options):
@@ -189,8 +162,10 @@ def blame(key: Iterable[Any], sources: Mapping[str, Mapping[str, Any] | None]) -
 def problems(config: Config, root: Path) -> Iterable[tuple[str, str]]:
     """Mistakes that no single value shows: pairs of a key and what is wrong with it."""
     yield from _base_problems(config.base, root)
+    yield from _corpus_problems(config, root)
     yield from _run_problems(config, architecture(config, root))
     yield from _recall_problems(config)
+    yield from _process_problems(config, root)
     for key, problem in forecast_problems(config.forecast, root):
         yield f"forecast.{key}", problem
     for name, entry in config.imports.items():
@@ -235,6 +210,27 @@ def _base_problems(base: BaseConfig, root: Path) -> Iterable[tuple[str, str]]:
         yield "base.path", f"{base.path!r} holds no config.json, expected a hub-format folder"
 
 
+def _corpus_problems(config: Config, root: Path) -> Iterable[tuple[str, str]]:
+    corpus = config.corpus
+    for place, name in enumerate(corpus.files):
+        try:
+            next(texts.read_texts(root / name), None)
+        except UserError as error:
+            yield f"corpus.files.{place}", str(error)
+    if corpus.dialogues:
+        return
+    # Texts of one's own have no probes.
+    for name, run in config.runs.items():
+        if run.train.objective != "lm":
+            yield (
+                "corpus.dialogues",
+                f"found 0, expected at least 1: run {name!r} has objective"
+                f" {run.train.objective!r}, which asks the probes of generated dialogues",
+            )
+    if config.base.source == "pretrain":
+        yield "corpus.dialogues", "found 0, expected at least 1: the base is pretrained on them"
+
+
 def _run_problems(config: Config, shape: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     depth = shape.get("num_hidden_layers")
     longest = shape.get("max_position_embeddings")
@@ -255,6 +251,27 @@ def _run_problems(config: Config, shape: Mapping[str, Any]) -> Iterable[tuple[st
             )
         if len(set(run.seeds)) < len(run.seeds):
             yield f"runs.{name}.seeds", f"found {list(run.seeds)}, expected each seed once"
+
+
+def _process_problems(config: Config, root: Path) -> Iterable[tuple[str, str]]:
+    means = config.resources.train
+    if means.gpu not in (0, means.processes):
+        yield (
+            "resources.train.gpu",
+            f"found {means.gpu}, expected one for each of the {means.processes} processes, or 0",
+        )
+    if means.accelerate and not (root / means.accelerate).is_file():
+        yield (
+            "resources.train.accelerate",
+            f"found {means.accelerate!r}, expected an existing file",
+        )
+    for name, run in config.runs.items():
+        if run.train.accumulation % means.processes:
+            yield (
+                f"runs.{name}.train.accumulation",
+                f"found {run.train.accumulation}, expected a multiple of resources.train.processes"
+                f" ({means.processes})",
+            )
 
 
 def _recall_problems(config: Config) -> Iterable[tuple[str, str]]:

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from . import card, corpus, generate
+    from . import card, corpus, generate, texts
     from .config import BenchmarkConfig, CorpusConfig
     from .files import check_integrity, read_benchmark, write_benchmark
     from .published import read_published
@@ -28,6 +28,7 @@ __all__ = [
     "generate",
     "read_benchmark",
     "read_published",
+    "texts",
     "validate",
     "write_benchmark",
 ]

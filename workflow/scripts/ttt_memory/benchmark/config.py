@@ -45,22 +45,60 @@ class BenchmarkConfig(Options):
 
 
 class CorpusConfig(Options):
-    """The text that models train on: dialogues with their probes, and passages without facts."""
+    """The text that models train on: dialogues with their probes, and passages without facts.
 
+    The user's own texts take the place of the passages, and an lm objective trains on them.
+    """
+
+    source: Literal["generator", "files", "hub"] = Field(
+        "generator",
+        description="Where the texts without probes come from: made here, or your own. Your own"
+        " are what objective lm trains on, and distractor text for the others.",
+    )
+    files: tuple[str, ...] = Field(
+        (),
+        description="JSONL or Parquet files (source: files), relative to the repository; each row"
+        ' has messages ([{"role": ..., "content": ...}, ...]) or text.',
+    )
+    hub_id: str | None = Field(None, description="Data set on the hub (source: hub).")
+    revision: str | None = Field(None, description="Commit hash of the data set (source: hub).")
+    hub_files: tuple[str, ...] = Field(
+        ("*.jsonl", "*.parquet"),
+        min_length=1,
+        description="Which of the data set's files, by path, with * for any characters.",
+    )
+    passage_characters: int = Field(
+        2_000, ge=10, description="Own texts that are longer are cut, between lines if they can be."
+    )
     seed: int = Field(0, ge=0, description="Seed of the generator.")
     languages: tuple[Language, ...] = Field(
         LANGUAGES, min_length=1, description="Languages; dialogues alternate between them."
     )
-    dialogues: int = Field(20_000, ge=1, description="Dialogues, all languages together.")
+    dialogues: int = Field(
+        20_000,
+        ge=0,
+        description="Generated dialogues, all languages together: the only source of probes. 0 only"
+        " with texts of your own, where every run has objective lm.",
+    )
     synthetic_share: float = Field(
         0.7, ge=0, le=1, description="Share of dialogues that follow no hand-written skeleton."
     )
     passages: int = Field(
-        2_000, ge=1, description="Paragraphs of distractor text (training part), all languages."
+        2_000,
+        ge=1,
+        description="Paragraphs of generated distractor text (training part), all languages.",
     )
 
     @model_validator(mode="after")
     def _check(self) -> "CorpusConfig":
+        if self.source == "hub" and not (self.hub_id and self.revision):
+            raise ValueError("source 'hub' needs hub_id and revision (a commit hash)")
+        if self.source == "files" and not self.files:
+            raise ValueError("source 'files' needs files, one at least")
+        if self.source != "files" and self.files:
+            raise ValueError(f"files are named, expected source 'files', found {self.source!r}")
+        if self.source == "generator" and not self.dialogues:
+            raise ValueError("found dialogues 0, expected at least 1 with source 'generator'")
         _distinct("languages", self.languages)
         return self
 

@@ -2,8 +2,9 @@
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import count as counter
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -42,26 +43,34 @@ def dialogues(
 
 
 def write_dialogues(path: str | Path, config: CorpusConfig, metadata: dict) -> Iterator[int]:
-    """Write the dialogues of `config` as Parquet, yielding how many are made so far.
-
-    They are made and written a row group at a time, so that memory does not grow with their
-    number; the file takes its name when the last one is in it.
-    """
+    """Write the dialogues of `config` as Parquet, yielding how many are made so far."""
     streams = [
         dialogues(language, config.seed, synthetic_share=config.synthetic_share)
         for language in config.languages
     ]
+    rows = (next(streams[number % len(streams)]).row() for number in range(config.dialogues))
+    return write_rows(path, rows, schemas.BENCHMARK, metadata)
+
+
+def write_rows(
+    path: str | Path, rows: Iterable[dict], schema: pa.Schema, metadata: dict
+) -> Iterator[int]:
+    """Write `rows` as Parquet, yielding how many are written so far.
+
+    They are made and written a row group at a time, so that memory does not grow with their
+    number; the file takes its name when the last one is in it.
+    """
     note = json.dumps(metadata, ensure_ascii=False, sort_keys=True).encode()
-    schema = schemas.BENCHMARK.with_metadata({io.METADATA_KEY: note})
+    schema = schema.with_metadata({io.METADATA_KEY: note})
+    rows, written = iter(rows), 0
     with (
         io.beside(path) as temporary,
         pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
     ):
-        for start in range(0, config.dialogues, ROW_GROUP):
-            numbers = range(start, min(start + ROW_GROUP, config.dialogues))
-            rows = [next(streams[number % len(streams)]).row() for number in numbers]
-            writer.write_table(pa.Table.from_pylist(rows, schema=schema))
-            yield numbers.stop
+        while group := list(islice(rows, ROW_GROUP)):
+            writer.write_table(pa.Table.from_pylist(group, schema=schema))
+            written += len(group)
+            yield written
 
 
 def passages(config: CorpusConfig) -> list[dict]:

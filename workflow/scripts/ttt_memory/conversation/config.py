@@ -1,6 +1,6 @@
 """Typed configuration of the base model, the training runs and the recall stage."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -35,10 +35,12 @@ class ArchitectureConfig(Options):
 
 
 class OptimiserConfig(Options):
-    """Muon on the matrices of the base, AdamW on everything else."""
+    """Muon on the matrices of the base, AdamW on everything else, factors of LoRA included."""
 
     muon_lr: float = Field(0.02, ge=0, description="Peak Muon learning rate of 2-D base weights.")
-    adam_lr: float = Field(0.004, ge=0, description="Peak AdamW rate of embeddings and vectors.")
+    adam_lr: float = Field(
+        0.004, ge=0, description="Peak AdamW rate of embeddings, vectors and LoRA factors."
+    )
     fast_lr: float = Field(
         0.004, ge=0, description="Peak AdamW rate of the fast-weight parameters."
     )
@@ -137,15 +139,34 @@ class BaseConfig(Options):
         return self
 
 
+Target = Literal["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+TARGETS: tuple[Target, ...] = get_args(Target)
+
+
+class LoraConfig(Options):
+    """Low-rank adapters on the base (regime: lora): W + alpha / rank B A, A and B trained."""
+
+    rank: int = Field(16, ge=1, description="Rank of each adapter.")
+    alpha: float = Field(32.0, gt=0, description="Scale of an adapter, divided by its rank.")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout on an adapter's input.")
+    target_modules: tuple[Target, ...] = Field(
+        TARGETS, min_length=1, description="Linear maps of every layer that get an adapter."
+    )
+
+
 class TrainConfig(Options):
     """One training regime."""
 
-    regime: Literal["frozen", "joint"] = Field(
-        "joint", description="frozen: only the fast-weight parameters train; joint: the base too."
+    regime: Literal["frozen", "lora", "joint"] = Field(
+        "joint",
+        description="frozen: only the fast-weight parameters train; lora: low-rank adapters on the"
+        " base too; joint: the whole base too.",
     )
+    lora: LoraConfig = Field(LoraConfig(), description="The adapters (regime: lora).")
     objective: Literal["lm", "recall", "mixed"] = Field(
         "recall",
-        description="lm: next token of transcripts; recall: write, drop, read; mixed: both.",
+        description="lm: next token of transcripts, or of own texts; recall: write, drop, read;"
+        " mixed: both.",
     )
     keep_context: bool = Field(
         False,
@@ -163,7 +184,7 @@ class TrainConfig(Options):
         1.0,
         ge=0,
         description="Weight of condition A's loss on the dialogues that a recall step writes"
-        " (regime: joint); 0 leaves A to `context_share`.",
+        " (regime: joint or lora); 0 leaves A to `context_share`.",
     )
     gate_cost: float = Field(
         0.0,

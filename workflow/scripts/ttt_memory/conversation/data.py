@@ -4,7 +4,7 @@ import math
 import random
 from bisect import bisect_right
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerBase
 
 from .. import io, schemas
 from ..benchmark import Sample, read_benchmark
+from ..benchmark.texts import ANY_LANGUAGE
 from .config import ReadingConfig
 from .packing import Packed, pack
 from .prompts import Encoded, Prompter
@@ -21,19 +22,37 @@ TYPICAL = 500
 LONGEST = 12  # turns of a long dialogue
 
 
-@dataclass(frozen=True)
 class Texts:
-    """Distractor passages as token ids, by language."""
+    """Passages by language, encoded when they are first drawn: of many, a run sees few."""
 
-    by_language: dict[str, list[list[int]]]
+    def __init__(self, by_language: dict[str, list[str]], prompter: Prompter):
+        self.by_language, self.prompter = by_language, prompter
+        self._encoded: dict[str, list[int]] = {}
+
+    def ids(self, text: str) -> list[int]:
+        """Token ids of a passage."""
+        if text not in self._encoded:
+            (self._encoded[text],) = self.prompter.ids([text])
+        return self._encoded[text]
 
     def draw(self, rng: random.Random, language: str, tokens: int) -> list[int]:
-        """Passages in random order, cut to `tokens` tokens."""
-        passages = self.by_language[language]
+        """Distractor text: passages in random order, cut to `tokens` tokens."""
+        passages = self.own or self.by_language[language]
         ids: list[int] = []
         while len(ids) < tokens:
-            ids += rng.choice(passages)
+            ids += self.ids(rng.choice(passages))
         return ids[:tokens]
+
+    @property
+    def own(self) -> list[str]:
+        """Passages of the user's own texts, which stand beside dialogues of every language."""
+        return self.by_language.get(ANY_LANGUAGE, [])
+
+    def rows(self, rng: random.Random, count: int) -> list[list[int]]:
+        """`count` own passages of similar length, with replacement, each with the end token."""
+        pool = sorted(rng.choices(self.own, k=4 * count), key=len)
+        first = rng.randrange(3 * count + 1)
+        return [[*self.ids(text), self.prompter.end] for text in pool[first : first + count]]
 
 
 class Sampler:
@@ -49,7 +68,7 @@ class Sampler:
     ):
         self.samples, self.prompter, self.seed = samples, prompter, seed
         self.probes_per_dialogue = probes_per_dialogue
-        self.texts = Texts({language: prompter.ids(texts) for language, texts in passages.items()})
+        self.texts = Texts(passages, prompter)
 
     def rng(self, *place: int) -> random.Random:
         """A generator that depends on nothing but the seed and the given numbers."""
@@ -112,7 +131,8 @@ class Reader:
         tokens = self.distance(rng) if kind in ("after", "before") else 0
         # Dialogues cut to a few turns are as many more.
         count = count if turns is None else count * LONGEST // turns
-        groups = self.groups(rng, kind, max(2, count * TYPICAL // (TYPICAL + tokens)), turns)
+        size = self.size(rng, kind)
+        groups = self.groups(rng, size, max(2, count * TYPICAL // (TYPICAL + tokens)), turns)
         contexts = [[t for e in group for t in e.dialogue] for group in groups]
         if tokens:
             texts = [self.text(rng, group, tokens) for group in groups]
@@ -148,11 +168,14 @@ class Reader:
         """Distractor text in the language of a group of dialogues."""
         return self.sampler.texts.draw(rng, group[0].language, tokens)
 
+    def size(self, rng: random.Random, kind: str) -> int:
+        """Dialogues that share a state: several in a `several` step."""
+        return rng.randint(*self.reading.several) if kind == "several" else 1
+
     def groups(
-        self, rng: random.Random, kind: str, count: int, turns: int | None = None
+        self, rng: random.Random, size: int, count: int, turns: int | None = None
     ) -> list[list[Encoded]]:
-        """`count` dialogues, grouped by the state they share: several in a `several` step."""
-        size = rng.randint(*self.reading.several) if kind == "several" else 1
+        """`count` dialogues, in groups of `size` that share a state."""
         number = max(1, count // size)
         examples = self.sampler.draw(rng, number * size, turns)
         rng.shuffle(examples)
@@ -179,8 +202,8 @@ def corpus_sampler(
     seed: int,
     probes_per_dialogue: int,
 ) -> Sampler:
-    """A sampler over the training corpus and its distractor passages."""
+    """A sampler over the training corpus, which may have no dialogues, and its passages."""
     texts = io.read_table(passages, schemas.PASSAGES)
     by_language = {name: list(group["text"]) for name, group in texts.groupby("language")}
-    samples = read_benchmark(corpus)
+    samples = read_benchmark(corpus, at_least=0)
     return Sampler(samples, by_language, Prompter(tokenizer), seed, probes_per_dialogue)

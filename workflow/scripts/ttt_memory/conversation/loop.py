@@ -1,23 +1,27 @@
 """The training loop that pretraining and every run share: schedule, resume, curves, guard.
 
 A step is a pure function of (seed, step number), so a resumed run sees the batches an
-uninterrupted one would have seen, and its losses are the same.
+uninterrupted one would have seen, and its losses are the same. Several processes share the
+micro-batches of each step and average their gradients: how many there are shapes no result.
 """
 
 import json
 import math
+import random
 import shutil
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from operator import itemgetter
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import DistributedType, broadcast_object_list, gather_object
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
@@ -25,7 +29,7 @@ from tqdm import tqdm
 from ..errors import UserError
 from ..io import beside
 from .config import OptimiserConfig
-from .muon import Muon
+from .sharding import average_whole, gather, holds_shards, load_shards, save_shards, whole
 
 # What a shell reports of a process that SIGTERM ended.
 TERMINATED = 128 + signal.SIGTERM
@@ -35,7 +39,7 @@ TERMINATED = 128 + signal.SIGTERM
 class StepOutput:
     """What one micro-batch gives: the loss to minimise and what to write into the curve."""
 
-    loss: Tensor
+    loss: Tensor | None  # None once its gradient is taken
     objective: str
     tokens: int
     own_loss: float  # of the objective alone, without what is added to it
@@ -76,33 +80,6 @@ class Schedule:
         return min(1.0, rise, fall)
 
 
-def build_optimisers(
-    base: Iterable[tuple[str, nn.Parameter]], fast: Iterable[nn.Parameter], config: OptimiserConfig
-) -> list[torch.optim.Optimizer]:
-    """Muon (arXiv 2502.16982) for the matrices of the base, AdamW for everything else."""
-    matrices, rest = [], []
-    for name, parameter in base:
-        if parameter.requires_grad:
-            inner = parameter.ndim == 2 and "embed" not in name and "lm_head" not in name
-            (matrices if inner else rest).append(parameter)
-    fast = [parameter for parameter in fast if parameter.requires_grad]
-    groups = [{"params": rest, "lr": config.adam_lr}, {"params": fast, "lr": config.fast_lr}]
-    groups = [group for group in groups if group["params"]]
-    optimisers: list[torch.optim.Optimizer] = []
-    if groups:
-        optimisers.append(
-            torch.optim.AdamW(groups, betas=(0.9, 0.95), weight_decay=config.weight_decay)
-        )
-    if matrices:
-        optimisers.append(Muon(matrices, lr=config.muon_lr, weight_decay=config.weight_decay))
-    if not optimisers:
-        raise UserError("train: nothing to train (every parameter is frozen)")
-    for optimiser in optimisers:
-        for group in optimiser.param_groups:
-            group["peak_lr"] = group["lr"]
-    return optimisers
-
-
 @contextmanager
 def sigterm() -> Iterator[threading.Event]:
     """Within the block, SIGTERM sets the yielded event and does nothing else."""
@@ -132,11 +109,20 @@ class Loop:
         label: str = "train",
     ):
         self.accelerator = accelerator
-        self.model = accelerator.prepare(model)
-        self.optimisers = [accelerator.prepare(optimiser) for optimiser in optimisers]
+        if schedule.accumulation % accelerator.num_processes:
+            raise UserError(
+                f"train.accumulation: found {schedule.accumulation}, expected a multiple of the"
+                f" {accelerator.num_processes} processes that share a step's micro-batches"
+            )
+        # This process's own of a step's micro-batches.
+        self.micros = range(
+            accelerator.process_index, schedule.accumulation, accelerator.num_processes
+        )
+        self.model, *self.optimisers = accelerator.prepare(model, *optimisers)
         self.schedule = schedule
         self.checkpoints = Path(checkpoints) if checkpoints else None
         self.label = label
+        self.seed = torch.initial_seed()
         self.rows: list[dict] = []
 
     def run(
@@ -168,7 +154,14 @@ class Loop:
         batches = iter(self._batches(make_batch, first))
         started = time.monotonic() - (self.rows[-1]["seconds"] if self.rows else 0.0)
         steps = range(first, self.schedule.steps)
-        bar = tqdm(steps, desc=self.label, initial=first, total=self.schedule.steps, mininterval=5)
+        bar = tqdm(
+            steps,
+            desc=self.label,
+            initial=first,
+            total=self.schedule.steps,
+            mininterval=5,
+            disable=not self.accelerator.is_main_process,
+        )
         for step in bar:
             row = self._step(step, batches, step_output)
             row["seconds"] = time.monotonic() - started
@@ -177,25 +170,39 @@ class Loop:
             done = step + 1
             if done == self.schedule.steps:
                 break
-            if terminated.is_set() or done % self.schedule.checkpoint_every == 0:
+            # A checkpoint takes all processes; the signal may have reached some of them only.
+            stop = any(gather_object([terminated.is_set()]))
+            if stop or done % self.schedule.checkpoint_every == 0:
                 self._save(done)
-            if terminated.is_set():
+            if stop:
                 self._leave(done)
+        if self._sharded:
+            gather(self.model, keep=self.accelerator.is_main_process)
         return self.rows
+
+    @property
+    def _sharded(self) -> bool:
+        return self.accelerator.distributed_type == DistributedType.FSDP
+
+    @property
+    def _unwrapped(self) -> list[torch.optim.Optimizer]:
+        return [optimiser.optimizer for optimiser in self.optimisers]
 
     def _leave(self, done: int) -> None:
         kept = (
             f"goes on from {self._latest()}" if self.checkpoints else "no checkpoint was asked for"
         )
-        print(f"{self.label}: SIGTERM after step {done}; {kept}", file=sys.stderr)
+        if self.accelerator.is_main_process:
+            print(f"{self.label}: SIGTERM after step {done}; {kept}", file=sys.stderr)
         raise SystemExit(TERMINATED)
 
     def _batches(self, make_batch: Callable[[int, int], object], first: int) -> DataLoader:
         accumulation = self.schedule.accumulation
+        steps = range(first, self.schedule.steps)
         return DataLoader(
             StepBatches(make_batch, accumulation),
             batch_size=None,
-            sampler=range(first * accumulation, self.schedule.steps * accumulation),
+            sampler=[step * accumulation + micro for step in steps for micro in self.micros],
             num_workers=self.schedule.workers,
             worker_init_fn=ignore_sigterm,
         )
@@ -210,27 +217,39 @@ class Loop:
         for optimiser in self.optimisers:
             for group in optimiser.param_groups:
                 group["lr"] = group["peak_lr"] * factor
-        losses, tokens, output = [], 0, None
-        for _ in range(self.schedule.accumulation):
-            output = step_output(self.model, next(batches))
-            self._require_finite(output.loss, step, "loss")
-            self.accelerator.backward(output.loss / self.schedule.accumulation)
-            losses.append(output.own_loss)
-            tokens += output.tokens
+        found = []
+        for micro in self.micros:
+            # Dropout too depends on nothing but the seed and the step.
+            torch.manual_seed(random.Random(f"{self.seed}/{step}/{micro}").getrandbits(63))
+            # Gradients are exchanged once a step.
+            last = micro == self.micros[-1]
+            with nullcontext() if last else self.accelerator.no_sync(self.model):
+                output = step_output(self.model, next(batches))
+                self._require_finite(output.loss, step, "loss")
+                self.accelerator.backward(output.loss / len(self.micros))
+            found.append((micro, replace(output, loss=None)))
+        if self._sharded:
+            average_whole(self.model, self.accelerator)
         norm = self.accelerator.clip_grad_norm_(
             self.model.parameters(), self.schedule.optimiser.clip
         )
-        self._require_finite(norm, step, "gradient norm")
+        self._require_finite(whole(norm), step, "gradient norm")
         for optimiser in self.optimisers:
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
+        return self._row(step, found, factor)
+
+    def _row(self, step: int, found: list[tuple[int, StepOutput]], factor: float) -> dict:
+        """The curve's row, of the micro-batches of all processes in their order."""
+        outputs = [output for _, output in sorted(gather_object(found), key=itemgetter(0))]
+        tokens = sum(output.tokens for output in outputs)
         return {
             "step": step,
             "tokens": tokens + (self.rows[-1]["tokens"] if self.rows else 0),
-            "objective": output.objective,
-            "loss": sum(losses) / len(losses),
-            "context_loss": output.context_loss,
-            "inner_norm": output.inner_norm,
+            "objective": outputs[-1].objective,
+            "loss": sum(output.own_loss for output in outputs) / len(outputs),
+            "context_loss": outputs[-1].context_loss,
+            "inner_norm": outputs[-1].inner_norm,
             "learning_rate": factor,
         }
 
@@ -245,18 +264,31 @@ class Loop:
     def _latest(self) -> Path | None:
         if self.checkpoints is None or not self.checkpoints.is_dir():
             return None
+        # One that is not whole, or of a model spread otherwise, is as if it were not there.
         whole = [
-            path for path in self.checkpoints.glob("step-*") if (path / "curve.json").is_file()
+            path
+            for path in self.checkpoints.glob("step-*")
+            if (path / "curve.json").is_file() and holds_shards(path) == self._sharded
         ]
         return max(whole, default=None, key=lambda path: int(path.name.split("-")[1]))
 
     def _save(self, step: int) -> None:
-        if self.checkpoints is None or not self.accelerator.is_main_process:
+        if self.checkpoints is None:
             return
+        main = self.accelerator.is_main_process
         target = self.checkpoints / f"step-{step:06d}"
-        with beside(target) as temporary:
-            self.accelerator.save_state(str(temporary))
-            (temporary / "curve.json").write_text(json.dumps(self.rows))
+        with beside(target) if main else nullcontext() as temporary:
+            (shared,) = broadcast_object_list([temporary])
+            # Accelerate's own checkpoint of a sharded model holds one optimiser.
+            if self._sharded:
+                save_shards(self.model, self._unwrapped, shared)
+            else:
+                self.accelerator.save_state(str(shared))
+            self.accelerator.wait_for_everyone()
+            if main:
+                (temporary / "curve.json").write_text(json.dumps(self.rows))
+        if not main:
+            return
         whole = sorted(self.checkpoints.glob("step-*"))
         for old in whole[:-2]:
             shutil.rmtree(old)
@@ -265,6 +297,9 @@ class Loop:
         latest = self._latest()
         if latest is None:
             return 0
-        self.accelerator.load_state(str(latest))
+        if self._sharded:
+            load_shards(self.model, self._unwrapped, latest)
+        else:
+            self.accelerator.load_state(str(latest))
         self.rows = json.loads((latest / "curve.json").read_text())
         return int(latest.name.split("-")[1])

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor, nn
 
+from .sharding import shard_like, whole
+
 # Quintic iteration that sends singular values from (0, 1] to about 1.
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 
@@ -56,11 +58,11 @@ class Muon(torch.optim.Optimizer):
                 state["momentum"] = torch.zeros_like(parameter, dtype=torch.float32)
             gradient = parameter.grad.float()
             state["momentum"].lerp_(gradient, 1 - group["momentum"])
-            looked_ahead.append(gradient.lerp(state["momentum"], group["momentum"]))
+            looked_ahead.append(whole(gradient.lerp(state["momentum"], group["momentum"])))
         rows, columns = parameters[0].shape
         rate = group["lr"] * max(1.0, rows / columns) ** 0.5
         for parameter, update in zip(
             parameters, orthogonalise(torch.stack(looked_ahead)), strict=True
         ):
             parameter.mul_(1 - group["lr"] * group["weight_decay"])
-            parameter.add_(update.to(parameter.dtype), alpha=-rate)
+            parameter.add_(shard_like(update.to(parameter.dtype), parameter), alpha=-rate)

@@ -84,6 +84,8 @@ class Objective(nn.Module):
     def __init__(self, fw: FastWeights, config: TrainConfig):
         super().__init__()
         self.fw, self.config = fw, config
+        # Where FSDP may cut: by this name it asks any model of transformers.
+        self._no_split_modules = fw.model._no_split_modules
 
     def forward(self, batch: Batch) -> Losses:
         """Read, write, drop, ask."""
@@ -180,17 +182,20 @@ class Batches:
     def batch(self, step: int, micro: int) -> Batch:
         """Micro-batch `micro` of optimiser step `step`."""
         config, rng = self.config, self.sampler.rng(step, micro)
-        if config.objective == "lm" or (config.objective == "mixed" and rng.random() < 0.5):
+        # All micro-batches of a step are of one kind: processes that share a sharded model run
+        # through its layers in step.
+        kind = self.sampler.rng(step, 0) if micro else rng
+        if config.objective == "lm" or (config.objective == "mixed" and kind.random() < 0.5):
             return self._stream(rng)
         if self._frozen:  # A and C leave nothing to learn
-            return self._recall(step, rng)
-        draw = rng.random()
+            return self._recall(step, kind, rng)
+        draw = kind.random()
         if draw < config.context_share:
             packed = self.reader.context_batch(rng, config.dialogues_per_step)
             return Batch("context", packed=packed)
         if draw < config.context_share + config.empty_share:
             return Batch("empty", packed=self.reader.probes([[e] for e in self._draw(rng)]))
-        return self._recall(step, rng)
+        return self._recall(step, kind, rng)
 
     @property
     def _frozen(self) -> bool:
@@ -200,7 +205,9 @@ class Batches:
         return self.sampler.draw(rng, self.config.dialogues_per_step)
 
     def _stream(self, rng: random.Random) -> Batch:
-        """Transcripts: a dialogue followed by its questions and answers, as running text."""
+        """Own texts; else transcripts: a dialogue, its questions and answers, as running text."""
+        if self.sampler.texts.own:
+            return Batch("lm", [text(self.sampler.texts.rows(rng, self.config.dialogues_per_step))])
         rows = []
         for example in self._draw(rng):
             row = list(example.dialogue)
@@ -209,13 +216,14 @@ class Batches:
             rows.append(row)
         return Batch("lm", [text(rows)])
 
-    def _recall(self, step: int, rng: random.Random) -> Batch:
+    def _recall(self, step: int, kinds: random.Random, rng: random.Random) -> Batch:
         config, reader = self.config, self.reader
         turns = growing_turns(step, config.growing_steps)
-        kind = reader.kind(rng) if turns is None else "plain"
+        kind = reader.kind(kinds) if turns is None else "plain"
+        size = reader.size(kinds, kind)
         # Cut dialogues are shorter, their questions are not: twice as many cost about as much.
         count = config.dialogues_per_step if turns is None else 2 * config.dialogues_per_step
-        groups = reader.groups(rng, kind, count, turns)
+        groups = reader.groups(rng, size, count, turns)
         documents = [self._dialogues([group[i] for group in groups]) for i in range(len(groups[0]))]
         if kind in ("after", "before"):
             tokens = reader.distance(rng)

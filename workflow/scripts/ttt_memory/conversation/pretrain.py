@@ -13,7 +13,8 @@ from transformers import PreTrainedModel
 
 from .config import PretrainConfig
 from .data import Reader, Sampler, growing_turns
-from .loop import Loop, Schedule, StepOutput, build_optimisers
+from .loop import Loop, Schedule, StepOutput
+from .optimisers import build_optimisers
 from .packing import IGNORE, Packed
 
 LM_EVERY = 8  # steps: the vocabulary's logits on every token of the context cost a third of a step

@@ -1,11 +1,13 @@
 """Checks that gate every use of a trained run: a memory that is broken is never scored."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
+from transformers import PreTrainedModel
 
 from ..benchmark import Sample
 from ..fast_weights import FastState, FastWeights, inject
-from .base import load_model
 from .packing import pad_right
 from .prompts import Prompter
 from .recall import write_texts
@@ -20,14 +22,12 @@ class Sanity:
     def __init__(
         self,
         fw: FastWeights,
-        base_folder: str,
+        load_base: Callable[[], PreTrainedModel],
         prompter: Prompter,
         samples: list[Sample],
         segment: int,
-        dtype: str = "float32",
     ):
-        self.fw, self.base_folder, self.prompter, self.segment = fw, base_folder, prompter, segment
-        self.dtype = dtype
+        self.fw, self.load_base, self.prompter, self.segment = fw, load_base, prompter, segment
         self.dialogues = [[ids] for ids in prompter.ids([s.dialogue for s in samples])]
         # The longest first, so that alone it is unpadded and in the batch it is not.
         self.dialogues.sort(key=lambda texts: -len(texts[0]))
@@ -70,9 +70,9 @@ class Sanity:
 
     def parameters_moved(self) -> tuple[bool, str]:
         """Training moved every fast-weight tensor that can move."""
-        model = load_model(self.base_folder, self.dtype)
+        base = self.load_base()
         torch.manual_seed(0)
-        fresh = dict(inject(model, self.fw.config).fast.named_parameters())
+        fresh = dict(inject(base, self.fw.config).fast.named_parameters())
         moved = {
             name: (parameter.cpu() - fresh[name]).abs().max().item()
             for name, parameter in self.fw.fast.named_parameters()
@@ -99,7 +99,7 @@ class Sanity:
     def disabled_is_base(self) -> tuple[bool, str]:
         """With the memory off the model is its base, bit for bit."""
         expected_logits = self._read(None)
-        base = load_model(self.base_folder, self.dtype).to(self.fw.model.device)
+        base = self.load_base().to(self.fw.model.device)
         change = (base(input_ids=self.question).logits - expected_logits).abs().max().item()
         return change == 0, f"largest change of a logit {change:.3g}"
 

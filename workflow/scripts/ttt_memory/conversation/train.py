@@ -1,16 +1,46 @@
-"""Train one run: its fast weights, and its base unless that is frozen."""
+"""Train one run: its fast weights, and its base or adapters of it where the regime says so."""
 
 from pathlib import Path
 
+import torch
 from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs
 from torch import nn
 
 from ..errors import UserError
 from ..fast_weights import FastWeights
+from .adapter import is_adapter
 from .config import RunConfig
 from .data import Sampler
-from .loop import Loop, Schedule, StepOutput, build_optimisers
+from .loop import Loop, Schedule, StepOutput
 from .objectives import Batch, Batches, Objective
+from .optimisers import build_optimisers
+
+
+def build_accelerator(mixed_precision: str) -> Accelerator:
+    """One process of a training, as `accelerate launch` started it, or the only one."""
+    return Accelerator(
+        cpu=not torch.cuda.is_available(),
+        mixed_precision=mixed_precision,
+        # A step of condition A has no use for the memory.
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+    )
+
+
+def choose_trained(fw: FastWeights, regime: str) -> None:
+    """Let gradients reach the fast weights, and of the base what `regime` says.
+
+    Raises:
+        ValueError: regime lora, and the model has no adapter.
+    """
+    fw.requires_grad_(regime == "joint")
+    fw.fast.requires_grad_(True)
+    if regime == "lora":
+        factors = [p for name, p in fw.model.named_parameters() if is_adapter(name)]
+        if not factors:
+            raise ValueError("regime lora: the model has no adapter; see adapter.adapt")
+        for factor in factors:
+            factor.requires_grad_(True)
 
 
 def train(
@@ -32,11 +62,8 @@ def train(
             f"train.objective {config.objective!r} needs fast_weights.read_while_writing: true "
             "(a next-token loss reaches the fast weights only where they are read)"
         )
-    fw.model.requires_grad_(config.regime == "joint")
-    for parameter in fw.fast_parameters():
-        parameter.requires_grad_(True)
-    fast = {id(parameter) for parameter in fw.fast_parameters()}
-    base = [(name, p) for name, p in fw.model.named_parameters() if id(p) not in fast]
+    choose_trained(fw, config.regime)
+    base = fw.model.named_parameters()
     optimisers = build_optimisers(base, fw.fast_parameters(), config.optimiser)
     schedule = Schedule(
         config.steps, config.accumulation, config.checkpoint_every, config.workers, config.optimiser

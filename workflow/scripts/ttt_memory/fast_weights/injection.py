@@ -85,7 +85,9 @@ class FastWeights(nn.Module):
 
     def empty_state(self, batch: int) -> FastState:
         """The state of `batch` sequences of which nothing is written."""
-        like = self.base_weight(self.config.layers[0]).new_empty(0, dtype=self.dtype)
+        # A plain tensor also where the weight is a shard of one.
+        device = self.base_weight(self.config.layers[0]).device
+        like = torch.empty(0, dtype=self.dtype, device=device)
         count = torch.zeros(batch, dtype=torch.long, device=like.device)
         layers = {
             i: LayerState.empty(batch, *self.base_weight(i).shape, like) for i in self.config.layers

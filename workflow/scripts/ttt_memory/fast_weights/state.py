@@ -15,6 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 from torch.nn import functional as F
 
 from ..errors import UserError
@@ -180,7 +181,7 @@ class FastState:
         norms = {i: layer.norm() for i, layer in self.layers.items()}
         if fw is None:
             return norms
-        return {i: norm / fw.base_weight(i).detach().to(norm).norm() for i, norm in norms.items()}
+        return {i: norm / _norm(fw.base_weight(i).detach(), norm) for i, norm in norms.items()}
 
     def fold(self, always: bool = False) -> Self:
         """Sum factors into the dense part in layers where that is smaller, or in all."""
@@ -249,3 +250,9 @@ def _concat(parts: list[LayerState]) -> LayerState:
 def _right(t: Tensor, columns: int) -> tuple[int, ...]:
     """Padding for `F.pad`: `columns` more on the right of dimension 1."""
     return (*(0, 0) * (t.ndim - 2), 0, columns)
+
+
+def _norm(weight: Tensor, like: Tensor) -> Tensor:
+    """||W||_F as a scalar like `like`, also of a weight that is sharded over processes."""
+    norm = weight.to(like.dtype).norm()
+    return norm.full_tensor() if isinstance(norm, DTensor) else norm.to(like.device)

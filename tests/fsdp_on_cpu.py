@@ -1,0 +1,18 @@
+"""Run a script under Accelerate's FSDP without a GPU: python fsdp_on_cpu.py SCRIPT ...
+
+torch shards on CPU processes as well, but Accelerate 1.15 asks for a kind of GPU before it turns
+FSDP on. So the process group is made on CPU, and then called one of GPUs.
+"""
+
+import runpy
+import sys
+from pathlib import Path
+
+from accelerate import PartialState
+from accelerate.utils import DistributedType
+
+PartialState(cpu=True)
+PartialState._shared_state["distributed_type"] = DistributedType.MULTI_GPU
+sys.argv = sys.argv[1:]
+sys.path.insert(0, str(Path(sys.argv[0]).parent))
+runpy.run_path(sys.argv[0], run_name="__main__")

@@ -1,0 +1,155 @@
+"""Several processes of `accelerate launch` train as one does."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+from accelerate import Accelerator
+
+from clone import ROOT
+from conversation_models import model, passages, prompter, samples
+from presets import merged
+from ttt_memory import config, io, schemas
+from ttt_memory.benchmark import write_benchmark
+from ttt_memory.conversation.base import load_model
+from ttt_memory.conversation.config import RunConfig
+from ttt_memory.conversation.data import corpus_sampler
+from ttt_memory.conversation.stage import load_run
+from ttt_memory.conversation.train import train
+from ttt_memory.errors import UserError
+from ttt_memory.fast_weights import inject
+
+RUN = {
+    "fast_weights": {"layers": [0, 1], "chunk": 8},
+    "train": {
+        "regime": "joint",
+        # In a step one process may ask in context what the other writes and reads.
+        "context_share": 0.2,
+        "steps": 5,
+        "dialogues_per_step": 4,
+        "accumulation": 4,
+        "checkpoint_every": 2,
+        "optimiser": {"warmup": 0, "muon_lr": 0.002},
+    },
+}
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A tiny base and its training text, as files."""
+
+    folder: Path
+
+    @property
+    def base(self) -> Path:
+        return self.folder / "base"
+
+    @property
+    def parts(self) -> tuple[Path, Path]:
+        return self.folder / "dialogues.parquet", self.folder / "passages.parquet"
+
+    def launch(self, name: str, *options: str) -> subprocess.CompletedProcess[str]:
+        """Train by the real script in two processes; everything goes to the folder `name`."""
+        out, (dialogues, texts) = self.folder / name, self.parts
+        command = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "2"]
+        command += ["--num_machines", "1", "--main_process_port", "0", *options]
+        command += [ROOT / "workflow" / "scripts" / "train.py", "--run", "r", "--seed", "0"]
+        command += ["--config", json.dumps({"runs": {"r": RUN}, "base": {"dtype": "float32"}})]
+        command += ["--base", self.base, "--corpus", dialogues, "--passages", texts]
+        command += ["--out", out / "model", "--curve", out / "curve.parquet"]
+        command += ["--checkpoints", out / "checkpoints"]
+        return subprocess.run(
+            list(map(str, command)),
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+
+    def alone(self, checkpoints: Path | None = None):
+        """The same training in this process: the memory and the losses."""
+        torch.manual_seed(0)
+        run = RunConfig(**RUN)
+        fw = inject(load_model(self.base), run.fast_weights)
+        sampler = corpus_sampler(
+            *self.parts, prompter().tokenizer, 0, run.train.probes_per_dialogue
+        )
+        return fw, train(fw, sampler, run, Accelerator(cpu=True), checkpoints)
+
+    def losses(self, name: str) -> list[float]:
+        return io.read_table(self.folder / name / "curve.parquet", schemas.CURVE)["loss"].tolist()
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    folder = tmp_path_factory.mktemp("processes")
+    model().save_pretrained(folder / "base")
+    prompter().tokenizer.save_pretrained(folder / "base")
+    made = Corpus(folder)
+    write_benchmark(made.parts[0], samples(), {})
+    rows = [
+        {"passage_id": f"{language}-{i}", "language": language, "topic": "x", "text": text}
+        for language, texts in passages().items()
+        for i, text in enumerate(texts)
+    ]
+    io.write_table(made.parts[1], rows, schemas.PASSAGES, {})
+    return made
+
+
+def test_two_processes_share_each_step_and_end_where_one_does(corpus):
+    result = corpus.launch("two", "--multi_gpu")
+    assert result.returncode == 0, result.stdout
+    fw, rows = corpus.alone()
+    curve = io.read_table(corpus.folder / "two" / "curve.parquet", schemas.CURVE)
+    assert curve["loss"].tolist() == pytest.approx([row["loss"] for row in rows], rel=1e-4)
+    for name in ("tokens", "objective"):
+        assert curve[name].tolist() == [row[name] for row in rows]
+    loaded = load_run(corpus.folder / "two" / "model", corpus.base, torch.device("cpu"))
+    for (name, a), b in zip(fw.named_parameters(), loaded.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4, msg=name)
+    # Each process wrote its part of a checkpoint, from which one alone goes on.
+    checkpoints = corpus.folder / "two" / "checkpoints"
+    assert len(list((checkpoints / "step-000004").glob("random_states_*.pkl"))) == 2
+    _, resumed = corpus.alone(checkpoints)
+    assert [row["loss"] for row in resumed] == pytest.approx(curve["loss"].tolist(), rel=1e-4)
+    assert [row["seconds"] for row in resumed[:4]] == curve["seconds"].tolist()[:4]
+
+
+MEANS = [
+    ({"processes": 2}, "accumulation: found 1, expected a multiple of resources.train.processes"),
+    ({"processes": 1, "gpu": 2}, "resources.train.gpu: found 2, expected one for each of the 1 pr"),
+    ({"accelerate": "no.yaml"}, "resources.train.accelerate: found 'no.yaml', expected an existin"),
+]
+
+
+@pytest.mark.parametrize(("means", "message"), MEANS)
+def test_the_configuration_refuses(means, message):
+    with pytest.raises(UserError) as caught:
+        config.load(merged({"resources": {"train": means}}), root=ROOT)
+    assert message in str(caught.value)
+
+
+def test_sharded_over_two_processes_it_ends_where_one_does_and_goes_on(corpus):
+    """The same under FSDP, by the configuration that comes with the project."""
+    fsdp = ("--config_file", str(ROOT / "envs" / "fsdp.yaml"))
+    out = corpus.folder / "fsdp"
+    result = corpus.launch("fsdp", *fsdp, str(ROOT / "tests" / "fsdp_on_cpu.py"))
+    assert result.returncode == 0, result.stdout
+    fw, rows = corpus.alone()
+    losses = corpus.losses("fsdp")
+    assert losses == pytest.approx([row["loss"] for row in rows], rel=1e-4)
+    loaded = load_run(out / "model", corpus.base, torch.device("cpu"))
+    for (name, a), b in zip(fw.named_parameters(), loaded.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4, msg=name)
+    # Each process wrote its shards, from which both go on: the last step is made again.
+    assert len(list((out / "checkpoints" / "step-000004").glob("*.distcp"))) == 2
+    (out / "curve.parquet").unlink()
+    result = corpus.launch("fsdp", *fsdp, str(ROOT / "tests" / "fsdp_on_cpu.py"))
+    assert result.returncode == 0, result.stdout
+    assert corpus.losses("fsdp") == pytest.approx(losses, rel=1e-6)

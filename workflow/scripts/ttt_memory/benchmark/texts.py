@@ -1,0 +1,145 @@
+"""Texts of the user's own, to train on: JSONL or Parquet files of chat messages or plain text."""
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ..errors import UserError
+from .sample import TURN_SEPARATOR
+
+SUFFIXES = (".jsonl", ".parquet")
+FIELDS = ("messages", "text")
+# Own texts stand beside dialogues of every language.
+ANY_LANGUAGE = "any"
+BATCH = 1_000  # rows of a Parquet file in memory at once
+
+
+def passages(files: Iterable[Path], characters: int) -> Iterator[dict]:
+    """The texts of `files` as rows of `schemas.PASSAGES`, cut to at most `characters` each.
+
+    Raises:
+        UserError: no text at all, or as `read_texts`.
+    """
+    files, number = list(files), 0
+    for file in files:
+        for text in read_texts(file):
+            for part in cut(text, characters):
+                yield {
+                    "passage_id": f"own-{number:08d}",
+                    "language": ANY_LANGUAGE,
+                    "topic": file.name,
+                    "text": part,
+                }
+                number += 1
+    if not number:
+        names = ", ".join(map(str, files)) or "none"
+        raise UserError(f"corpus: found no text in the files ({names}), expected at least one")
+
+
+def files_in(paths: Iterable[Path]) -> list[Path]:
+    """The files among `paths` as given, and those of the folders among them, by name."""
+    found: list[Path] = []
+    for path in paths:
+        inside = sorted(p for p in path.rglob("*") if p.suffix in SUFFIXES) if path.is_dir() else []
+        found += inside if path.is_dir() else [path]
+    return found
+
+
+def read_texts(file: Path) -> Iterator[str]:
+    """The text of every row of `file`; messages as lines of "role: content", as in our dialogues.
+
+    A row with both has its `messages` taken; other fields are not read.
+
+    Raises:
+        UserError: names the file, the line (from 1) or row (from 0) and the field that is wrong.
+    """
+    if file.suffix not in SUFFIXES:
+        raise UserError(f"{file}: expected a file that ends in {' or '.join(SUFFIXES)}")
+    if not file.is_file():
+        raise UserError(f"{file}: no such file")
+    rows = _lines(file) if file.suffix == ".jsonl" else _rows(file)
+    for where, row in rows:
+        yield _text(row, where)
+
+
+def cut(text: str, characters: int) -> Iterator[str]:
+    """`text` in parts of at most `characters`, between lines, and inside one that is longer."""
+    part = ""
+    for line in text.splitlines(keepends=True):
+        if part and len(part) + len(line) > characters:
+            yield part
+            part = ""
+        part += line
+        while len(part) > characters:
+            yield part[:characters]
+            part = part[characters:]
+    if part.strip():
+        yield part
+
+
+def _lines(file: Path) -> Iterator[tuple[str, Any]]:
+    with open(file, "rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            where = f"{file}: line {number}"
+            try:
+                row = json.loads(line.decode("utf-8"))
+            except ValueError as error:
+                raise UserError(f"{where}: not readable as JSON in UTF-8 ({error})") from error
+            yield where, row
+
+
+def _rows(file: Path) -> Iterator[tuple[str, Any]]:
+    try:
+        table = pq.ParquetFile(file)
+        names = table.schema_arrow.names
+        columns = [field for field in FIELDS if field in names]
+        if not columns:
+            raise UserError(f"{file}: found columns {names}, expected 'messages' or 'text'")
+        number = 0
+        for batch in table.iter_batches(BATCH, columns=columns):
+            for row in batch.to_pylist():
+                # A table has every column in every row: one that is null is not there.
+                found = {name: value for name, value in row.items() if value is not None}
+                yield f"{file}: row {number}", found
+                number += 1
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"{file}: not a readable Parquet file ({error})") from error
+
+
+def _text(row: Any, where: str) -> str:
+    if not isinstance(row, dict):
+        raise UserError(
+            f"{where}: found {_shown(row)}, expected an object with 'messages' or 'text'"
+        )
+    if "messages" in row:
+        messages = row["messages"]
+        if not isinstance(messages, list) or not messages:
+            raise UserError(f"{where}: messages: found {_shown(messages)}, expected a filled list")
+        return "".join(_turn(turn, f"{where}: messages[{i}]") for i, turn in enumerate(messages))
+    if "text" in row:
+        return _string(row["text"], f"{where}: text")
+    raise UserError(f"{where}: found fields {sorted(row)}, expected 'messages' or 'text'")
+
+
+def _turn(message: Any, where: str) -> str:
+    if not isinstance(message, dict):
+        raise UserError(f"{where}: found {_shown(message)}, expected an object")
+    role = _string(message.get("role"), f"{where}.role")
+    content = _string(message.get("content"), f"{where}.content")
+    return f"{role}{TURN_SEPARATOR['en']}{content}\n"
+
+
+def _string(value: Any, where: str) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise UserError(f"{where}: found {_shown(value)}, expected text that is not empty")
+    return value
+
+
+def _shown(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)[:80]

@@ -1,0 +1,131 @@
+"""LoRA on the base (arXiv 2106.09685): made, saved and loaded by the peft library.
+
+peft is imported where it is used: most jobs have no adapter, and importing it doubles their start.
+"""
+
+import json
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from ..errors import UserError
+from ..io import write_json
+from .config import LoraConfig
+
+if TYPE_CHECKING:
+    import peft
+
+ORIGIN = "base.json"
+SAMPLED = 256  # values of each tensor in a fingerprint: an 8B model's take under a second
+
+
+def adapt(model: PreTrainedModel, config: LoraConfig) -> "peft.PeftModel":
+    """Put an adapter on every module that `config` names; `model` itself is changed.
+
+    It changes no output until it has learned; its factors are float32 whatever the base is.
+
+    Raises:
+        UserError: the model has no module of a name.
+    """
+    import peft
+
+    names = {name.rpartition(".")[2] for name, _ in model.named_modules()}
+    for target in config.target_modules:
+        if target not in names:
+            raise UserError(
+                f"train.lora.target_modules: {type(model).__name__} has no module {target!r}"
+            )
+    options = peft.LoraConfig(
+        task_type="CAUSAL_LM",
+        r=config.rank,
+        lora_alpha=config.alpha,
+        lora_dropout=config.dropout,
+        target_modules=list(config.target_modules),
+    )
+    return peft.get_peft_model(model, options)
+
+
+def is_adapter(name: str) -> bool:
+    """Whether a parameter of this name is a factor of an adapter."""
+    return ".lora_" in name
+
+
+def fingerprint(model: PreTrainedModel) -> str:
+    """Digits that tell the base of `model` from another, with or without an adapter on it.
+
+    Of its parameters' names, shapes and a sample of their values, rounded to bfloat16: a base
+    loaded in either type is the same base.
+    """
+    digest = blake2b(digest_size=16)
+    for name, parameter in model.named_parameters():
+        if is_adapter(name):
+            continue
+        name = name.replace(".base_layer", "")
+        values = parameter.detach().flatten()
+        values = values[:: max(1, len(values) // SAMPLED)].to("cpu", torch.bfloat16).contiguous()
+        digest.update(f"{name} {tuple(parameter.shape)}".encode())
+        digest.update(values.view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def save(adapted: "peft.PeftModel", folder: Path) -> None:
+    """Write the adapter in peft's format, and of which base it is; the base is not written."""
+    # Embeddings are never adapted; peft would look on the hub whether theirs have grown.
+    adapted.save_pretrained(folder, save_embedding_layers=False)
+    base = adapted.get_base_model()
+    origin = {"name": base.name_or_path, "fingerprint": fingerprint(base)}
+    write_json(folder / ORIGIN, origin)
+
+
+def load(folder: Path, model: PreTrainedModel) -> PreTrainedModel:
+    """Put the adapter that `save` wrote on `model`; returns the same model.
+
+    Raises:
+        UserError: a file is missing or damaged, or the adapter is one of another base.
+    """
+    import peft
+
+    config, tensors, origin = _read(folder)
+    other = f"{folder}: an adapter of another model"
+    try:
+        adapted = peft.get_peft_model(model, config)
+    except ValueError as error:
+        raise UserError(f"{other} ({origin['name']}): {error}") from error
+    _check_shapes(tensors, peft.get_peft_model_state_dict(adapted), f"{other} ({origin['name']})")
+    found = fingerprint(model)
+    if found != origin["fingerprint"]:
+        raise UserError(
+            f"{other}: it was trained on {origin['name']} with fingerprint"
+            f" {origin['fingerprint']}, found {model.name_or_path} with {found}"
+        )
+    peft.set_peft_model_state_dict(adapted, tensors)
+    return model
+
+
+def _read(folder: Path) -> "tuple[peft.LoraConfig, dict[str, Tensor], dict[str, str]]":
+    import peft
+    from peft.utils import CONFIG_NAME, SAFETENSORS_WEIGHTS_NAME
+
+    for name in (CONFIG_NAME, SAFETENSORS_WEIGHTS_NAME, ORIGIN):
+        if not (folder / name).is_file():
+            raise UserError(f"{folder / name}: not found; expected an adapter and its {ORIGIN}")
+    try:
+        origin = json.loads((folder / ORIGIN).read_text(encoding="utf-8"))
+        origin = {key: str(origin[key]) for key in ("name", "fingerprint")}
+        config = peft.LoraConfig.from_pretrained(folder)
+        return config, load_file(folder / SAFETENSORS_WEIGHTS_NAME), origin
+    except (ValueError, TypeError, KeyError, OSError, SafetensorError) as error:
+        raise UserError(f"{folder}: not an adapter in peft's format ({error})") from error
+
+
+def _check_shapes(found: dict[str, Tensor], own: dict[str, Tensor], where: str) -> None:
+    for name in sorted(found.keys() | own.keys()):
+        shapes = [tuple(part[name].shape) if name in part else None for part in (found, own)]
+        if shapes[0] != shapes[1]:
+            raise UserError(f"{where}: {name} is {shapes[0]}, expected {shapes[1]}")
