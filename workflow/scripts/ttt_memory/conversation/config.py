@@ -179,6 +179,11 @@ class TrainConfig(Options):
         "no", description="Accelerate's mixed precision."
     )
     accumulation: int = Field(1, ge=1, description="Micro-batches in an optimiser step.")
+    gradient_checkpointing: bool = Field(
+        False,
+        description="Recompute each layer's activations in the backward pass: less memory, a"
+        " further forward pass.",
+    )
     workers: int = Field(0, ge=0, description="Processes that make batches; 0 makes them in place.")
     checkpoint_every: int = Field(
         200, ge=1, description="Steps between checkpoints to resume from."

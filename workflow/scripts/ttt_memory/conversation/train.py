@@ -35,6 +35,8 @@ def train(
     fw.model.requires_grad_(config.regime == "joint")
     for parameter in fw.fast_parameters():
         parameter.requires_grad_(True)
+    if config.gradient_checkpointing:
+        fw.gradient_checkpointing_enable()
     fast = {id(parameter) for parameter in fw.fast_parameters()}
     base = [(name, p) for name, p in fw.model.named_parameters() if id(p) not in fast]
     optimisers = build_optimisers(base, fw.fast_parameters(), config.optimiser)

@@ -18,7 +18,7 @@ from transformers import Cache, PreTrainedModel
 from transformers.modeling_outputs import ModelOutput
 
 from ..errors import UserError
-from .calls import Read, Write, current, running
+from .calls import Read, Write, current, recomputation, running
 from .config import FastWeightsConfig
 from .module import FastLayer
 from .state import FastState, LayerState
@@ -76,6 +76,20 @@ class FastWeights(nn.Module):
     def base_weight(self, layer: int) -> Tensor:
         """W `[d, ff]`: the `down_proj` weight that dW is added to."""
         return self.down_projs[layer].weight
+
+    def gradient_checkpointing_enable(self) -> None:
+        """Recompute each layer's activations in the backward pass, fast weights included.
+
+        What a layer writes from, z and its target, is kept all the same.
+
+        Raises:
+            UserError: the model cannot.
+        """
+        options = {"use_reentrant": False, "context_fn": recomputation}
+        try:
+            self.model.activation_checkpointing_enable(options)
+        except ValueError as error:
+            raise UserError(f"gradient checkpointing: {error}") from error
 
     def eject(self) -> PreTrainedModel:
         """Remove the hooks and return the model."""
@@ -173,13 +187,15 @@ class FastWeights(nn.Module):
 
     def _check_recomputation(self) -> None:
         decoder = self.model.get_decoder()
-        layers = [decoder, *decoder.layers]
-        recomputes = any(getattr(module, "gradient_checkpointing", False) for module in layers)
-        if recomputes and decoder.training and torch.is_grad_enabled():
-            raise UserError(
-                "gradient checkpointing recomputes layers without their fast weights; "
-                "expected a model with it disabled"
-            )
+        for module in (decoder, *decoder.layers):
+            function = getattr(module, "_gradient_checkpointing_func", None)
+            contexts = getattr(function, "keywords", {}).get("context_fn")
+            blind = getattr(module, "gradient_checkpointing", False) and contexts != recomputation
+            if blind and decoder.training and torch.is_grad_enabled():
+                raise UserError(
+                    "gradient checkpointing recomputes layers without their fast weights; "
+                    "expected it to be enabled by `FastWeights.gradient_checkpointing_enable`"
+                )
 
     def _check_state(self, state: FastState) -> FastState:
         found = {i: tuple(layer.dense.shape[1:]) for i, layer in state.layers.items()}
