@@ -305,7 +305,9 @@ def test_recomputed_layers_have_their_fast_weights(options):
     for recomputed in (False, True):
         fw = memory(**options).train()
         count = []
-        fw.model.model.layers[0].mlp.register_forward_pre_hook(lambda *_, seen=count: seen.append(1))
+        fw.model.model.layers[0].mlp.register_forward_pre_hook(
+            lambda *_, seen=count: seen.append(1)
+        )
         if recomputed:
             fw.gradient_checkpointing_enable()
         first = fw.write(tokens(2, 60))

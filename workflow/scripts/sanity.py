@@ -4,14 +4,16 @@ python workflow/scripts/sanity.py --help
 """
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 from ttt_memory import io, options
 from ttt_memory.benchmark import read_benchmark
-from ttt_memory.conversation.config import Dtype, RecallConfig
+from ttt_memory.conversation.base import load_model
+from ttt_memory.conversation.config import BaseConfig, RecallConfig
 from ttt_memory.conversation.prompts import Prompter
 from ttt_memory.conversation.sanity import Sanity
-from ttt_memory.conversation.stage import BASE, load_run, pick_device
+from ttt_memory.conversation.stage import BASE, check_device, load_run, pick_device
 from ttt_memory.errors import UserError, run
 
 
@@ -26,16 +28,19 @@ def main() -> None:
     parser.add_argument("--out", required=True, help="results, JSON")
     args = parser.parse_args()
     config = options.section(args.config, "recall", RecallConfig)
-    dtype = options.section(args.config, "base.dtype", Dtype)
+    settings = options.section(args.config, "base", BaseConfig)
+    device = pick_device(config.device)
+    check_device(device, settings)
+    prompter = Prompter.load(args.base, settings.chat_template)
     samples = [s for s in read_benchmark(args.benchmark) if s.level == 1][:4]
     if len(samples) < 2:
         raise UserError(f"{args.benchmark}: sanity needs two level-1 samples, found {len(samples)}")
     own = Path(args.model) / BASE
     base = own if own.is_dir() else Path(args.base)
-    fw = load_run(args.model, args.base, pick_device(config.device), dtype)
-    results = Sanity(
-        fw, str(base), Prompter.load(args.base), samples, config.segment_tokens, dtype
-    ).run()
+    how = settings.dtype, settings.attention
+    fw = load_run(args.model, args.base, device, *how)
+    load_base = partial(load_model, base, *how)
+    results = Sanity(fw, load_base, prompter, samples, config.segment_tokens).run()
     for name, result in results.items():
         print(f"{'ok  ' if result['passed'] else 'FAIL'} {name}: {result['detail']}")
     failed = [name for name, result in results.items() if not result["passed"]]

@@ -118,7 +118,7 @@ class Reader:
 
     def list_batch(self, rng: random.Random, count: int, pairs: int) -> Packed:
         """Lists of `pairs` random keys, each with a random value to copy, and a probe for each."""
-        tokenizer = self.sampler.prompter.tokenizer
+        tokenizer, opening = self.sampler.prompter.tokenizer, self.sampler.prompter.opening
         first, end = tokenizer.vocab_size // 4, self.sampler.prompter.end
         (between,) = self.sampler.prompter.ids(["："])
         piece = lambda most: rng.sample(range(first, tokenizer.vocab_size), rng.randint(1, most))  # noqa: E731
@@ -126,7 +126,7 @@ class Reader:
         for _ in range(count):
             separator = rng.choice(([], between))
             entries = [(piece(3) + separator, piece(4)) for _ in range(pairs)]
-            contexts.append([token for key, value in entries for token in key + value])
+            contexts.append([*opening, *(t for key, value in entries for t in key + value)])
             questions.append([key for key, _ in entries])
             answers.append([[*value, end] for _, value in entries])
         return pack(contexts, questions, answers)
@@ -141,8 +141,10 @@ class Reader:
         return round(log_uniform(rng, *self.reading.distractor_tokens))
 
     def text(self, rng: random.Random, group: list[Encoded], tokens: int) -> list[int]:
-        """Distractor text in the language of a group of dialogues."""
-        return self.sampler.texts.draw(rng, group[0].language, tokens)
+        """Distractor text in the language of a group of dialogues; `tokens` without its layout."""
+        language = group[0].language
+        ids = self.sampler.texts.draw(rng, language, tokens)
+        return self.sampler.prompter.around(ids, language)
 
     def groups(
         self, rng: random.Random, kind: str, count: int, turns: int | None = None
@@ -157,7 +159,12 @@ class Reader:
     def probes(
         self, groups: list[list[Encoded]], contexts: list[list[int]] | None = None
     ) -> Packed:
-        """Every question that only one dialogue of its group answers."""
+        """Every question that only one dialogue of its group answers, after the contexts if any.
+
+        The opening stands before all.
+        """
+        opening = self.sampler.prompter.opening
+        contexts = [opening + context for context in contexts or [[] for _ in groups]]
         questions, answers = [], []
         for group in groups:
             pairs = [p for e in group for p in zip(e.questions, e.answers, strict=True)]
@@ -165,4 +172,4 @@ class Reader:
             kept = [pair for pair in pairs if counts[tuple(pair[0])] == 1]
             questions.append([question for question, _ in kept])
             answers.append([answer for _, answer in kept])
-        return pack(contexts or [[] for _ in groups], questions, answers)
+        return pack(contexts, questions, answers)

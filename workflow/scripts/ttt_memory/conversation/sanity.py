@@ -1,17 +1,18 @@
 """Checks that gate every use of a trained run: a memory that is broken is never scored."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
+from transformers import PreTrainedModel
 
 from ..benchmark import Sample
+from ..errors import UserError
 from ..fast_weights import FastState, FastWeights, inject
-from .base import load_model
+from .check import check_model, tolerance
 from .packing import pad_right
 from .prompts import Prompter
-from .recall import write_texts
-
-# Batches of different shape sum in another order; float32 logits of order 10 differ by this.
-TOLERANCE = 1e-3
+from .writing import write_texts
 
 
 class Sanity:
@@ -20,20 +21,20 @@ class Sanity:
     def __init__(
         self,
         fw: FastWeights,
-        base_folder: str,
+        load_base: Callable[[], PreTrainedModel],
         prompter: Prompter,
         samples: list[Sample],
         segment: int,
-        dtype: str = "float32",
     ):
-        self.fw, self.base_folder, self.prompter, self.segment = fw, base_folder, prompter, segment
-        self.dtype = dtype
-        self.dialogues = [[ids] for ids in prompter.ids([s.dialogue for s in samples])]
+        self.fw, self.load_base, self.prompter, self.segment = fw, load_base, prompter, segment
+        texts = prompter.texts([s.dialogue for s in samples], [s.language for s in samples])
+        self.dialogues = [[ids] for ids in texts]
         # The longest first, so that alone it is unpadded and in the batch it is not.
         self.dialogues.sort(key=lambda texts: -len(texts[0]))
         first = samples[0]
         question = prompter.question(first.probes[0].question, first.language)
-        self.question = torch.tensor(prompter.ids([question]), device=fw.model.device)
+        ids = prompter.opening + prompter.ids([question])[0]
+        self.question = torch.tensor([ids], device=fw.model.device)
 
     @torch.no_grad()
     def run(self) -> dict[str, dict]:
@@ -48,6 +49,7 @@ class Sanity:
             self.disabled_is_base,
             self.padding_writes_nothing,
             self.batch_equals_singles,
+            self.packed_equals_alone,
         )
         results = {}
         for check in checks:
@@ -70,9 +72,8 @@ class Sanity:
 
     def parameters_moved(self) -> tuple[bool, str]:
         """Training moved every fast-weight tensor that can move."""
-        model = load_model(self.base_folder, self.dtype)
         torch.manual_seed(0)
-        fresh = dict(inject(model, self.fw.config).fast.named_parameters())
+        fresh = dict(inject(self.load_base(), self.fw.config).fast.named_parameters())
         moved = {
             name: (parameter.cpu() - fresh[name]).abs().max().item()
             for name, parameter in self.fw.fast.named_parameters()
@@ -99,7 +100,7 @@ class Sanity:
     def disabled_is_base(self) -> tuple[bool, str]:
         """With the memory off the model is its base, bit for bit."""
         expected_logits = self._read(None)
-        base = load_model(self.base_folder, self.dtype).to(self.fw.model.device)
+        base = self.load_base().to(self.fw.model.device)
         change = (base(input_ids=self.question).logits - expected_logits).abs().max().item()
         return change == 0, f"largest change of a logit {change:.3g}"
 
@@ -111,8 +112,10 @@ class Sanity:
         device = self.fw.model.device
         padded = self.fw.write(input_ids=wide.to(device), attention_mask=wide_mask.to(device)).state
         single = self.fw.write(input_ids=ids.to(device), attention_mask=mask.to(device)).state
-        change = (self._read(padded) - self._read(single)).abs().max().item()
-        return change <= TOLERANCE, f"largest change of a logit {change:.3g}"
+        expected = self._read(single)
+        change = (self._read(padded) - expected).abs().max().item()
+        limit = tolerance(self.fw.model, expected)
+        return change <= limit, f"largest change of a logit {change:.3g}"
 
     def batch_equals_singles(self) -> tuple[bool, str]:
         """A batch of dialogues writes what each alone would."""
@@ -121,4 +124,13 @@ class Sanity:
             (self._read(together.index([i])) - self._read(self._write([texts]))).abs().max().item()
             for i, texts in enumerate(self.dialogues)
         ]
-        return max(changes) <= TOLERANCE, f"largest change of a logit {max(changes):.3g}"
+        limit = tolerance(self.fw.model, self._read(self.state))
+        return max(changes) <= limit, f"largest change of a logit {max(changes):.3g}"
+
+    def packed_equals_alone(self) -> tuple[bool, str]:
+        """The trained model still tells packed probes apart."""
+        try:
+            check_model(self.fw.model)
+        except UserError as error:
+            return False, str(error)
+        return True, "logits agree"

@@ -109,7 +109,7 @@ class FastWeights(nn.Module):
     def write(
         self,
         input_ids: Tensor,
-        attention_mask: Tensor | None = None,
+        attention_mask: Tensor | dict[str, Tensor] | None = None,
         state: FastState | None = None,
         write_weight: Tensor | None = None,
         write_mask: Tensor | None = None,
@@ -121,8 +121,9 @@ class FastWeights(nn.Module):
 
         Args:
             input_ids: `[B, T]`.
-            attention_mask: as the model takes it. A 2-D one also says what is padding, which is
-                never written: a masked token is to the memory as if it were not there.
+            attention_mask: as the model takes it: 2-D, 4-D, or 4-D by kind of layer. A 2-D one
+                also says what is padding, which is never written: a masked token is to the
+                memory as if it were not there.
             state: what to continue; None starts empty. It is not changed.
             write_weight: `[B, T]` float, multiplies the gated write of each token.
             write_mask: `[B, T]` bool, the tokens to write; needed beside a 4-D attention mask.
@@ -256,10 +257,12 @@ def gated_mlps(model: PreTrainedModel, layers: tuple[int, ...]) -> dict[int, nn.
     return found
 
 
-def _write_mask(ids: Tensor, attention_mask: Tensor | None, mask: Tensor | None) -> Tensor:
+def _write_mask(
+    ids: Tensor, attention_mask: Tensor | dict[str, Tensor] | None, mask: Tensor | None
+) -> Tensor:
     """`[B, T]` bool: the tokens to write."""
     if mask is None and attention_mask is not None:
-        if attention_mask.ndim != 2:
+        if isinstance(attention_mask, dict) or attention_mask.ndim != 2:
             raise ValueError("a 4-D attention mask does not say what to write: pass write_mask")
         mask = attention_mask[:, -ids.shape[1] :]
     if mask is None:
