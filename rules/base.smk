@@ -24,7 +24,7 @@ if CONFIG.base.source == "pretrain":
         resources:
             **resources_of("base"),
         params:
-            config=slice_of("base.architecture", "base.pretrain", "base.dtype"),
+            config=slice_of("base.architecture", "base.pretrain", *MODEL_KEYS),
             folder=base_folder,
             checkpoints=base_checkpoints,
         message:

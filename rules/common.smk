@@ -84,6 +84,8 @@ MODEL_FILES = [
 SWEEP_KEYS = {"scales": "scale", "distances": "retention", "dialogues": "capacity"}
 ALL_SWEEPS_KEYS = {"sweep_samples", "sweep_split"}
 STAGE_KEYS = {"conditions", "sweeps", "shards"}
+# How the base model is loaded and spoken to.
+MODEL_KEYS = ["base.dtype", "base.attention", "base.chat_template"]
 
 
 wildcard_constraints:
@@ -177,7 +179,7 @@ def slice_of(*keys):
 def train_slice(wildcards):
     """The configuration of one run's training; its label and number of seeds are not in it."""
     run = f"runs.{wildcards.run}"
-    return slice_of(f"{run}.fast_weights", f"{run}.train", "base.dtype")
+    return slice_of(f"{run}.fast_weights", f"{run}.train", *MODEL_KEYS)
 
 
 def recall_slice(wildcards):
@@ -187,7 +189,7 @@ def recall_slice(wildcards):
     if unused == set(SWEEP_KEYS):
         unused |= ALL_SWEEPS_KEYS
     keys = [key for key in type(CONFIG.recall).model_fields if key not in unused | STAGE_KEYS]
-    return slice_of("base.dtype", *(f"recall.{key}" for key in keys))
+    return slice_of(*MODEL_KEYS, *(f"recall.{key}" for key in keys))
 
 
 def report_slice(wildcards):

@@ -56,7 +56,7 @@ rule sanity:
     resources:
         **resources_of("sanity"),
     params:
-        config=slice_of("base.dtype", "recall.device", "recall.segment_tokens"),
+        config=slice_of(*MODEL_KEYS, "recall.device", "recall.segment_tokens"),
         base=base_folder,
     message:
         "Checking {wildcards.run}, seed {wildcards.seed}"

@@ -82,6 +82,7 @@ def predictions(
             "prompt": "",
             "prompt_hash": "",
             "prompt_tokens": 9,
+            "written": "",
             "written_tokens": 100,
             "new_tokens": 3,
             "seconds": 0.01,

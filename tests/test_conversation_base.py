@@ -125,7 +125,7 @@ def test_a_model_is_trained_on_with_the_rotary_frequencies_asked_for(tmp_path):
         for theta in (1e4, 1e6)
     }
     built[1e4].save_pretrained(tmp_path / "first")
-    found = start_from(tmp_path / "first", ArchitectureConfig(rope_theta=1e6))
+    found = start_from(tmp_path / "first", BaseConfig(architecture={"rope_theta": 1e6}))
     found.save_pretrained(tmp_path / "second")
     # All but the frequencies is of the first.
     built[1e6].load_state_dict(built[1e4].state_dict())

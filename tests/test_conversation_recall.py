@@ -6,7 +6,8 @@ import torch
 from conversation_models import fast_weights, prompter, samples
 from ttt_memory.conversation.config import RecallConfig
 from ttt_memory.conversation.naive import answer_naive, write_naive
-from ttt_memory.conversation.recall import Recall, write_texts
+from ttt_memory.conversation.recall import Recall
+from ttt_memory.conversation.writing import write_texts
 from ttt_memory.errors import UserError
 
 CONFIG = RecallConfig(

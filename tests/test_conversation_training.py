@@ -86,6 +86,13 @@ def test_same_seed_same_losses(changes):
     assert losses(trained(**changes)[1]) == losses(trained(**changes)[1])
 
 
+@pytest.mark.parametrize("regime", ["joint", "frozen"])
+def test_gradient_checkpointing_trains_the_same_run(regime):
+    changes = {"regime": regime, "config": {"gate": "layer", "read_while_writing": True}}
+    found = losses(trained(**changes, gradient_checkpointing=True)[1])
+    assert found == pytest.approx(losses(trained(**changes)[1]), rel=1e-5)
+
+
 def test_another_seed_draws_other_batches():
     assert losses(trained(seed=0)[1]) != losses(trained(seed=1)[1])
 

@@ -261,7 +261,6 @@ def test_bad_configuration(wrong, message):
         FastWeightsConfig(**{"layers": (0,)} | wrong)
 
 
-@pytest.mark.filterwarnings("ignore:.gradient_checkpointing_enable:FutureWarning")
 def test_bad_models_and_batches():
     """A layer too far, a model without gated MLPs, recomputation, shapes that do not meet."""
     with pytest.raises(UserError, match="layer 3 of 3; expected 0 to 2"):
@@ -281,10 +280,49 @@ def test_bad_models_and_batches():
         fw.write(ids, attention_mask=torch.ones(2, 1, 6, 6, dtype=torch.bool))
     with pytest.raises(ValueError, match="write mask"):
         fw.write(ids, write_mask=torch.ones(2, 5))
-    fw.model.gradient_checkpointing_enable()
+    fw.model.activation_checkpointing_enable()
     fw.train()
     with pytest.raises(UserError, match="gradient checkpointing"):
         fw.write(ids)
+
+
+RECOMPUTED = [
+    {},
+    {"update": "delta", "gate": "top"},
+    {"gate": "layer", "target": "input_embed"},
+    {"read_while_writing": True, "update": "delta", "gate": "layer"},
+    {"read_while_writing": True, "target": "input_embed", "decay": 0.8},
+]
+
+
+@pytest.mark.parametrize("options", RECOMPUTED, ids=lambda o: "-".join(map(str, o)) or "default")
+def test_recomputed_layers_have_their_fast_weights(options):
+    """Gradient checkpointing changes no gradient of a loss on what is written and read.
+
+    60 tokens are two pieces, between which the memory is folded; two texts, two backward passes.
+    """
+    found, passes = [], []
+    for recomputed in (False, True):
+        fw = memory(**options).train()
+        count = []
+        fw.model.model.layers[0].mlp.register_forward_pre_hook(
+            lambda *_, seen=count: seen.append(1)
+        )
+        if recomputed:
+            fw.gradient_checkpointing_enable()
+        first = fw.write(tokens(2, 60))
+        second = fw.write(tokens(2, 7, seed=1), state=first.state)
+        read = fw.read(second.state, input_ids=tokens(2, 5), labels=tokens(2, 5, seed=2)).loss
+        loss = read + first.hidden.square().mean() + second.hidden.square().mean()
+        loss = loss + sum(norm.sum() for norm in second.state.norms().values())
+        loss.backward(retain_graph=True)
+        loss.backward()
+        found.append({name: p.grad for name, p in fw.named_parameters()})
+        passes.append(len(count))
+    for name, gradient in found[0].items():
+        torch.testing.assert_close(found[1][name], gradient, rtol=1e-10, atol=1e-10, msg=name)
+    # Three passes forward; each backward pass runs the layer of each once more.
+    assert passes == [3, 9]
 
 
 @pytest.mark.parametrize("reading", [False, True])

@@ -120,7 +120,7 @@ def test_next_token_training_needs_no_dialogue(tmp_path):
     rows = io.read_table(tmp_path / "passages.parquet", schemas.PASSAGES)
     assert rows["text"].tolist()[:2] == [RENDERED, "A plain page."]
     parts = (tmp_path / "dialogues.parquet", tmp_path / "passages.parquet")
-    sampler = corpus_sampler(*parts, prompter().tokenizer, 0, 4)
+    sampler = corpus_sampler(*parts, prompter(), 0, 4)
     run = settings(objective="lm", regime="frozen")
     (document,) = Batches(sampler, run.train).batch(0, 0).documents
     known = {(*ids, prompter().end) for ids in prompter().ids(rows["text"].tolist())}
@@ -138,7 +138,7 @@ def test_recall_training_reads_them_as_distractors_of_every_language(tmp_path):
     corpus = {"source": "files", "files": [str(file)], "dialogues": 12}
     assert make_corpus(tmp_path, corpus, file).returncode == 0
     parts = (tmp_path / "dialogues.parquet", tmp_path / "passages.parquet")
-    sampler = corpus_sampler(*parts, prompter().tokenizer, 0, 4)
+    sampler = corpus_sampler(*parts, prompter(), 0, 4)
     run = settings(context_share=0.0, empty_share=0.0)
     (own,) = prompter().ids(["zzzz zzzz zzzz"])
     for step in range(4):

@@ -77,9 +77,7 @@ class Corpus:
         torch.manual_seed(0)
         run = RunConfig(**RUN)
         fw = inject(load_model(self.base), run.fast_weights)
-        sampler = corpus_sampler(
-            *self.parts, prompter().tokenizer, 0, run.train.probes_per_dialogue
-        )
+        sampler = corpus_sampler(*self.parts, prompter(), 0, run.train.probes_per_dialogue)
         return fw, train(fw, sampler, run, Accelerator(cpu=True), checkpoints)
 
     def losses(self, name: str) -> list[float]:

@@ -7,10 +7,10 @@ import argparse
 
 from ttt_memory import devices, io, options, schemas
 from ttt_memory.benchmark import read_benchmark
-from ttt_memory.conversation.config import Dtype, RecallConfig
+from ttt_memory.conversation.config import BaseConfig, RecallConfig
 from ttt_memory.conversation.diagnostics import diagnose
 from ttt_memory.conversation.prompts import Prompter
-from ttt_memory.conversation.stage import load_run
+from ttt_memory.conversation.stage import check_device, load_run
 from ttt_memory.errors import run
 from ttt_memory.provenance import provenance
 
@@ -28,10 +28,13 @@ def main() -> None:
     parser.add_argument("--out", required=True, help="statistics, Parquet")
     args = parser.parse_args()
     config = options.section(args.config, "recall", RecallConfig)
-    dtype = options.section(args.config, "base.dtype", Dtype)
+    base = options.section(args.config, "base", BaseConfig)
+    device = devices.pick(config.device)
+    check_device(device, base)
+    prompter = Prompter.load(args.base, base.chat_template)
     samples = read_benchmark(args.benchmark)
-    fw = load_run(args.model, args.base, devices.pick(config.device), dtype)
-    rows = diagnose(fw, Prompter.load(args.base), samples, config)
+    fw = load_run(args.model, args.base, device, base.dtype, base.attention)
+    rows = diagnose(fw, prompter, samples, config)
     rows = [{"run": args.run, "seed": args.seed, **row} for row in rows]
     io.write_table(args.out, rows, schemas.DIAGNOSTICS, provenance(config, seed=args.seed))
 

@@ -9,10 +9,10 @@ from transformers.utils import logging
 
 from ttt_memory import devices, io, options, schemas
 from ttt_memory.benchmark import read_benchmark
-from ttt_memory.conversation.config import Dtype, RecallConfig
+from ttt_memory.conversation.config import BaseConfig, RecallConfig
 from ttt_memory.conversation.prompts import Prompter
 from ttt_memory.conversation.recall import Recall
-from ttt_memory.conversation.stage import load_run
+from ttt_memory.conversation.stage import check_device, load_run
 from ttt_memory.errors import UserError, run
 from ttt_memory.provenance import provenance
 
@@ -44,11 +44,14 @@ def main() -> None:
     args = parser.parse_args()
     logging.disable_progress_bar()
     config = options.section(args.config, "recall", RecallConfig)
-    dtype = options.section(args.config, "base.dtype", Dtype)
+    base = options.section(args.config, "base", BaseConfig)
+    device = devices.pick(config.device)
+    check_device(device, base)
+    prompter = Prompter.load(args.base, base.chat_template)
     shard = shard_of(args.shard)
     samples = read_benchmark(args.benchmark)
-    fw = load_run(args.model, args.base, devices.pick(config.device), dtype)
-    recall = Recall(fw, Prompter.load(args.base), samples, config)
+    fw = load_run(args.model, args.base, device, base.dtype, base.attention)
+    recall = Recall(fw, prompter, samples, config)
     rows = recall.run(args.condition, shard)
     rows = [{"run": args.run, "seed": args.seed, **row} for row in rows]
     io.write_table(args.out, rows, schemas.PREDICTIONS, provenance(config, seed=args.seed))

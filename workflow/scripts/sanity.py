@@ -8,10 +8,10 @@ from functools import partial
 
 from ttt_memory import devices, io, options
 from ttt_memory.benchmark import read_benchmark
-from ttt_memory.conversation.config import Dtype, RecallConfig
+from ttt_memory.conversation.config import BaseConfig, RecallConfig
 from ttt_memory.conversation.prompts import Prompter
 from ttt_memory.conversation.sanity import Sanity
-from ttt_memory.conversation.stage import load_base, load_run
+from ttt_memory.conversation.stage import check_device, load_base, load_run
 from ttt_memory.errors import UserError, run
 
 
@@ -26,13 +26,17 @@ def main() -> None:
     parser.add_argument("--out", required=True, help="results, JSON")
     args = parser.parse_args()
     config = options.section(args.config, "recall", RecallConfig)
-    dtype = options.section(args.config, "base.dtype", Dtype)
+    settings = options.section(args.config, "base", BaseConfig)
+    device = devices.pick(config.device)
+    check_device(device, settings)
+    prompter = Prompter.load(args.base, settings.chat_template)
     samples = [s for s in read_benchmark(args.benchmark) if s.level == 1][:4]
     if len(samples) < 2:
         raise UserError(f"{args.benchmark}: sanity needs two level-1 samples, found {len(samples)}")
-    fw = load_run(args.model, args.base, devices.pick(config.device), dtype)
-    base = partial(load_base, args.model, args.base, dtype)
-    results = Sanity(fw, base, Prompter.load(args.base), samples, config.segment_tokens).run()
+    how = settings.dtype, settings.attention
+    fw = load_run(args.model, args.base, device, *how)
+    base = partial(load_base, args.model, args.base, *how)
+    results = Sanity(fw, base, prompter, samples, config.segment_tokens).run()
     for name, result in results.items():
         print(f"{'ok  ' if result['passed'] else 'FAIL'} {name}: {result['detail']}")
     failed = [name for name, result in results.items() if not result["passed"]]

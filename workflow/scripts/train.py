@@ -6,13 +6,13 @@ python workflow/scripts/train.py --help
 import argparse
 
 import torch
-from transformers import AutoTokenizer
 
 from ttt_memory import devices, fast_weights, io, options, schemas
 from ttt_memory.conversation.base import load_model
-from ttt_memory.conversation.config import Dtype, RunConfig
+from ttt_memory.conversation.config import BaseConfig, RunConfig
 from ttt_memory.conversation.data import corpus_sampler
-from ttt_memory.conversation.stage import save_run, trained_part
+from ttt_memory.conversation.prompts import Prompter
+from ttt_memory.conversation.stage import check_device, save_run, trained_part
 from ttt_memory.conversation.train import build_accelerator, train
 from ttt_memory.errors import run
 from ttt_memory.provenance import provenance
@@ -33,22 +33,23 @@ def main() -> None:
     parser.add_argument("--curve", required=True, help="training curve, Parquet")
     args = parser.parse_args()
     config = options.section(args.config, f"runs.{args.run}", RunConfig)
-    dtype = options.section(args.config, "base.dtype", Dtype)
-    model = load_model(args.base, dtype)
-    tokenizer = AutoTokenizer.from_pretrained(args.base)
+    base = options.section(args.config, "base", BaseConfig)
+    # Accelerate takes the current one.
+    check_device(devices.pick("auto"), base, config.train.mixed_precision)
+    prompter = Prompter.load(args.base, base.chat_template)
+    model = load_model(args.base, base.dtype, base.attention)
     torch.manual_seed(args.seed)
     trained = trained_part(model, config.train)
     fw = fast_weights.inject(model, config.fast_weights)
     sampler = corpus_sampler(
-        args.corpus, args.passages, tokenizer, args.seed, config.train.probes_per_dialogue
+        args.corpus, args.passages, prompter, args.seed, config.train.probes_per_dialogue
     )
-    devices.pick("auto")  # Accelerate takes the current one
     accelerator = build_accelerator(config.train.mixed_precision)
     label = f"{args.run} seed {args.seed}"
     rows = train(fw, sampler, config, accelerator, args.checkpoints, label)
     if not accelerator.is_main_process:
         return
-    save_run(fw, args.out, trained, tokenizer)
+    save_run(fw, args.out, trained, prompter.tokenizer)
     rows = [{"run": args.run, "seed": args.seed, **row} for row in rows]
     io.write_table(args.curve, rows, schemas.CURVE, provenance(config, seed=args.seed))
 

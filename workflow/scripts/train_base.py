@@ -42,20 +42,20 @@ def main() -> None:
     config = options.section(args.config, "base", BaseConfig)
     seed = config.pretrain.seed
     if config.pretrain.start:
-        tokenizer = Prompter.load(config.pretrain.start).tokenizer
-        model = start_from(config.pretrain.start, config.architecture)
+        prompter = Prompter.load(config.pretrain.start, config.chat_template)
+        model = start_from(config.pretrain.start, config)
     else:
         texts = corpus_texts(args.corpus, args.passages)
-        tokenizer = train_tokenizer(texts, config.architecture.vocab_size)
-        model = build_model(config.architecture, tokenizer, seed)
+        prompter = Prompter(train_tokenizer(texts, config.architecture.vocab_size))
+        model = build_model(config.architecture, prompter.tokenizer, seed)
     sampler = corpus_sampler(
-        args.corpus, args.passages, tokenizer, seed, config.pretrain.probes_per_dialogue
+        args.corpus, args.passages, prompter, seed, config.pretrain.probes_per_dialogue
     )
     devices.pick("auto")  # Accelerate takes the current one
     rows = pretrain(model, sampler, config.pretrain, Accelerator(), args.checkpoints)
     with io.beside(args.out) as folder:
         model.save_pretrained(folder, safe_serialization=True)
-        tokenizer.save_pretrained(folder)
+        prompter.tokenizer.save_pretrained(folder)
     rows = [{"run": "base", "seed": seed, **row} for row in rows]
     io.write_table(args.curve, rows, schemas.CURVE, provenance(config, seed=seed))
 

@@ -234,6 +234,12 @@ def _corpus_problems(config: Config, root: Path) -> Iterable[tuple[str, str]]:
 def _run_problems(config: Config, shape: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     depth = shape.get("num_hidden_layers")
     longest = shape.get("max_position_embeddings")
+    if longest is not None and config.recall.segment_tokens > longest:
+        yield (
+            "recall.segment_tokens",
+            f"found {config.recall.segment_tokens}, expected at most the base's {longest}"
+            " positions",
+        )
     if not config.runs:
         yield "runs", "found none, expected at least one run"
     for name, run in config.runs.items():

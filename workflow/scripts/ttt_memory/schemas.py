@@ -63,9 +63,10 @@ PREDICTIONS = pa.schema(
         ("probe_id", pa.string()),
         ("prediction", pa.string()),  # decoded text up to the end token
         ("ended", pa.bool_()),  # the end token came before the length limit
-        ("prompt", pa.string()),
+        ("prompt", pa.string()),  # as rendered, from the first token that the model sees
         ("prompt_hash", pa.string()),
         ("prompt_tokens", pa.int32()),
+        ("written", pa.string()),  # what the fast weights have read, as rendered
         ("written_tokens", pa.int32()),
         ("new_tokens", pa.int32()),
         ("seconds", pa.float64()),  # the batch's wall time divided by its probes

@@ -7,9 +7,10 @@ from typing import Self
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
+from transformers import DynamicCache, PreTrainedModel
 
 from ..fast_weights import FastState, FastWeights
+from .attention import block_mask
 from .packing import pad_left
 from .prompts import Prompter
 
@@ -37,18 +38,21 @@ def answer(
     """Answer every dialogue's probes greedily, all dialogues and probes in one batch.
 
     `questions` holds, for each of B dialogues, the ids of its rendered questions; `contexts`
-    (condition A) the ids that each dialogue's probes see. `state` has B rows; None reads with
-    the memory off.
+    (condition A) the ids that each dialogue's probes see after the opening. `state` has B rows;
+    None reads with the memory off.
 
     A row is a dialogue, its probes are lanes of the row: they share the context's KV cache and
     grow side by side, and a mask keeps each from seeing the others.
     """
     device = fw.model.device
     lanes = Lanes.of(questions, prompter, device)
+    forward = fw.plain if state is None else partial(fw.read, state)
+    # Without a configuration the cache keeps every token of layers with a window, as the mask does.
     cache = DynamicCache()
-    if contexts is not None:
+    contexts = [prompter.opening + context for context in contexts or [[] for _ in questions]]
+    if any(contexts):
         ids, mask = (t.to(device) for t in pad_left(contexts, prompter.pad))
-        fw.plain(
+        forward(
             input_ids=ids,
             attention_mask=mask,
             position_ids=(mask.cumsum(-1) - 1).clamp(min=0),
@@ -57,8 +61,7 @@ def answer(
             logits_to_keep=1,
         )
         lanes.follow(mask.bool())
-    forward = fw.plain if state is None else partial(fw.read, state)
-    tokens = _decode(forward, lanes, cache, prompter.end, max_new_tokens)
+    tokens = _decode(fw.model, forward, lanes, cache, prompter.end, max_new_tokens)
     return _collect(tokens, questions, prompter)
 
 
@@ -67,6 +70,7 @@ class Lanes:
 
     Attributes:
         ids, positions: [B, T] int64, the tokens to read now and their positions.
+        key_positions: [B, K] int64, those of all that the cache will hold then.
         lane: [T] int64, the lane that each of them stands in.
         last: [P] int64, where in T each lane ends.
         live: [B, P] bool, False where a row has no such probe.
@@ -78,8 +82,9 @@ class Lanes:
         self.positions = (mask.cumsum(-1) - 1).clamp(min=0).flatten(1)
         self.lane = torch.arange(lanes, device=ids.device).repeat_interleave(length)
         self.last = torch.arange(1, lanes + 1, device=ids.device) * length - 1
-        # What the cache will hold once these are read: lane (or context) and validity of each.
+        # What the cache will hold once these are read: lane (or context), validity, position.
         self._key_lane, self._key_valid = self.lane, mask.flatten(1).bool()
+        self.key_positions = self.positions
 
     @classmethod
     def of(cls, questions: list[list[list[int]]], prompter: Prompter, device: torch.device) -> Self:
@@ -94,6 +99,8 @@ class Lanes:
     def follow(self, context: Tensor) -> None:
         """Continue a context that the cache holds: `context` [B, C] bool says where it is."""
         self.positions = self.positions + context.sum(1, keepdim=True)
+        before = (context.cumsum(1) - 1).clamp(min=0)
+        self.key_positions = torch.cat([before, self.positions], 1)
         of_context = self.lane.new_full((context.shape[1],), CONTEXT)
         self._key_lane = torch.cat([of_context, self._key_lane])
         self._key_valid = torch.cat([context, self._key_valid], 1)
@@ -112,17 +119,25 @@ class Lanes:
         self.positions = self.positions[:, self.last] + 1
         self.ids, self.lane = chosen, torch.arange(chosen.shape[1], device=chosen.device)
         self.last = self.lane
+        self.key_positions = torch.cat([self.key_positions, self.positions], 1)
         self._key_lane = torch.cat([self._key_lane, self.lane])
         self._key_valid = torch.cat([self._key_valid, torch.ones_like(chosen, dtype=bool)], 1)
 
 
-def _decode(forward: Callable, lanes: Lanes, cache: DynamicCache, end: int, limit: int) -> Tensor:
+def _decode(
+    model: PreTrainedModel,
+    forward: Callable,
+    lanes: Lanes,
+    cache: DynamicCache,
+    end: int,
+    limit: int,
+) -> Tensor:
     """New token ids [B, P, <= limit]; lanes that ended go on with the end token."""
     done, new = ~lanes.live, []
     while True:
         output = forward(
             input_ids=lanes.ids,
-            attention_mask=lanes.mask(),
+            attention_mask=block_mask(model, lanes.mask(), lanes.positions, lanes.key_positions),
             position_ids=lanes.positions,
             past_key_values=cache,
             use_cache=True,

@@ -6,16 +6,17 @@ from pathlib import Path
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
-    AutoConfig,
     AutoModelForCausalLM,
     PreTrainedModel,
     PreTrainedTokenizerFast,
     Qwen3Config,
     Qwen3ForCausalLM,
 )
+from transformers.utils import is_flash_attn_2_available
 
 from ..errors import UserError
-from .config import ArchitectureConfig, BaseConfig
+from .attention import FLASH
+from .config import ArchitectureConfig, Attention, BaseConfig, Dtype
 from .copying import rough_in_copying
 
 END, PAD = "<|end|>", "<|pad|>"
@@ -74,14 +75,14 @@ def build_model(
     return model
 
 
-def start_from(folder: str | Path, architecture: ArchitectureConfig) -> PreTrainedModel:
-    """The model in `folder`, to be trained on with the rotary frequencies of `architecture`.
+def start_from(folder: str | Path, config: BaseConfig) -> PreTrainedModel:
+    """The model in `folder`, to be trained on with the rotary frequencies of `config`.
 
     Raises:
         UserError: as `load_model`.
     """
-    model = load_model(folder)
-    rotary = {**model.config.rope_parameters, "rope_theta": architecture.rope_theta}
+    model = load_model(folder, attention=config.attention)
+    rotary = {**model.config.rope_parameters, "rope_theta": config.architecture.rope_theta}
     model.config.rope_parameters = rotary
     model.model.rotary_emb = type(model.model.rotary_emb)(model.config)
     return model
@@ -92,11 +93,14 @@ def model_folder(config: BaseConfig, pretrained: str | Path) -> Path:
     return Path(config.path) if config.source == "local" else Path(pretrained)
 
 
-def load_model(folder: str | Path, dtype: str = "float32") -> PreTrainedModel:
-    """Load a causal language model from a hub-format folder, safetensors only.
+def load_model(
+    folder: str | Path, dtype: Dtype = "float32", attention: Attention = "auto"
+) -> PreTrainedModel:
+    """Load a causal language model from a hub-format folder: safetensors only, no code of its own.
 
     Raises:
-        UserError: the folder or its weights are missing, unreadable or not safetensors.
+        UserError: the folder or its weights are missing, unreadable or not safetensors; the
+            model needs code from the folder, or has no such attention here.
     """
     folder = Path(folder)
     if not (folder / "config.json").is_file():
@@ -105,11 +109,19 @@ def load_model(folder: str | Path, dtype: str = "float32") -> PreTrainedModel:
         )
     if not any(folder.glob("*.safetensors")):
         raise UserError(f"{folder}: no *.safetensors weights (pickle checkpoints are refused)")
-    try:
-        AutoConfig.from_pretrained(folder)
-        model = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=getattr(torch, dtype), use_safetensors=True, local_files_only=True
+    if attention == FLASH and not is_flash_attn_2_available():
+        raise UserError(
+            f"base.attention: found {attention!r}, expected 'auto', 'sdpa' or 'eager': "
+            "flash-attn is not usable here"
         )
-    except (OSError, ValueError, RuntimeError) as error:
+    try:
+        return AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=getattr(torch, dtype),
+            attn_implementation=None if attention == "auto" else attention,
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+        ).eval()
+    except (OSError, ValueError, RuntimeError, ImportError) as error:
         raise UserError(f"{folder}: cannot load the model ({error})") from error
-    return model.eval()

@@ -9,6 +9,7 @@ from ..options import Options
 
 CONDITIONS = ("A", "B", "C", "D", "W", "N")
 Dtype = Literal["float32", "bfloat16"]
+Attention = Literal["auto", "sdpa", "eager", "flash_attention_2"]
 SWEEPS = ("scale", "retention", "capacity", "capacity_context")
 
 
@@ -129,6 +130,17 @@ class BaseConfig(Options):
         None, description="Commit hash of the hub repository (source: hub)."
     )
     dtype: Dtype = Field("float32", description="Type of the base weights.")
+    attention: Attention = Field(
+        "auto",
+        description="How the base computes attention; auto: SDPA, or eager where the model has no"
+        " SDPA. flash_attention_2 needs flash-attn, a GPU and bfloat16, and leaves rows of packed"
+        " probes to SDPA.",
+    )
+    chat_template: Literal["auto", "none"] = Field(
+        "auto",
+        description="auto: dialogues and questions are turns of the tokenizer's chat template,"
+        " if it has one; none: raw text.",
+    )
     architecture: ArchitectureConfig = ArchitectureConfig()
     pretrain: PretrainConfig = PretrainConfig()
 
@@ -136,6 +148,12 @@ class BaseConfig(Options):
     def _hub_is_pinned(self) -> "BaseConfig":
         if self.source == "hub" and not (self.hub_id and self.revision):
             raise ValueError("source 'hub' needs hub_id and revision (a commit hash)")
+        return self
+
+    @model_validator(mode="after")
+    def _flash_is_in_half_precision(self) -> "BaseConfig":
+        if self.attention == "flash_attention_2" and self.dtype != "bfloat16":
+            raise ValueError("attention 'flash_attention_2' needs dtype 'bfloat16'")
         return self
 
 
@@ -206,6 +224,11 @@ class TrainConfig(Options):
         "no", description="Accelerate's mixed precision."
     )
     accumulation: int = Field(1, ge=1, description="Micro-batches in an optimiser step.")
+    gradient_checkpointing: bool = Field(
+        False,
+        description="Recompute each layer's activations in the backward pass: less memory, a"
+        " further forward pass.",
+    )
     workers: int = Field(0, ge=0, description="Processes that make batches; 0 makes them in place.")
     checkpoint_every: int = Field(
         200, ge=1, description="Steps between checkpoints to resume from."

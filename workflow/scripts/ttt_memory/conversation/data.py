@@ -8,8 +8,6 @@ from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
 
-from transformers import PreTrainedTokenizerBase
-
 from .. import io, schemas
 from ..benchmark import Sample, read_benchmark
 from ..benchmark.texts import ANY_LANGUAGE
@@ -142,7 +140,7 @@ class Reader:
 
     def list_batch(self, rng: random.Random, count: int, pairs: int) -> Packed:
         """Lists of `pairs` random keys, each with a random value to copy, and a probe for each."""
-        tokenizer = self.sampler.prompter.tokenizer
+        tokenizer, opening = self.sampler.prompter.tokenizer, self.sampler.prompter.opening
         first, end = tokenizer.vocab_size // 4, self.sampler.prompter.end
         (between,) = self.sampler.prompter.ids(["："])
         piece = lambda most: rng.sample(range(first, tokenizer.vocab_size), rng.randint(1, most))  # noqa: E731
@@ -150,7 +148,7 @@ class Reader:
         for _ in range(count):
             separator = rng.choice(([], between))
             entries = [(piece(3) + separator, piece(4)) for _ in range(pairs)]
-            contexts.append([token for key, value in entries for token in key + value])
+            contexts.append([*opening, *(t for key, value in entries for t in key + value)])
             questions.append([key for key, _ in entries])
             answers.append([[*value, end] for _, value in entries])
         return pack(contexts, questions, answers)
@@ -165,8 +163,10 @@ class Reader:
         return round(log_uniform(rng, *self.reading.distractor_tokens))
 
     def text(self, rng: random.Random, group: list[Encoded], tokens: int) -> list[int]:
-        """Distractor text in the language of a group of dialogues."""
-        return self.sampler.texts.draw(rng, group[0].language, tokens)
+        """Distractor text in the language of a group of dialogues; `tokens` without its layout."""
+        language = group[0].language
+        ids = self.sampler.texts.draw(rng, language, tokens)
+        return self.sampler.prompter.around(ids, language)
 
     def size(self, rng: random.Random, kind: str) -> int:
         """Dialogues that share a state: several in a `several` step."""
@@ -184,7 +184,12 @@ class Reader:
     def probes(
         self, groups: list[list[Encoded]], contexts: list[list[int]] | None = None
     ) -> Packed:
-        """Every question that only one dialogue of its group answers."""
+        """Every question that only one dialogue of its group answers, after the contexts if any.
+
+        The opening stands before all.
+        """
+        opening = self.sampler.prompter.opening
+        contexts = [opening + context for context in contexts or [[] for _ in groups]]
         questions, answers = [], []
         for group in groups:
             pairs = [p for e in group for p in zip(e.questions, e.answers, strict=True)]
@@ -192,13 +197,13 @@ class Reader:
             kept = [pair for pair in pairs if counts[tuple(pair[0])] == 1]
             questions.append([question for question, _ in kept])
             answers.append([answer for _, answer in kept])
-        return pack(contexts or [[] for _ in groups], questions, answers)
+        return pack(contexts, questions, answers)
 
 
 def corpus_sampler(
     corpus: str | Path,
     passages: str | Path,
-    tokenizer: PreTrainedTokenizerBase,
+    prompter: Prompter,
     seed: int,
     probes_per_dialogue: int,
 ) -> Sampler:
@@ -206,4 +211,4 @@ def corpus_sampler(
     texts = io.read_table(passages, schemas.PASSAGES)
     by_language = {name: list(group["text"]) for name, group in texts.groupby("language")}
     samples = read_benchmark(corpus, at_least=0)
-    return Sampler(samples, by_language, Prompter(tokenizer), seed, probes_per_dialogue)
+    return Sampler(samples, by_language, prompter, seed, probes_per_dialogue)

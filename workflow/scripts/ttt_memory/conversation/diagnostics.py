@@ -11,9 +11,8 @@ from torch.nn import functional as F
 from ..benchmark import Sample, distractors
 from ..fast_weights import FastWeights
 from .config import RecallConfig
-from .packing import pad_right
 from .prompts import Prompter
-from .recall import write_texts
+from .writing import write_texts
 
 FACT, FILLER, DISTRACTOR = "fact", "filler", "distractor"
 
@@ -38,16 +37,11 @@ def _measure(
     rng = random.Random(f"{config.seed}/{sample.sample_id}")
     noise = distractors.text(rng, sample.language, config.segment_tokens, "heldout")
     noise_ids = prompter.ids([noise])[0][: config.segment_tokens]
-    encoded = prompter.tokenizer(
-        sample.dialogue, add_special_tokens=False, return_offsets_mapping=True
-    )
-    spans = [(fact.start, fact.end) for fact in sample.facts if fact.start >= 0]
-    is_fact = torch.tensor(
-        [any(a < end and start < b for start, end in spans) for a, b in encoded["offset_mapping"]]
-    )
+    noise_ids = prompter.around(noise_ids, sample.language)
+    dialogue_ids, is_fact = fact_tokens(prompter, sample)
     found = {}
     for ids, segments in (
-        (encoded["input_ids"], {FACT: is_fact, FILLER: ~is_fact}),
+        (dialogue_ids, {FACT: is_fact, FILLER: ~is_fact}),
         (noise_ids, {DISTRACTOR: torch.ones(len(noise_ids), dtype=torch.bool)}),
     ):
         found.update(_token_means(fw, prompter, ids, segments))
@@ -58,16 +52,29 @@ def _measure(
     return found
 
 
+def fact_tokens(prompter: Prompter, sample: Sample) -> tuple[list[int], Tensor]:
+    """Ids of the rendered dialogue, and which of them `[T]` hold a part of a fact's value."""
+    rendered = prompter.text(sample.dialogue, sample.language)
+    encoded = prompter.tokenizer(rendered, add_special_tokens=False, return_offsets_mapping=True)
+    shift = rendered.index(sample.dialogue)
+    spans = [(fact.start + shift, fact.end + shift) for fact in sample.facts if fact.start >= 0]
+    places = encoded["offset_mapping"]
+    is_fact = [any(a < end and start < b for start, end in spans) for a, b in places]
+    return encoded["input_ids"], torch.tensor(is_fact)
+
+
 def _token_means(
     fw: FastWeights, prompter: Prompter, ids: list[int], segments: dict[str, Tensor]
 ) -> dict[tuple[str, int, str], float]:
     """Mean gate per layer and mean next-token loss (memory off) over each segment's tokens."""
-    input_ids, mask = pad_right([ids], prompter.pad)
-    input_ids, mask = input_ids.to(fw.model.device), mask.to(fw.model.device)
-    gates = fw.write(input_ids=input_ids, attention_mask=mask).gates or {}
-    logits = fw.plain(input_ids=input_ids, attention_mask=mask).logits[0, :-1].float()
+    start = len(prompter.opening)
+    input_ids = torch.tensor([prompter.opening + ids], device=fw.model.device)
+    written = (torch.arange(input_ids.shape[1], device=input_ids.device) >= start)[None]
+    gates = fw.write(input_ids=input_ids, write_mask=written).gates or {}
+    gates = {layer: gate[:, start:] for layer, gate in gates.items()}
+    logits = fw.plain(input_ids=input_ids).logits[0, start:-1].float()
     # The loss of a token is what the model, having read all before it, did not foresee.
-    surprise = F.cross_entropy(logits, input_ids[0, 1:], reduction="none").cpu()
+    surprise = F.cross_entropy(logits, input_ids[0, start + 1 :], reduction="none").cpu()
     found = {}
     for name, chosen in segments.items():
         if chosen.any():

@@ -1,5 +1,7 @@
 """The oracle of the batched engine: one dialogue, one probe, one token at a time."""
 
+from collections.abc import Sequence
+
 import torch
 from transformers import DynamicCache
 
@@ -9,10 +11,12 @@ from .prompts import Prompter
 
 
 @torch.no_grad()
-def write_naive(fw: FastWeights, dialogue: list[int]) -> FastState:
-    """The dense fast weights [1, d, ff] after one dialogue."""
-    ids = torch.tensor([dialogue], device=fw.model.device)
-    return fw.write(input_ids=ids).state.fold(always=True)
+def write_naive(fw: FastWeights, dialogue: list[int], opening: Sequence[int] = ()) -> FastState:
+    """The dense fast weights [1, d, ff] after one dialogue, read after an opening."""
+    ids = torch.tensor([[*opening, *dialogue]], device=fw.model.device)
+    written = torch.ones_like(ids, dtype=torch.bool)
+    written[:, : len(opening)] = False
+    return fw.write(input_ids=ids, write_mask=written).state.fold(always=True)
 
 
 @torch.no_grad()
@@ -20,7 +24,8 @@ def answer_naive(
     fw: FastWeights, prompter: Prompter, question: list[int], state: FastState, max_new_tokens: int
 ) -> Answer:
     """Answer one probe greedily from a state of one row."""
-    ids, cache, said = torch.tensor([question], device=fw.model.device), DynamicCache(), []
+    ids = torch.tensor([prompter.opening + question], device=fw.model.device)
+    cache, said = DynamicCache(), []
     while len(said) < max_new_tokens and (not said or said[-1] != prompter.end):
         logits = fw.read(state, input_ids=ids, past_key_values=cache, use_cache=True).logits
         said.append(int(logits[0, -1].argmax()))

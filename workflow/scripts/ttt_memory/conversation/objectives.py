@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from ..fast_weights import FastState, FastWeights, WriteResult
+from .attention import packed_mask
 from .config import TrainConfig
 from .data import Reader, Sampler, growing_turns, log_uniform
-from .packing import IGNORE, Packed, pack
-from .pretrain import answer_loss, cross_entropy
+from .loss import answer_loss, cross_entropy
+from .packing import IGNORE, Packed
 from .prompts import Encoded
 
 
@@ -133,7 +134,7 @@ class Objective(nn.Module):
         packed = document.packed
         return self.fw.write(
             input_ids=packed.input_ids,
-            attention_mask=packed.mask,
+            attention_mask=packed_mask(self.fw.model, packed),
             position_ids=packed.position_ids,
             write_mask=document.written,
             write_weight=torch.full_like(document.written, document.weight, dtype=torch.float32),
@@ -150,7 +151,7 @@ class Objective(nn.Module):
         forward = self.fw.plain if state is None else partial(self.fw.read, state)
         output = forward(
             input_ids=packed.input_ids,
-            attention_mask=packed.mask,
+            attention_mask=packed_mask(self.fw.model, packed),
             position_ids=packed.position_ids,
             use_cache=False,
             output_hidden_states=True,
@@ -207,14 +208,16 @@ class Batches:
     def _stream(self, rng: random.Random) -> Batch:
         """Own texts; else transcripts: a dialogue, its questions and answers, as running text."""
         if self.sampler.texts.own:
-            return Batch("lm", [text(self.sampler.texts.rows(rng, self.config.dialogues_per_step))])
+            return Batch(
+                "lm", [self._text(self.sampler.texts.rows(rng, self.config.dialogues_per_step))]
+            )
         rows = []
         for example in self._draw(rng):
             row = list(example.dialogue)
             for question, answer in zip(example.questions, example.answers, strict=True):
                 row += question + answer
             rows.append(row)
-        return Batch("lm", [text(rows)])
+        return Batch("lm", [self._text(rows)])
 
     def _recall(self, step: int, kinds: random.Random, rng: random.Random) -> Batch:
         config, reader = self.config, self.reader
@@ -228,7 +231,8 @@ class Batches:
         if kind in ("after", "before"):
             tokens = reader.distance(rng)
             weight = log_uniform(rng, 1.0, config.reading.distractor_weight)
-            distractor = text([reader.text(rng, group, tokens) for group in groups], weight)
+            passages = [reader.text(rng, group, tokens) for group in groups]
+            distractor = self._text(passages, weight)
             documents.insert(len(documents) if kind == "after" else 0, distractor)
         contexts = [group[0].dialogue for group in groups] if config.keep_context else None
         # What is worth writing shows only once it can be read back.
@@ -239,9 +243,20 @@ class Batches:
         """Dialogues to write; while each is in context, its probes are asked of it there too."""
         dialogues = [example.dialogue for example in examples]
         if self._frozen or not self.config.context_weight:
-            return text(dialogues)
+            return self._text(dialogues)
         packed = self.reader.probes([[example] for example in examples], dialogues)
-        return Document(packed, beginnings(dialogues, packed.input_ids.shape[1]))
+        return self._document(packed, dialogues)
+
+    def _text(self, rows: list[list[int]], weight: float = 1.0) -> Document:
+        """A document of which everything is written and nothing asked."""
+        packed = self.reader.probes([[] for _ in rows], rows)
+        return self._document(packed, rows, weight)
+
+    def _document(self, packed: Packed, rows: list[list[int]], weight: float = 1.0) -> Document:
+        """Packed rows of which the texts `rows` are written, without what opens the sequence."""
+        place = torch.arange(packed.input_ids.shape[1]) - len(self.sampler.prompter.opening)
+        ends = torch.tensor([[len(row)] for row in rows])
+        return Document(packed, (place >= 0) & (place < ends), weight)
 
 
 def written_share(strength: Tensor, written: Tensor) -> Tensor:
@@ -254,15 +269,3 @@ def written_share(strength: Tensor, written: Tensor) -> Tensor:
     strength = strength * written
     squares = strength.square().sum(-1).clamp_min(torch.finfo(strength.dtype).tiny)
     return (strength.sum(-1).square() / (squares * written.sum(-1))).mean()
-
-
-def text(rows: list[list[int]], weight: float = 1.0) -> Document:
-    """A document of which everything is written and nothing asked."""
-    nothing: list[list[list[int]]] = [[] for _ in rows]
-    packed = pack(rows, nothing, nothing)
-    return Document(packed, beginnings(rows, packed.input_ids.shape[1]), weight)
-
-
-def beginnings(rows: list[list[int]], width: int) -> Tensor:
-    """[B, width] bool, True on the tokens of each row."""
-    return torch.arange(width) < torch.tensor([[len(row)] for row in rows])

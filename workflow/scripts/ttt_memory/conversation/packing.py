@@ -1,6 +1,6 @@
 """Rows of one context and many probes, so that a dialogue is read once for all its probes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -16,20 +16,36 @@ class Packed:
     Attributes:
         input_ids: [B, T] int64, right-padded.
         position_ids: [B, T] int64; every probe continues at its context's end.
-        mask: [B, 1, T, T] bool, True where a query (third axis) sees a key (fourth axis).
+        segment: [B, T] int64, CONTEXT, the number of a probe from 1, or PADDING.
         labels: [B, T] int64, the answer token that position t must predict, else IGNORE.
         lm_labels: [B, T] int64, the next token inside the context, else IGNORE.
+        positions: of the longest sequence that a probe or context makes.
+        has_probes: whether anything but context stands in a row.
     """
 
     input_ids: Tensor
     position_ids: Tensor
-    mask: Tensor
+    segment: Tensor
     labels: Tensor
     lm_labels: Tensor
+    positions: int
+    has_probes: bool
+
+    @property
+    def mask(self) -> Tensor:
+        """[B, 1, T, T] bool, True where a query (third axis) sees a key (fourth axis)."""
+        query, key = self.segment[:, :, None], self.segment[:, None, :]
+        length = self.segment.shape[1]
+        causal = torch.ones(length, length, dtype=torch.bool, device=key.device).tril()
+        mask = causal & ((query == key) | (key == CONTEXT)) & (key != PADDING)
+        # A padding query sees itself: a softmax over nothing would be NaN.
+        mask |= torch.eye(length, dtype=torch.bool, device=key.device)
+        return mask[:, None]
 
     def to(self, device: torch.device | str) -> "Packed":
         """The same batch on another device."""
-        return Packed(**{name: value.to(device) for name, value in vars(self).items()})
+        moved = {n: v.to(device) for n, v in vars(self).items() if isinstance(v, Tensor)}
+        return replace(self, **moved)
 
 
 def pack(
@@ -38,7 +54,7 @@ def pack(
     """Pack each context with its probes (question and answer ids) into one row.
 
     Probes see their context and themselves, never each other. An empty context gives rows of
-    probes alone, at positions from 0, as conditions B and C ask them.
+    probes alone, at positions from 0.
     """
     rows = [_row(*parts) for parts in zip(contexts, questions, answers, strict=True)]
     length = max(len(row[0]) for row in rows)
@@ -47,13 +63,8 @@ def pack(
         torch.tensor([row[i] + [fill[i]] * (length - len(row[0])) for row in rows])
         for i in range(5)
     ]
-    ids, positions, segment, labels, lm_labels = columns
-    query, key = segment[:, :, None], segment[:, None, :]
-    causal = torch.ones(length, length, dtype=torch.bool).tril()
-    mask = causal & ((query == key) | (key == CONTEXT)) & (key != PADDING)
-    # A padding query sees itself: a softmax over nothing would be NaN.
-    mask |= torch.eye(length, dtype=torch.bool)
-    return Packed(ids, positions, mask[:, None], labels, lm_labels)
+    positions = 1 + max(max(row[1], default=-1) for row in rows)
+    return Packed(*columns, positions=positions, has_probes=any(map(any, questions)))
 
 
 def _row(

@@ -8,31 +8,18 @@ from pathlib import Path
 
 from accelerate import Accelerator
 from torch import Tensor, nn
-from torch.nn import functional as F
 from transformers import PreTrainedModel
 
+from .attention import packed_mask
+from .check import check_model, check_positions
 from .config import PretrainConfig
 from .data import Reader, Sampler, growing_turns
 from .loop import Loop, Schedule, StepOutput
+from .loss import answer_loss
 from .optimisers import build_optimisers
-from .packing import IGNORE, Packed
+from .packing import Packed
 
 LM_EVERY = 8  # steps: the vocabulary's logits on every token of the context cost a third of a step
-
-
-def answer_loss(model: PreTrainedModel, hidden: Tensor, labels: Tensor) -> Tensor:
-    """Mean cross-entropy of the labelled positions.
-
-    `hidden` [B, T, d] is the output of the final norm, `labels` [B, T] the token to predict
-    at each position, or IGNORE.
-    """
-    chosen = labels != IGNORE
-    return cross_entropy(model, hidden[chosen], labels[chosen])
-
-
-def cross_entropy(model: PreTrainedModel, hidden: Tensor, labels: Tensor) -> Tensor:
-    """Mean cross-entropy of `labels` [N], read off the final norm's output `hidden` [N, d]."""
-    return F.cross_entropy(model.get_output_embeddings()(hidden).float(), labels)
 
 
 class ContextLoss(nn.Module):
@@ -44,9 +31,9 @@ class ContextLoss(nn.Module):
 
     def forward(self, batch: Packed, text: bool) -> Tensor:
         """Scalar loss of a packed batch; `text` adds the next-token loss of its contexts."""
-        output = self.model.model(
+        output = self.model.get_decoder()(
             input_ids=batch.input_ids,
-            attention_mask=batch.mask,
+            attention_mask=packed_mask(self.model, batch),
             position_ids=batch.position_ids,
             use_cache=False,
         )
@@ -64,7 +51,13 @@ def pretrain(
     accelerator: Accelerator,
     checkpoints: str | Path | None = None,
 ) -> list[dict]:
-    """Train `model` in place; returns the curve's rows (see `Loop.run`)."""
+    """Train `model` in place; returns the curve's rows (see `Loop.run`).
+
+    Raises:
+        UserError: the model or a dialogue cannot be read, or a loss is not finite.
+    """
+    check_model(model)
+    check_positions(model, sampler.prompter, sampler.samples)
     optimisers = build_optimisers(model.named_parameters(), [], config.optimiser)
     schedule = Schedule(config.steps, 1, config.checkpoint_every, config.workers, config.optimiser)
     loop = Loop(

@@ -1,21 +1,21 @@
 """How a dialogue and a probe are rendered and encoded.
 
-A prompt is the dialogue's tokens followed by the question's tokens, encoded apart, so that
-dropping the dialogue (condition B) changes nothing else in the prompt.
+A prompt is the opening's tokens, the dialogue's and the question's, encoded apart, so that dropping
+the dialogue (condition B) changes nothing else in the prompt.
 """
 
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from ..benchmark import Sample
 from ..errors import UserError
+from .layout import Layout
 
-QUESTION = {"zh": "问：{question}\n答：", "en": "Q: {question}\nA:"}
-# English answers begin with a space, as a word inside the dialogue does.
-ANSWER = {"zh": "{answer}", "en": " {answer}"}
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -29,38 +29,74 @@ class Encoded:
 
 
 class Prompter:
-    """Renders and encodes dialogues, distractors, questions and answers for one tokenizer."""
+    """Renders and encodes dialogues, distractors, questions and answers for one tokenizer.
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase):
+    Attributes:
+        opening: ids that begin every sequence that the model reads; empty for most base models.
+        end, pad: the tokens that end an answer and that fill up a row.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, chat_template: str = "auto"):
+        """`chat_template` "auto" uses the tokenizer's, if it has one; "none" does not.
+
+        Raises:
+            UserError: there is no end token, or the chat template cannot be used.
+        """
         if tokenizer.eos_token_id is None:
             raise UserError(f"{tokenizer.name_or_path}: the tokenizer has no end token (eos_token)")
         self.tokenizer = tokenizer
-        self.end = tokenizer.eos_token_id
+        chat = chat_template == "auto" and tokenizer.chat_template
+        self.layout = Layout.chat(tokenizer) if chat else Layout.raw(tokenizer)
+        self.opening = self.ids([self.layout.opening])[0]
+        self.end = self.layout.end
         self.pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.end
 
     @classmethod
-    def load(cls, folder: str | Path) -> "Prompter":
+    def load(cls, folder: str | Path, chat_template: str = "auto") -> "Prompter":
         """Read the tokenizer of a hub-format folder.
 
         Raises:
-            UserError: the folder is missing or holds no tokenizer.
+            UserError: the folder is missing or holds no tokenizer, or one that cannot be used.
         """
         if not Path(folder).is_dir():
             raise UserError(f"{folder}: no such model folder")
         try:
-            return cls(AutoTokenizer.from_pretrained(folder))
+            tokenizer = AutoTokenizer.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False
+            )
         except (OSError, ValueError) as error:
             raise UserError(f"{folder}: no readable tokenizer ({error})") from error
+        return cls(tokenizer, chat_template)
 
     def ids(self, texts: list[str]) -> list[list[int]]:
-        """Token ids of each text, without special tokens."""
+        """Token ids of each text as it stands: no token is added."""
         if not texts:
             return []
         return self.tokenizer(texts, add_special_tokens=False)["input_ids"]
 
+    def text(self, text: str, language: str) -> str:
+        """A rendered text to read: a dialogue or a distractor."""
+        before, after = _of(self.layout.text, language)
+        return before + text + after
+
+    def texts(self, texts: list[str], languages: list[str]) -> list[list[int]]:
+        """Token ids of rendered texts to read."""
+        return self.ids([self.text(*pair) for pair in zip(texts, languages, strict=True)])
+
+    def around(self, ids: list[int], language: str) -> list[int]:
+        """The ids of a rendered text to read that consists of `ids`, cut out of another."""
+        if not any(_of(self.layout.text, language)):
+            return ids
+        return self.texts([self.tokenizer.decode(ids)], [language])[0]
+
     def question(self, text: str, language: str) -> str:
         """The rendered question, up to where the answer begins."""
-        return QUESTION.get(language, QUESTION["zh"]).format(question=text)
+        before, after = _of(self.layout.question, language)
+        return before + text + after
+
+    def answer(self, text: str, language: str) -> str:
+        """The rendered answer, without the end token."""
+        return _of(self.layout.answer, language) + text
 
     def encode(self, samples: list[Sample], probes: list[list[int]] | None = None) -> list[Encoded]:
         """Encode samples, each with all its probes or with those at the given places."""
@@ -68,10 +104,9 @@ class Prompter:
         counts = []
         for i, sample in enumerate(samples):
             chosen = [sample.probes[j] for j in probes[i]] if probes else sample.probes
-            answer = ANSWER.get(sample.language, ANSWER["zh"])
-            texts.append(sample.dialogue)
+            texts.append(self.text(sample.dialogue, sample.language))
             texts += [self.question(probe.question, sample.language) for probe in chosen]
-            texts += [answer.format(answer=probe.gold) for probe in chosen]
+            texts += [self.answer(probe.gold, sample.language) for probe in chosen]
             counts.append(len(chosen))
         ids = iter(self.ids(texts))
         return [
@@ -89,6 +124,10 @@ class Prompter:
         ended = self.end in ids
         kept = ids[: ids.index(self.end)] if ended else ids
         return self.tokenizer.decode(kept, skip_special_tokens=True).strip(), ended
+
+
+def _of(by_language: dict[str, T], language: str) -> T:
+    return by_language.get(language, by_language["zh"])
 
 
 def prompt_hash(prompt: str) -> str:

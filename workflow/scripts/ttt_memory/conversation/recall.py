@@ -21,11 +21,13 @@ from ..benchmark import Probe, Sample, distractors
 from ..errors import UserError
 from ..fast_weights import FastState, FastWeights
 from .ask import Answer, answer
+from .attention import positions
 from .config import RecallConfig
-from .packing import pad_right
 from .prompts import Prompter, prompt_hash
+from .writing import write_texts
 
 NAN = float("nan")
+IN_CONTEXT = ("A", "capacity_context")  # what is read is there when a probe is asked
 
 
 @dataclass
@@ -68,7 +70,9 @@ class Recall:
         self._dialogues = {
             sample.sample_id: ids
             for sample, ids in zip(
-                samples, prompter.ids([s.dialogue for s in samples]), strict=True
+                samples,
+                prompter.texts([s.dialogue for s in samples], [s.language for s in samples]),
+                strict=True,
             )
         }
 
@@ -76,6 +80,7 @@ class Recall:
         """Rows of schemas.PREDICTIONS (without run and seed) for every `shard[1]`-th job."""
         index, count = shard
         jobs = [job for i, job in enumerate(self.jobs(condition)) if i % count == index]
+        self._check_positions(jobs, condition)
         rows = []
         for batch in self._batches(jobs, condition):
             rows += self._ask(batch, condition)
@@ -87,7 +92,7 @@ class Recall:
             return self._plain_jobs(condition)
         if condition == "D":
             return [
-                Job.about([s], [self._dialogues[s.sample_id], *self.prompter.ids([s.distractor])])
+                Job.about([s], [self._dialogues[s.sample_id], self._distractor(s)])
                 for s in self.samples
                 if s.distractor
             ]
@@ -112,9 +117,12 @@ class Recall:
             texts = [] if condition == "C" else [self._dialogues[source.sample_id]]
             # What D has read before it is asked, A has in its context.
             if condition == "A" and sample.distractor:
-                texts += self.prompter.ids([sample.distractor])
+                texts.append(self._distractor(sample))
             jobs.append(Job.about([sample], texts))
         return jobs
+
+    def _distractor(self, sample: Sample) -> list[int]:
+        return self.prompter.texts([sample.distractor], [sample.language])[0]
 
     def _donor(self, place: int) -> Sample:
         """The next sample of the same language and level, cyclically: never the sample itself."""
@@ -144,7 +152,7 @@ class Recall:
             ids = self.prompter.ids([text])[0]
             if len(ids) < tokens:
                 raise UserError(f"recall.distances: {tokens} tokens asked, the text has {len(ids)}")
-            texts.append(ids[:tokens])
+            texts.append(self.prompter.around(ids[:tokens], sample.language))
         return Job.about([sample], texts, tokens)
 
     def _capacity_jobs(self) -> list[Job]:
@@ -164,7 +172,7 @@ class Recall:
     def _batches(self, jobs: list[Job], condition: str) -> Iterator[list[Job]]:
         """Jobs of similar length together, within the limits on dialogues and probes."""
         batch: list[Job] = []
-        long_context = condition in ("A", "capacity_context")
+        long_context = condition in IN_CONTEXT
         for job in sorted(jobs, key=lambda job: (job.tokens, len(job.asked))):
             width = max(len(other.asked) for other in [*batch, job])
             rows = self.config.rows
@@ -178,15 +186,40 @@ class Recall:
         if batch:
             yield batch
 
+    def _check_positions(self, jobs: list[Job], condition: str) -> None:
+        """Refuse, before any work, what is longer than the base model's positions."""
+        longest = positions(self.fw.model)
+        jobs = [job for job in jobs if job.asked]
+        if longest is None or not jobs:
+            return
+        questions = {self._rendered(s, p) for job in jobs for _, s, p in job.asked}
+        asked = max(map(len, self.prompter.ids(sorted(questions)))) + self.config.max_new_tokens
+        for job in jobs:
+            whole = condition in IN_CONTEXT
+            read = min(self.config.segment_tokens, job.tokens)
+            found = job.tokens + asked if whole else max(read, asked)
+            found += len(self.prompter.opening)
+            if found > longest:
+                what = (
+                    "dialogue, question and answer have" if whole else "a segment or question has"
+                )
+                raise UserError(
+                    f"condition {condition}, sample {job.asked[0][1].sample_id}: {what} {found} "
+                    f"tokens (recall.segment_tokens, recall.max_new_tokens), "
+                    f"expected at most {longest}, the positions of the base model"
+                )
+
+    def _rendered(self, sample: Sample, probe: Probe) -> str:
+        return self.prompter.question(probe.question, sample.language)
+
     def _ask(self, batch: list[Job], condition: str) -> list[dict]:
         started = time.perf_counter()
         rendered = [
-            [self.prompter.question(probe.question, s.language) for _, s, probe in job.asked]
-            for job in batch
+            [self._rendered(sample, probe) for _, sample, probe in job.asked] for job in batch
         ]
         questions = [self.prompter.ids(texts) for texts in rendered]
         contexts = state = None
-        if condition in ("A", "capacity_context"):
+        if condition in IN_CONTEXT:
             contexts = [[token for text in job.texts for token in text] for job in batch]
         elif condition != "C":
             state = self._state(batch, condition)
@@ -227,12 +260,9 @@ class Recall:
         answers: list[Answer],
         seconds: float,
     ) -> list[dict]:
-        in_context = condition in ("A", "capacity_context")
-        context = (
-            self.prompter.tokenizer.decode([t for text in job.texts for t in text])
-            if in_context
-            else ""
-        )
+        in_context = condition in IN_CONTEXT
+        read = self.prompter.tokenizer.decode([t for text in job.texts for t in text])
+        before = self.prompter.layout.opening + (read if in_context else "")
         return [
             {
                 "condition": condition,
@@ -242,9 +272,12 @@ class Recall:
                 "probe_id": probe.probe_id,
                 "prediction": said.text,
                 "ended": said.ended,
-                "prompt": context + text,
-                "prompt_hash": prompt_hash(context + text),
-                "prompt_tokens": len(ids) + (job.tokens if in_context else 0),
+                "prompt": before + text,
+                "prompt_hash": prompt_hash(before + text),
+                "prompt_tokens": len(self.prompter.opening)
+                + len(ids)
+                + (job.tokens if in_context else 0),
+                "written": "" if in_context else read,
                 "written_tokens": 0 if in_context else job.tokens,
                 "new_tokens": said.new_tokens,
                 "seconds": seconds,
@@ -253,31 +286,3 @@ class Recall:
                 job.asked, rendered, questions, answers, strict=True
             )
         ]
-
-
-@torch.no_grad()
-def write_texts(
-    fw: FastWeights, prompter: Prompter, texts: list[list[list[int]]], segment_tokens: int
-) -> FastState:
-    """Fast weights of B rows after each has read its texts in order.
-
-    The KV cache is dropped at the end of every text and after `segment_tokens` tokens of it;
-    only the fast weights carry anything on.
-    """
-    segments = [
-        [text[i : i + segment_tokens] for text in row for i in range(0, len(text), segment_tokens)]
-        for row in texts
-    ]
-    state = None
-    for step in range(max(map(len, segments))):
-        # A row that is through still takes part, with one token that is not written.
-        present = [row[step] if step < len(row) else [] for row in segments]
-        ids, mask = pad_right([ids or [prompter.end] for ids in present], prompter.pad)
-        written = mask.bool() & torch.tensor([[bool(row)] for row in present])
-        state = fw.write(
-            input_ids=ids.to(fw.model.device),
-            attention_mask=mask.to(fw.model.device),
-            write_mask=written.to(fw.model.device),
-            state=state,
-        ).state
-    return state.fold()

@@ -7,17 +7,36 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from .. import io
+from ..errors import UserError
 from ..fast_weights import FastWeights
 from ..fast_weights import load as load_fast_weights
 from ..fast_weights import save as save_fast_weights
 from . import adapter
+from .attention import FLASH
 from .base import load_model
-from .config import TrainConfig
+from .config import Attention, BaseConfig, Dtype, TrainConfig
 
 if TYPE_CHECKING:
     from peft import PeftModel
 
 FAST, BASE, ADAPTER = "fast_weights", "base", "adapter"
+
+
+def check_device(device: torch.device, base: BaseConfig, mixed_precision: str = "no") -> None:
+    """Refuse what `device` cannot compute.
+
+    Raises:
+        UserError: bfloat16 or flash attention is asked for and the device has none.
+    """
+    cuda = device.type == "cuda"
+    keys = {"base.dtype": base.dtype, "train.mixed_precision": mixed_precision}
+    for key, found in keys.items():
+        wanted = found in ("bfloat16", "bf16")
+        if wanted and cuda and not torch.cuda.is_bf16_supported(including_emulation=False):
+            name = torch.cuda.get_device_name(device)
+            raise UserError(f"{key}: found {found!r}, but {name} has no bfloat16")
+    if base.attention == FLASH and not cuda:
+        raise UserError(f"base.attention: found {FLASH!r}, expected another on a {device.type}")
 
 
 def save_run(
@@ -45,24 +64,30 @@ def trained_part(
     return model if config.regime == "joint" else None
 
 
-def load_base(folder: str | Path, base: str | Path, dtype: str = "float32") -> PreTrainedModel:
+def load_base(
+    folder: str | Path, base: str | Path, dtype: Dtype = "float32", attention: Attention = "auto"
+) -> PreTrainedModel:
     """What a trained run is with its memory off: its own base, or the shared one, adapted or not.
 
     Raises:
         UserError: a folder is missing, or the adapter is one of another base.
     """
     own, adapters = Path(folder) / BASE, Path(folder) / ADAPTER
-    model = load_model(own if own.is_dir() else base, dtype)
+    model = load_model(own if own.is_dir() else base, dtype, attention)
     return adapter.load(adapters, model).eval() if adapters.is_dir() else model
 
 
 def load_run(
-    folder: str | Path, base: str | Path, device: torch.device, dtype: str = "float32"
+    folder: str | Path,
+    base: str | Path,
+    device: torch.device,
+    dtype: Dtype = "float32",
+    attention: Attention = "auto",
 ) -> FastWeights:
     """A trained run: its base (see `load_base`) and its fast weights.
 
     Raises:
         UserError: a folder is missing, or the adapter or the fast weights do not fit the model.
     """
-    model = load_base(folder, base, dtype)
+    model = load_base(folder, base, dtype, attention)
     return load_fast_weights(Path(folder) / FAST, model).to(device).eval()

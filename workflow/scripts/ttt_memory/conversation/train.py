@@ -10,6 +10,7 @@ from torch import nn
 from ..errors import UserError
 from ..fast_weights import FastWeights
 from .adapter import is_adapter
+from .check import check_model, check_positions
 from .config import RunConfig
 from .data import Sampler
 from .loop import Loop, Schedule, StepOutput
@@ -54,15 +55,20 @@ def train(
     """Train in place; returns the curve's rows (see `Loop.run`).
 
     Raises:
-        UserError: the objective cannot reach the fast weights, or a loss is not finite.
+        UserError: the objective cannot reach the fast weights, the model or a dialogue cannot be
+            read, or a loss is not finite.
     """
     config = run.train
+    check_model(fw.to(accelerator.device).model)
+    check_positions(fw.model, sampler.prompter, sampler.samples)
     if config.objective != "recall" and not run.fast_weights.read_while_writing:
         raise UserError(
             f"train.objective {config.objective!r} needs fast_weights.read_while_writing: true "
             "(a next-token loss reaches the fast weights only where they are read)"
         )
     choose_trained(fw, config.regime)
+    if config.gradient_checkpointing:
+        fw.gradient_checkpointing_enable()
     base = fw.model.named_parameters()
     optimisers = build_optimisers(base, fw.fast_parameters(), config.optimiser)
     schedule = Schedule(

@@ -1,8 +1,10 @@
 """One forward pass with memory: what the hooks do while it lasts. Nothing outlives the pass."""
 
+import copy
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -42,11 +44,41 @@ def current(owner: nn.Module) -> "Pass | None":
     return entry[1] if entry is not None and entry[0] is owner else None
 
 
+def recomputation() -> tuple[AbstractContextManager, AbstractContextManager]:
+    """Contexts of a layer whose activations are recomputed in the backward pass, for `checkpoint`.
+
+    A layer runs first within the pass itself, and again within a copy of what the pass was when
+    the layer began: the hooks do the same twice and the second time leaves nothing behind.
+    """
+    entry = _RUNNING.get()
+    return nullcontext(), nullcontext() if entry is None else _Again(entry[0], entry[1].copy())
+
+
+class _Again:
+    """A context, entered once for each backward pass, in which `call` runs as it was."""
+
+    def __init__(self, owner: nn.Module, call: "Pass") -> None:
+        self.owner, self.call = owner, call
+
+    def __enter__(self) -> None:
+        self.token = _RUNNING.set((self.owner, self.call.copy()))
+
+    def __exit__(self, *error: object) -> None:
+        _RUNNING.reset(self.token)
+
+
 class Pass:
     """What the hooks call, in this order; a pass keeps what it needs."""
 
     def __init__(self, layers: Iterable[int]) -> None:
         self.layers, self.seen = set(layers), set()
+
+    def copy(self) -> Self:
+        """A pass in the same state, that goes on by itself."""
+        twin = copy.copy(self)
+        kept = {n: v.copy() for n, v in vars(self).items() if isinstance(v, (dict, set))}
+        vars(twin).update(kept)
+        return twin
 
     def embeds(self, x: Tensor) -> None:
         """Token embeddings `[B, T, d]`."""

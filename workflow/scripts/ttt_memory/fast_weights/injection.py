@@ -18,7 +18,7 @@ from transformers import Cache, PreTrainedModel
 from transformers.modeling_outputs import ModelOutput
 
 from ..errors import UserError
-from .calls import Read, Write, current, running
+from .calls import Read, Write, current, recomputation, running
 from .config import FastWeightsConfig
 from .module import FastLayer
 from .state import FastState, LayerState
@@ -77,6 +77,20 @@ class FastWeights(nn.Module):
         """W `[d, ff]`: the `down_proj` weight that dW is added to."""
         return self.down_projs[layer].weight
 
+    def gradient_checkpointing_enable(self) -> None:
+        """Recompute each layer's activations in the backward pass, fast weights included.
+
+        What a layer writes from, z and its target, is kept all the same.
+
+        Raises:
+            UserError: the model cannot.
+        """
+        options = {"use_reentrant": False, "context_fn": recomputation}
+        try:
+            self.model.activation_checkpointing_enable(options)
+        except ValueError as error:
+            raise UserError(f"gradient checkpointing: {error}") from error
+
     def eject(self) -> PreTrainedModel:
         """Remove the hooks and return the model."""
         for handle in self._handles:
@@ -97,7 +111,7 @@ class FastWeights(nn.Module):
     def write(
         self,
         input_ids: Tensor,
-        attention_mask: Tensor | None = None,
+        attention_mask: Tensor | dict[str, Tensor] | None = None,
         state: FastState | None = None,
         write_weight: Tensor | None = None,
         write_mask: Tensor | None = None,
@@ -109,8 +123,9 @@ class FastWeights(nn.Module):
 
         Args:
             input_ids: `[B, T]`.
-            attention_mask: as the model takes it. A 2-D one also says what is padding, which is
-                never written: a masked token is to the memory as if it were not there.
+            attention_mask: as the model takes it: 2-D, 4-D, or 4-D by kind of layer. A 2-D one
+                also says what is padding, which is never written: a masked token is to the
+                memory as if it were not there.
             state: what to continue; None starts empty. It is not changed.
             write_weight: `[B, T]` float, multiplies the gated write of each token.
             write_mask: `[B, T]` bool, the tokens to write; needed beside a 4-D attention mask.
@@ -175,13 +190,15 @@ class FastWeights(nn.Module):
 
     def _check_recomputation(self) -> None:
         decoder = self.model.get_decoder()
-        layers = [decoder, *decoder.layers]
-        recomputes = any(getattr(module, "gradient_checkpointing", False) for module in layers)
-        if recomputes and decoder.training and torch.is_grad_enabled():
-            raise UserError(
-                "gradient checkpointing recomputes layers without their fast weights; "
-                "expected a model with it disabled"
-            )
+        for module in (decoder, *decoder.layers):
+            function = getattr(module, "_gradient_checkpointing_func", None)
+            contexts = getattr(function, "keywords", {}).get("context_fn")
+            blind = getattr(module, "gradient_checkpointing", False) and contexts != recomputation
+            if blind and decoder.training and torch.is_grad_enabled():
+                raise UserError(
+                    "gradient checkpointing recomputes layers without their fast weights; "
+                    "expected it to be enabled by `FastWeights.gradient_checkpointing_enable`"
+                )
 
     def _check_state(self, state: FastState) -> FastState:
         found = {i: tuple(layer.dense.shape[1:]) for i, layer in state.layers.items()}
@@ -242,10 +259,12 @@ def gated_mlps(model: PreTrainedModel, layers: tuple[int, ...]) -> dict[int, nn.
     return found
 
 
-def _write_mask(ids: Tensor, attention_mask: Tensor | None, mask: Tensor | None) -> Tensor:
+def _write_mask(
+    ids: Tensor, attention_mask: Tensor | dict[str, Tensor] | None, mask: Tensor | None
+) -> Tensor:
     """`[B, T]` bool: the tokens to write."""
     if mask is None and attention_mask is not None:
-        if attention_mask.ndim != 2:
+        if isinstance(attention_mask, dict) or attention_mask.ndim != 2:
             raise ValueError("a 4-D attention mask does not say what to write: pass write_mask")
         mask = attention_mask[:, -ids.shape[1] :]
     if mask is None:
