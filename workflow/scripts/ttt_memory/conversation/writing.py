@@ -9,9 +9,13 @@ from .prompts import Prompter
 
 @torch.no_grad()
 def write_texts(
-    fw: FastWeights, prompter: Prompter, texts: list[list[list[int]]], segment_tokens: int
+    fw: FastWeights,
+    prompter: Prompter,
+    texts: list[list[list[int]]],
+    segment_tokens: int,
+    state: FastState | None = None,
 ) -> FastState:
-    """Fast weights of B rows after each has read its texts in order.
+    """Fast weights of B rows after each has read its texts in order, on top of `state` if given.
 
     The KV cache is dropped at the end of every text and after `segment_tokens` tokens of it;
     only the fast weights carry anything on. Each piece is read after the opening.
@@ -21,7 +25,6 @@ def write_texts(
         [text[i : i + segment_tokens] for text in row for i in range(0, len(text), segment_tokens)]
         for row in texts
     ]
-    state = None
     for step in range(max(map(len, segments))):
         # A row that is through still takes part, with one token that is not written.
         present = [row[step] if step < len(row) else [] for row in segments]

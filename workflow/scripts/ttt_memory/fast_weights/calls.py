@@ -44,6 +44,17 @@ def current(owner: nn.Module) -> "Pass | None":
     return entry[1] if entry is not None and entry[0] is owner else None
 
 
+def piece_length(config: FastWeightsConfig, d: int, ff: int) -> int | None:
+    """Most tokens of a text that are written at once; None for all of them.
+
+    A token costs L (d + ff) in a piece of L tokens, and 2 d ff more where the memory before the
+    piece is dense: a third of the whole at L = 4 d ff / (d + ff), the length taken.
+    """
+    if config.update == "hebbian" and not config.read_while_writing:
+        return None
+    return (4 * d * ff // (d + ff) // config.chunk + 1) * config.chunk
+
+
 def recomputation() -> tuple[AbstractContextManager, AbstractContextManager]:
     """Contexts of a layer whose activations are recomputed in the backward pass, for `checkpoint`.
 
@@ -141,17 +152,10 @@ class Write(Pass):
         self.written = state.written + sum(plan.written.sum(1) for _, plan in self.plans)
 
     def _plans(self, state: FastState, mask: Tensor, end: str) -> list[tuple[slice, Plan]]:
-        """Cut the text into pieces; between two the memory may be folded.
-
-        A token costs L (d + ff) in a piece of L tokens, and 2 d ff more where the memory before
-        the piece is dense: a third of the whole at L = 4 d ff / (d + ff), the length taken.
-        """
+        """Cut the text into pieces; between two the memory may be folded."""
         config, layer = self.config, next(iter(self.fast.values()))
         length = max(mask.shape[1], 1)
-        piece = length
-        if config.update == "delta" or config.read_while_writing:
-            best = 4 * layer.d * layer.ff // (layer.d + layer.ff)
-            piece = (best // config.chunk + 1) * config.chunk
+        piece = piece_length(config, layer.d, layer.ff) or length
         plans, pending = [], state.pending
         width = next(iter(state.layers.values())).pending_weight.shape[1]
         for start in range(0, length, piece):

@@ -1,0 +1,65 @@
+"""Read a dialogue, drop it, ask; then save and share both the adapter and what it remembers.
+
+    python examples/remember.py --model results/runs/recall/0/model
+
+`make run` trains that model; `--base data/models/embedded` names a run's base if it has none.
+"""
+
+import argparse
+import sys
+import tempfile
+from itertools import islice
+from pathlib import Path
+
+import torch
+from transformers.utils import logging
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
+
+from ttt_memory import fast_weights
+from ttt_memory.benchmark import Sample, corpus
+from ttt_memory.conversation.ask import answer
+from ttt_memory.conversation.chat import open_run
+from ttt_memory.conversation.prompts import Prompter
+from ttt_memory.errors import run
+
+
+def ask(
+    fw: fast_weights.FastWeights,
+    prompter: Prompter,
+    sample: Sample,
+    state: fast_weights.FastState | None,
+) -> list[str]:
+    """Answers to the dialogue's questions, of which nothing but `state` is known."""
+    rendered = [prompter.question(p.question, sample.language) for p in sample.probes]
+    (said,) = answer(fw, prompter, [prompter.ids(rendered)], state=state)
+    return [a.text for a in said]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="results/runs/recall/0/model", help="a trained run")
+    parser.add_argument("--base", help="base model; default: the run's own")
+    args = parser.parse_args()
+    logging.disable_progress_bar()
+    fw, prompter = open_run(args.model, args.base, torch.device("cpu"))
+    (sample,) = islice(corpus.dialogues("en", seed=7), 1)
+    print(sample.dialogue)
+
+    with torch.no_grad():
+        text = prompter.texts([sample.dialogue], [sample.language])
+        state = fw.write(torch.tensor(text)).state
+    with tempfile.TemporaryDirectory() as folder:
+        fast_weights.save(fw, Path(folder) / "adapter")  # what was learned: rates, gates, values
+        state.save(Path(folder) / "dialogue.safetensors")  # what was read: this is all of it
+        fw = fast_weights.load(Path(folder) / "adapter", fw.eject()).eval()
+        state = fast_weights.FastState.load(Path(folder) / "dialogue.safetensors")
+
+    remembered, forgotten = (ask(fw, prompter, sample, s) for s in (state, None))
+    print(f"\n{'question':<60}{'expected':<32}{'fast weights':<32}nothing")
+    for probe, one, none in zip(sample.probes, remembered, forgotten, strict=True):
+        print(f"{probe.question:<60}{probe.gold:<32}{one:<32}{none}")
+
+
+if __name__ == "__main__":
+    run(main)

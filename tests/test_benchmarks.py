@@ -1,0 +1,95 @@
+"""The benchmarks measure what they say: their forms agree, and a missed target has a name."""
+
+import importlib
+import sys
+from functools import cache, partial
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+from ttt_memory import measure
+
+FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
+CPU = torch.device("cpu")
+MEGABYTE = 2**20
+
+
+@cache
+def script(name: str) -> ModuleType:
+    """A benchmark as a module; child processes find it by the same name."""
+    sys.path.insert(0, str(FOLDER))
+    return importlib.import_module(name)
+
+
+@pytest.mark.parametrize("chunk", [3, 8, 64])
+@pytest.mark.parametrize("whole", [False, True])
+def test_training_forms_agree(whole, chunk):
+    """Loss or output, and every gradient; lengths with and without a partial chunk."""
+    bench = script("fast_weights")
+    shape = bench.Shape(d=32, ff=48, layers=3, remember=2)
+    for length in (8, 17):
+        step, fw, x = bench.training_case(shape, whole, chunk, length)
+        with torch.no_grad():
+            for parameter in fw.fast_parameters():
+                parameter += 0.1 * torch.randn_like(parameter)
+        found, expected = (step(fw, form, x) for form in ("parallel", "dense-cumulative"))
+        assert bench.difference(found, expected) < 1e-4
+        reads = chunk < length
+        # A text of one chunk reads nothing, so that nothing of the memory is learned.
+        assert len(expected) == (1 + 2 * (2 if whole else 1) + (not whole))
+        assert any(t.abs().max() > 0 for t in expected[1:3]) == reads
+
+
+def grow(megabytes: int) -> int:
+    """Peak of a function that holds so much; for a fresh process."""
+    torch.zeros(8).add(1)
+    return measure.peak_bytes(partial(torch.ones, megabytes * MEGABYTE // 4), CPU)
+
+
+def test_peak_memory_is_what_is_held():
+    """Within 5 MB of 100, though the caller held more before."""
+    ballast = torch.ones(50 * MEGABYTE)
+    del ballast
+    assert measure.in_child(grow, 100) == pytest.approx(100 * MEGABYTE, abs=5 * MEGABYTE)
+
+
+def test_counted_flops_and_bytes():
+    """A product, a solve and attention on the CPU, forward and backward."""
+    a, b = torch.rand(3, 4), torch.rand(4, 5)
+    assert measure.count(lambda: a @ b) == measure.Count(2 * 3 * 4 * 5, 4 * (12 + 20 + 15))
+    assert measure.count(lambda: a.T[None]) == measure.Count(0, 0)
+    lower = torch.eye(4).expand(2, 4, 4).clone()
+    right = torch.rand(2, 4, 3)
+    solve = partial(torch.linalg.solve_triangular, lower, right, upper=False)
+    assert measure.count(solve).flops == 2 * 4 * 4 * 3
+    q = torch.rand(1, 2, 8, 4, requires_grad=True)
+
+    def attend() -> None:
+        torch.nn.functional.scaled_dot_product_attention(q, q, q).sum().backward()
+
+    product = 2 * 2 * 8 * 8 * 4
+    assert measure.count(attend).flops == (2 + 5) * product
+
+
+def test_bound_is_the_slower_of_both():
+    """Ten FLOPs at five a second, a hundred bytes at ten a second."""
+    ceilings = measure.Ceilings({"float32": 5.0}, 10.0)
+    assert ceilings.bound(measure.Count(10, 5), "float32") == 2
+    assert ceilings.bound(measure.Count(10, 100), "float32") == 10
+
+
+def test_a_missed_target_has_a_name(monkeypatch, capsys):
+    """The whole command on a tiny model: its table, and the one target that cannot be met."""
+    bench = script("fast_weights")
+    tiny = "fast_weights.py --d 32 --ff 48 --layers 2 --remember 1 --rounds 1 --threads 1 --check"
+    monkeypatch.setattr(sys, "argv", [*tiny.split(), "--lengths", "512", "--chunks", "64"])
+    monkeypatch.setattr(bench, "LEAST_TIME", float("inf"))
+    monkeypatch.setattr(bench, "LEAST_MEMORY", 0.0)
+    monkeypatch.setattr(bench, "MOST_OVERHEAD", float("inf"))
+    with pytest.raises(SystemExit) as missed:
+        bench.main()
+    assert "layer, T = 512, chunk 64, parallel" in capsys.readouterr().out
+    assert str(missed.value).count("time ratio") == 2
+    assert "memory" not in str(missed.value)
