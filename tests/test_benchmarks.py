@@ -1,6 +1,7 @@
 """The benchmarks measure what they say: their forms agree, and a missed target has a name."""
 
 import importlib
+import json
 import sys
 from functools import cache, partial
 from pathlib import Path
@@ -93,3 +94,30 @@ def test_a_missed_target_has_a_name(monkeypatch, capsys):
     assert "layer, T = 512, chunk 64, parallel" in capsys.readouterr().out
     assert str(missed.value).count("time ratio") == 2
     assert "memory" not in str(missed.value)
+
+
+def test_the_gpu_table_on_a_tiny_model(tmp_path, monkeypatch, capsys):
+    """Every part of it runs, on a CPU too; what holds more than it may is named."""
+    bench = script("gpu")
+    config = {
+        "runs": {
+            "recall": {
+                "fast_weights": {"layers": [0, 6], "chunk": 64, "update": "delta"},
+                "train": {"regime": "frozen", "dialogues_per_step": 2},
+            }
+        },
+        "recall": {"rows": 4, "probe_rows": 32, "max_new_tokens": 2},
+    }
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    tiny = f"gpu.py --shape tiny --device cpu --config {tmp_path / 'config.json'} --runs recall"
+    sizes = "--samples 3 --steps 2 --lengths 64 --rounds 1 --check"
+    monkeypatch.setattr(sys, "argv", f"{tiny} {sizes}".split())
+    monkeypatch.setattr(bench, "MOST_GIB", 0.0)
+    with pytest.raises(SystemExit) as missed:
+        bench.main()
+    parts = ["write, T = 64", *(f"recall {c}" for c in "ABCD"), "training recall"]
+    printed = capsys.readouterr().out
+    for part in parts:
+        assert f"{part}: 0.0 GiB > 0 GiB" in str(missed.value) or part == "recall A"
+        assert part in printed
+    assert "300 samples, A to D:" in printed
