@@ -40,6 +40,8 @@ OWN = {
     "scripts/check_reference.py": "",
     "scripts/export_schema.py": "",
     "scripts/fetch_model.py": "",
+    "scripts/fetch_corpus.py": "",
+    "scripts/cost.py": "",
     # A script is named after its rule.
     "scripts/*.py": "{stem}",
     "__init__.py": EVERY,
@@ -53,7 +55,10 @@ OWN = {
     # Read by Snakemake; of the jobs, only the record reads the configuration as a whole.
     "config.py": "provenance",
     "record.py": "provenance",
+    "resources.py": "provenance",
     "closure.py": "",
+    "hub.py": "",
+    "measure.py": "",
     "reference.py": "",
     # Whoever reads or makes a dialogue depends on the package.
     "benchmark/__init__.py": CONVERSATION,
@@ -65,6 +70,7 @@ OWN = {
     "benchmark/card.py": "make_benchmark",
     "benchmark/generate.py": "make_benchmark",
     "benchmark/published.py": f"import_benchmark {SCORING}",
+    "benchmark/texts.py": f"make_corpus {TRAINING} provenance",
     "benchmark/validity.py": "",
     "benchmark/distractors/*": f"{MAKERS} {ASKING}",
     # Hand-written skeletons serve both; those made up on the way only the corpus.
@@ -87,10 +93,20 @@ OWN = {
     "conversation/data.py": TRAINING,
     "conversation/loop.py": TRAINING,
     "conversation/muon.py": TRAINING,
+    "conversation/optimisers.py": TRAINING,
+    "conversation/sharding.py": TRAINING,
+    # A model is checked before it trains and before it is asked.
+    "conversation/check.py": f"{TRAINING} sanity",
+    "conversation/loss.py": f"{TRAINING} sanity",
+    # Talking to a run, and what it would cost: by hand.
+    "conversation/chat.py": "",
+    "conversation/cost.py": "",
+    "conversation/estimate.py": "",
     "conversation/sanity.py": "sanity",
     "conversation/diagnostics.py": "diagnose",
     "conversation/ask.py": ASKING,
     "conversation/recall.py": ASKING,
+    "conversation/writing.py": ASKING,
     "conversation/stage.py": f"train {ASKING}",
     "conversation/*.py": f"{TRAINING} {ASKING}",
     "scoring/__init__.py": f"{SCORING} leaderboard report",
