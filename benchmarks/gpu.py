@@ -25,7 +25,7 @@ from transformers import Qwen3Config, Qwen3ForCausalLM
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
-from ttt_memory import measure, options
+from ttt_memory import devices, measure, options
 from ttt_memory.benchmark import Sample, corpus, distractors
 from ttt_memory.benchmark.config import BenchmarkConfig
 from ttt_memory.benchmark.generate import benchmark
@@ -35,7 +35,6 @@ from ttt_memory.conversation.data import Sampler
 from ttt_memory.conversation.estimate import GIB, Benchmark, Cost, Estimate, of_samples
 from ttt_memory.conversation.prompts import Prompter
 from ttt_memory.conversation.recall import Recall
-from ttt_memory.conversation.stage import pick_device
 from ttt_memory.conversation.train import train
 from ttt_memory.errors import UserError, run
 from ttt_memory.fast_weights import FastWeights, inject
@@ -192,7 +191,7 @@ def main() -> None:
     if args.steps < 2:
         raise UserError("--steps: the first does not count; expected 2 or more")
     torch.set_float32_matmul_precision(args.precision)
-    device = pick_device(args.device)
+    device = devices.pick(args.device)
     recall = options.section(args.config, "recall", RecallConfig)
     recall = recall.model_copy(update={"device": device.type})
     runs = {name: options.section(args.config, f"runs.{name}", RunConfig) for name in args.runs}

@@ -11,7 +11,7 @@ SCRIPTS = ROOT / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS.resolve()))
 
 from ttt_memory import closure as closures
-from ttt_memory.config import load, model_folder
+from ttt_memory.config import fetched, load, model_folder
 from ttt_memory.errors import UserError
 from ttt_memory.forecast import strategy as strategies
 from ttt_memory.forecast.config import TableDataset
@@ -131,6 +131,10 @@ def launcher():
 os.environ["TTT_TRAIN_LAUNCHER"] = launcher()
 
 
+envvars:
+    "TTT_TRAIN_LAUNCHER",
+
+
 def closure(script):
     """A script and the first-party files it imports: inputs, compared by content."""
     script = SCRIPTS / script
@@ -202,7 +206,7 @@ def own_texts():
     """Files of the user's own texts to train on; of a hub data set, the folder it is fetched to."""
     corpus = CONFIG.corpus
     if corpus.source == "hub":
-        return [Path("data", "hub", "datasets", corpus.hub_id.replace("/", "--"), corpus.revision)]
+        return [fetched(corpus.hub_id, corpus.revision, "datasets")]
     return list(corpus.files)
 
 

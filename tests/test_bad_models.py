@@ -190,7 +190,8 @@ def test_a_model_that_is_not_there_is_not_looked_for_elsewhere(script, tmp_path)
 )
 def test_bfloat16_on_a_device_without_it(script, base, monkeypatch, settings, train):
     """A GPU older than Ampere, which cannot be had here: PyTorch is told that there is one."""
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda index: None)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: False)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla T4")
     line = script.train(base, train, **settings)

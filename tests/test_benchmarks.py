@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 import sys
 from functools import cache, partial
 from pathlib import Path
@@ -118,6 +119,6 @@ def test_the_gpu_table_on_a_tiny_model(tmp_path, monkeypatch, capsys):
     parts = ["write, T = 64", *(f"recall {c}" for c in "ABCD"), "training recall"]
     printed = capsys.readouterr().out
     for part in parts:
-        assert f"{part}: 0.0 GiB > 0 GiB" in str(missed.value) or part == "recall A"
+        assert re.search(rf"{part}: \d\.\d GiB > 0 GiB", str(missed.value))
         assert part in printed
     assert "300 samples, A to D:" in printed

@@ -109,7 +109,7 @@ def test_what_cannot_be_done(line, message):
 def test_the_command_on_a_run_and_on_an_adapter(tmp_path):
     """A trained run's folder by its own base, saved fast weights by --base; from standard input."""
     fw = fast_weights()
-    save_run(fw, tmp_path / "run", joint=True, tokenizer=prompter().tokenizer)
+    save_run(fw, tmp_path / "run", fw.model, prompter().tokenizer)
     save(fw, tmp_path / "adapter")
     with pytest.raises(UserError, match="name one with --base"):
         open_run(tmp_path / "adapter", None, torch.device("cpu"))

@@ -183,8 +183,13 @@ def model_folder(config: Config) -> Path:
     if base.source == "pretrain":
         return Path(config.results) / "base" / "model"
     if base.source == "hub":
-        return Path("data", "hub", base.hub_id.replace("/", "--"), base.revision)
+        return fetched(base.hub_id, base.revision)
     return Path(base.path)
+
+
+def fetched(hub_id: str, revision: str, kind: str = ".") -> Path:
+    """Where a repository of the hub lies, or will lie once it is fetched; data sets apart."""
+    return Path("data", "hub", kind, hub_id.replace("/", "--"), revision)
 
 
 def architecture(config: Config, root: Path) -> dict[str, Any]:
