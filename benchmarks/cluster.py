@@ -4,13 +4,12 @@
         [--nodes 1 8 100] [--slots 1] [--wait 60] [--failures 0.02] [--retries 2] [--jobs 100] \
         [--per-second 5] [--poll 10] [--seeds 20]
 
-The graph is what Snakemake would run (`--d3dag`). A job takes the mean of its rule's measured
-times, times a log-normal factor of the spread that was measured; a rule without times takes the
-mean of all. A submission waits in the queue (exponential, mean --wait seconds), runs in a free
-slot, fails with --failures at a uniform moment of its time and is tried again; its end is
-noticed at the next poll. Prints the sum of all jobs and their longest chain; then, for each
-number of nodes, hours from first submission to last end (mean over seeds), what that gains, the
-share of slot time used, and the jobs that failed for good.
+The graph is what Snakemake would run (`--d3dag`). A job takes one of its rule's measured times,
+drawn anew for each attempt; a rule without any takes one of all. A submission waits in the queue
+(exponential, mean --wait seconds), runs in a free slot, fails with --failures at a uniform moment
+of its time and is tried again; its end is noticed at the next poll. Prints the sum of all jobs and
+their longest chain; then, for each number of nodes, hours from first submission to last end (mean
+over seeds), what that gains, the share of slot time used, and the jobs that failed for good.
 """
 
 import argparse
@@ -22,7 +21,7 @@ import random
 import statistics
 import subprocess
 import sys
-from collections import defaultdict
+from collections import defaultdict, deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,16 +32,16 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @dataclass
 class Cluster:
-    """Means, all times in seconds."""
+    """A cluster and the profile's settings on it; all times in seconds."""
 
     nodes: int
-    slots: int
-    wait: float
-    failures: float
-    retries: int
-    jobs: int
-    per_second: float
-    poll: float
+    slots: int = 1
+    wait: float = 60.0
+    failures: float = 0.02
+    retries: int = 2
+    jobs: int = 100
+    per_second: float = 5.0
+    poll: float = 10.0
 
 
 @dataclass
@@ -61,9 +60,9 @@ def graph(configfile: str | None) -> Graph:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     data = json.loads(done[done.index("{") :])
     found = Graph({node["value"]["jobid"]: node["value"]["label"] for node in data["nodes"]})
-    for link in data["links"]:
-        found.needs[link["u"]] += 1
-        found.next[link["v"]].append(link["u"])
+    for edge in data["edges"]:  # from a job to one that waits for it
+        found.needs[edge["v"]] += 1
+        found.next[edge["u"]].append(edge["v"])
     return found
 
 
@@ -76,15 +75,11 @@ def times(folder: Path) -> dict[str, list[float]]:
     return {rule: seconds for rule, seconds in found.items() if seconds}
 
 
-def draw(rng: random.Random, measured: dict[str, list[float]], rule: str) -> float:
-    """Seconds of one job of `rule`: log-normal around its mean, 0 for rules that only collect."""
+def seconds_of(rule: str, measured: dict[str, list[float]]) -> list[float]:
+    """Measured times of jobs like one of `rule`; 0 for the rule that only collects."""
     if rule == "all":
-        return 0.0
-    seconds = measured.get(rule) or [s for other in measured.values() for s in other]
-    mean = statistics.fmean(seconds)
-    spread = statistics.pstdev(seconds) / mean if len(seconds) > 1 else 0.0
-    sigma = math.sqrt(math.log1p(spread**2))
-    return mean * rng.lognormvariate(-(sigma**2) / 2, sigma)
+        return [0.0]
+    return measured.get(rule) or [s for other in measured.values() for s in other]
 
 
 def simulate(
@@ -93,7 +88,7 @@ def simulate(
     """Makespan in seconds, busy slot seconds, jobs that failed for good."""
     rng, tick = random.Random(seed), itertools.count()
     needs = {job: jobs.needs[job] for job in jobs.rules}
-    ready = [job for job, count in needs.items() if not count]
+    ready = deque(job for job, count in needs.items() if not count)
     attempts: dict[int, int] = defaultdict(int)
     free = [0.0] * (cluster.nodes * cluster.slots)
     events: list[tuple[float, int, int, bool]] = []
@@ -101,10 +96,10 @@ def simulate(
     lost = 0
     while ready or events:
         while ready and len(events) < cluster.jobs:
-            job = ready.pop(0)
+            job = ready.popleft()
             submitted = max(now, next_submission)
             next_submission = submitted + 1 / cluster.per_second
-            seconds = draw(rng, measured, jobs.rules[job])
+            seconds = rng.choice(seconds_of(jobs.rules[job], measured))
             fails = rng.random() < cluster.failures
             seconds *= rng.random() if fails else 1
             start = max(submitted + rng.expovariate(1 / cluster.wait), heapq.heappop(free))
@@ -129,11 +124,9 @@ def simulate(
 
 def bound(jobs: Graph, measured: dict[str, list[float]]) -> tuple[float, float]:
     """Sum of all jobs' mean times, and of the longest chain: no cluster is faster than that."""
-    mean = {
-        job: draw(random.Random(0), {r: [statistics.fmean(s)] for r, s in measured.items()}, rule)
-        for job, rule in jobs.rules.items()
-    }
-    needs, finish = {job: jobs.needs[job] for job in jobs.rules}, dict.fromkeys(jobs.rules, 0.0)
+    mean = {job: statistics.fmean(seconds_of(rule, measured)) for job, rule in jobs.rules.items()}
+    needs = {job: jobs.needs[job] for job in jobs.rules}
+    finish = dict.fromkeys(jobs.rules, 0.0)
     ready = [job for job, count in needs.items() if not count]
     while ready:
         job = ready.pop()
@@ -146,39 +139,45 @@ def bound(jobs: Graph, measured: dict[str, list[float]]) -> tuple[float, float]:
     return sum(mean.values()), max(finish.values())
 
 
-def main() -> None:
-    """Simulate each number of nodes and print the table."""
+def parse() -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--times", type=Path, required=True, help="results/benchmarks of a run")
     parser.add_argument("--configfile", help="preset whose jobs are simulated")
     parser.add_argument("--nodes", type=int, nargs="+", default=[1, 8, 100])
-    parser.add_argument("--slots", type=int, default=1, help="jobs that a node runs at once")
-    parser.add_argument("--wait", type=float, default=60, help="mean queue wait, s")
-    parser.add_argument("--failures", type=float, default=0.02, help="share of attempts that fail")
-    parser.add_argument("--retries", type=int, default=2, help="as in the profile")
-    parser.add_argument(
-        "--jobs", type=int, default=100, help="submitted at once, as in the profile"
-    )
-    parser.add_argument("--per-second", type=float, default=5, help="submissions a second")
-    parser.add_argument("--poll", type=float, default=10, help="s between looks at the queue")
     parser.add_argument("--seeds", type=int, default=20, help="simulated runs")
-    args = parser.parse_args()
+    usual = Cluster(nodes=1)
+    for name, meaning in {
+        "slots": "jobs that a node runs at once",
+        "wait": "mean queue wait, s",
+        "failures": "share of attempts that fail",
+        "retries": "as in the profile",
+        "jobs": "submitted at once, as in the profile",
+        "per-second": "submissions a second",
+        "poll": "s between looks at the queue",
+    }.items():
+        default = getattr(usual, name.replace("-", "_"))
+        parser.add_argument(f"--{name}", type=type(default), default=default, help=meaning)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Simulate each number of nodes and print the table."""
+    args = parse()
+    given = {key: value for key, value in vars(args).items() if hasattr(Cluster(1), key)}
     jobs, measured = graph(args.configfile), times(args.times)
     total, chain = bound(jobs, measured)
+    unknown = sorted({*jobs.rules.values()} - {*measured, "all"})
     print(
-        f"{len(jobs.rules)} jobs, {total / 3600:.2f} h one after the other, longest chain "
-        f"{chain / 3600:.2f} h; rules without measured times: "
-        f"{', '.join(sorted({*jobs.rules.values()} - {*measured, 'all'})) or 'none'}"
+        f"{len(jobs.rules)} jobs, {total / 3600:.2f} h one after the other, longest chain"
+        f" {chain / 3600:.2f} h; rules without measured times: {', '.join(unknown) or 'none'}"
     )
     print(f"{'nodes':>6}{'hours':>9}{'speed-up':>10}{'slots busy':>12}{'lost jobs':>11}")
     for nodes in args.nodes:
-        cluster = Cluster(
-            nodes, args.slots, args.wait, args.failures, args.retries, args.jobs,
-            args.per_second, args.poll,
-        )  # fmt: skip
+        cluster = Cluster(**{**given, "nodes": nodes})
         runs = [simulate(jobs, measured, cluster, seed) for seed in range(args.seeds)]
         hours = statistics.fmean(end for end, _, _ in runs) / 3600
-        used = statistics.fmean(b / (e * nodes * args.slots) for e, b, _ in runs)
+        used = statistics.fmean(b / (e * nodes * cluster.slots) for e, b, _ in runs)
         lost = statistics.fmean(lost for _, _, lost in runs)
         print(f"{nodes:>6}{hours:>9.2f}{total / 3600 / hours:>10.1f}{used:>12.0%}{lost:>11.2f}")
 

@@ -122,3 +122,53 @@ def test_the_gpu_table_on_a_tiny_model(tmp_path, monkeypatch, capsys):
         assert re.search(rf"{part}: \d\.\d GiB > 0 GiB", str(missed.value))
         assert part in printed
     assert "300 samples, A to D:" in printed
+
+
+def chain(*rules: str):
+    """Jobs each of which waits for the one before."""
+    found = script("cluster").Graph(dict(enumerate(rules)))
+    for job in range(1, len(rules)):
+        found.needs[job] = 1
+        found.next[job - 1].append(job)
+    return found
+
+
+SURE = {"wait": 1e-9, "failures": 0.0, "per_second": 1e9, "poll": 1.0}
+TIMES = {"train": [10.0], "recall": [4.0]}
+
+
+def test_a_chain_takes_its_sum_however_many_nodes():
+    cluster = script("cluster")
+    jobs = chain("train", "recall", "all")
+    assert cluster.bound(jobs, TIMES) == (14.0, 14.0)
+    for nodes in (1, 8):
+        end, busy, lost = cluster.simulate(jobs, TIMES, cluster.Cluster(nodes, **SURE), seed=0)
+        assert end == pytest.approx(14, abs=3.1)  # each end is noticed at a poll
+        assert (busy, lost) == (14.0, 0)
+
+
+def test_independent_jobs_share_the_nodes():
+    cluster = script("cluster")
+    jobs = cluster.Graph(dict.fromkeys(range(8), "train"))
+    ends = [
+        cluster.simulate(jobs, TIMES, cluster.Cluster(nodes, **SURE), seed=0)[0]
+        for nodes in (1, 2, 8)
+    ]
+    assert ends == pytest.approx([80, 40, 10], abs=1.1)
+
+
+def test_what_always_fails_is_given_up_after_its_retries():
+    cluster = script("cluster")
+    means = cluster.Cluster(2, **{**SURE, "failures": 1.0}, retries=3)
+    _, busy, lost = cluster.simulate(chain("train", "recall"), TIMES, means, seed=0)
+    assert lost == 1  # what waits for it never starts
+    assert 0 < busy < 4 * 10
+
+
+def test_the_simulated_graph_is_snakemake_s(tmp_path):
+    jobs = script("cluster").graph("config/smoke.yaml")
+    (last,) = (job for job, rule in jobs.rules.items() if rule == "all")
+    assert jobs.needs[last] == 3 - 1  # index.html and RESULTS.md are of one job
+    assert not jobs.next[last]
+    first = {jobs.rules[job] for job in jobs.rules if not jobs.needs[job]}
+    assert first == {"make_benchmark", "make_corpus", "make_series"}
