@@ -1,10 +1,12 @@
-"""What Snakemake itself costs as jobs grow: reading the DAG, a dry run, a run with nothing to do.
+"""What Snakemake itself costs as jobs grow: DAG, dry run, scheduling, a run with nothing to do.
 
     python benchmarks/scale.py [--jobs 100 1000 10000] [--kind shards strategies] [--check]
 
 Each measurement is one `snakemake` process in a copy of the repository, wall time and largest
-memory. `shards` splits one condition of one run into so many jobs, `strategies` trains one
-strategy with so many seeds. --check exits 1 when a dry run of 1,000 shards takes 30 s or more.
+memory. `touch run` schedules every job, 100 at a time as profiles/slurm does, and runs none
+(`--touch`, without its pause): what scheduling adds to a run. `shards` splits one condition of one
+run into so many jobs, `strategies` trains one strategy with so many seeds. --check exits 1 when a
+dry run of 1,000 shards takes 30 s or more.
 """
 
 import argparse
@@ -20,7 +22,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGET_JOBS, TARGET_SECONDS = 1000, 30.0
-STEPS = ("dag", "dry run", "no-op run")
+# `--touch` sleeps a tenth of a second for each job.
+TOUCH = "from snakemake.executors import touch; touch.Executor.SLEEPING_TIME = 0; "
+TOUCH += "from snakemake.cli import main; main()"
+STEPS = ("dag", "dry run", "touch run", "no-op run")
 
 
 def preset(kind: str, jobs: int) -> dict:
@@ -57,9 +62,11 @@ def copy_repository(folder: Path) -> None:
         shutil.copy2(ROOT / name, target, follow_symlinks=False)
 
 
-def snakemake(folder: Path, *arguments: str) -> tuple[float, int, str]:
+def snakemake(
+    folder: Path, *arguments: str, program: tuple[str, str] = ("-m", "snakemake")
+) -> tuple[float, int, str]:
     """Seconds, largest resident memory in MB and standard output of one run."""
-    command = [sys.executable, "-m", "snakemake", "--profile", "profiles/local"]
+    command = [sys.executable, *program, "--profile", "profiles/local"]
     command += ["--configfile", "scale.json", *arguments]
     started = time.perf_counter()
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
@@ -96,10 +103,11 @@ def measure(kind: str, jobs: int) -> dict:
         dag, _, graph = snakemake(folder, "--d3dag")
         dry, _, _ = snakemake(folder, "--dry-run", "--quiet", "all")
         make_outputs(folder)
-        snakemake(folder, "--touch", "--quiet", "all")
+        every = ("--touch", "--cores", "100", "--quiet", "all")
+        touch, _, _ = snakemake(folder, *every, program=("-c", TOUCH))
         noop, memory, _ = snakemake(folder, "--quiet", "all")
     nodes = json.loads(graph[graph.index("{") :])["nodes"]
-    found = (dag, dry, noop)
+    found = (dag, dry, touch, noop)
     return {"kind": kind, "jobs": len(nodes), **dict(zip(STEPS, found, strict=True)), "MB": memory}
 
 

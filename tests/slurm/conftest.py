@@ -6,27 +6,44 @@ from pathlib import Path
 import pytest
 
 from clone import Clone, copy_repository
-from cluster import Cluster, Unavailable, require
-from study import LOCAL, Study
+from cluster import Cluster, Job, Unavailable, require
+from study import LOCAL, Study, row
 
 FAULTS = pytest.StashKey[list[str]]()
+JOBS = pytest.StashKey[list[str]]()
+TABLES = {
+    FAULTS: ("faults", ("fault", "Slurm's record", "lost", "seconds to the result")),
+    JOBS: (
+        "jobs, as Slurm recorded them",
+        ("id", "rule", "state", "seconds", "memory", "GPUs asked for", "devices given"),
+    ),
+}
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make room for the table of faults."""
-    config.stash[FAULTS] = []
+    """Make room for the tables."""
+    for table in TABLES:
+        config.stash[table] = []
 
 
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """Print the table of faults, which docs/faults.md holds a copy of."""
-    if config.stash[FAULTS]:
-        terminalreporter.section("faults")
-        terminalreporter.write_line("| fault | Slurm's record | lost | seconds to the result |")
-        terminalreporter.write_line("|---|---|---|---|")
-        for line in config.stash[FAULTS]:
-            terminalreporter.write_line(line)
+    """Print the tables; docs/faults.md holds a copy of the first."""
+    for table, (title, columns) in TABLES.items():
+        if lines := config.stash[table]:
+            terminalreporter.section(title)
+            terminalreporter.write_line(row(*columns))
+            terminalreporter.write_line(row(*("---" for _ in columns)))
+            for line in lines:
+                terminalreporter.write_line(line)
+
+
+def recorded(job: Job) -> str:
+    """A job's line."""
+    seconds = f"{(job.end - job.start).total_seconds():.0f}"
+    devices = " ".join(job.devices)
+    return row(job.id, job.rule, job.state, seconds, job.memory, job.gpus, devices)
 
 
 @pytest.fixture
@@ -36,7 +53,7 @@ def faults(request: pytest.FixtureRequest) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
+def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """A running Slurm; skips, with the reason, where none can be started."""
     try:
         require()
@@ -45,6 +62,7 @@ def cluster() -> Iterator[Cluster]:
     except Unavailable as reason:
         pytest.skip(f"no Slurm here: {reason}")
     yield started
+    request.config.stash[JOBS] += map(recorded, started.jobs())
     started.stop()
 
 

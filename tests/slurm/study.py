@@ -77,3 +77,8 @@ def untimed(path: Path) -> bytes:
             stream.write_table(table.combine_chunks())
         return sink.getvalue().to_pybytes()
     return path.read_bytes()
+
+
+def row(*cells: object) -> str:
+    """A line of a table."""
+    return "| " + " | ".join(map(str, cells)) + " |"

@@ -10,7 +10,7 @@ import pytest
 
 from clone import Clone
 from cluster import wait_for
-from study import Study
+from study import Study, row
 from trial import ATTEMPT, RUN, Trial
 
 TRAINING = "train"
@@ -31,7 +31,7 @@ def told(faults: list[str], trial: Trial) -> Note:
     """Adds a line to the table of faults."""
 
     def note(fault: str, lost: str, seconds: float) -> None:
-        faults.append(f"| {fault} | {', '.join(states(trial))} | {lost} | {seconds:.0f} |")
+        faults.append(row(fault, ", ".join(states(trial)), lost, f"{seconds:.0f}"))
 
     return note
 
