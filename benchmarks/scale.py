@@ -4,14 +4,16 @@
 
 Each measurement is one `snakemake` process in a copy of the repository, wall time and largest
 memory. `touch run` schedules every job, 100 at a time as profiles/slurm does, and runs none
-(`--touch`, without its pause): what scheduling adds to a run. `shards` splits one condition of one
-run into so many jobs, `strategies` trains one strategy with so many seeds. --check exits 1 when a
-dry run of 1,000 shards takes 30 s or more.
+(`--touch`, without its pause): what scheduling adds to a run; not measured above 2,000 jobs, where
+it grows with their square. `shards` splits one condition of one run into so many jobs, `strategies`
+trains one strategy with so many seeds. --check exits 1 when a dry run of 1,000 shards takes 30 s or
+more.
 """
 
 import argparse
 import csv
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -24,7 +26,11 @@ ROOT = Path(__file__).resolve().parents[1]
 TARGET_JOBS, TARGET_SECONDS = 1000, 30.0
 # `--touch` sleeps a tenth of a second for each job.
 TOUCH = "from snakemake.executors import touch; touch.Executor.SLEEPING_TIME = 0; "
-TOUCH += "from snakemake.cli import main; main()"
+# The scheduler looks at all ready jobs to choose one: of so many it is not waited for.
+SCHEDULED = 2000
+AT_ONCE = "from snakemake.scheduling.greedy import Scheduler; "
+AT_ONCE += "Scheduler.select_jobs = lambda self, ready, *rest: list(ready); "
+MAIN = "from snakemake.cli import main; main()"
 STEPS = ("dag", "dry run", "touch run", "no-op run")
 
 
@@ -94,6 +100,15 @@ def make_outputs(folder: Path) -> int:
     return len(rows)
 
 
+def touch_all(folder: Path, jobs: int) -> float:
+    """Have Snakemake take all outputs as made; seconds, NaN where nothing was scheduled."""
+    scheduled = jobs <= SCHEDULED
+    program, cores = (TOUCH + MAIN, "100") if scheduled else (TOUCH + AT_ONCE + MAIN, str(2 * jobs))
+    every = ("--touch", "--cores", cores, "--quiet", "all")
+    seconds, _, _ = snakemake(folder, *every, program=("-c", program))
+    return seconds if scheduled else math.nan
+
+
 def measure(kind: str, jobs: int) -> dict:
     """One row of the table."""
     with tempfile.TemporaryDirectory() as temporary:
@@ -103,8 +118,7 @@ def measure(kind: str, jobs: int) -> dict:
         dag, _, graph = snakemake(folder, "--d3dag")
         dry, _, _ = snakemake(folder, "--dry-run", "--quiet", "all")
         make_outputs(folder)
-        every = ("--touch", "--cores", "100", "--quiet", "all")
-        touch, _, _ = snakemake(folder, *every, program=("-c", TOUCH))
+        touch = touch_all(folder, jobs)
         noop, memory, _ = snakemake(folder, "--quiet", "all")
     nodes = json.loads(graph[graph.index("{") :])["nodes"]
     found = (dag, dry, touch, noop)
