@@ -15,6 +15,7 @@ import csv
 import json
 import math
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -38,11 +39,12 @@ def preset(kind: str, jobs: int) -> dict:
     """Configuration with about `jobs` jobs, nearly all of one kind."""
     if kind == "strategies":
         return {
-            "runs": {"recall": None, "b-mini": {"sweeps": False}},
+            "runs": {"b-mini": None, "recall": {"sweeps": False}},
             "recall": {"conditions": ["A", "B", "C"]},
             "forecast": {
                 "strategies": {"titans_default": None, "mesa": None},
                 "baselines": {"ar_ridge": None, "online_rls": None, "last_value": None},
+                "comparison": {"reference": "no_memory"},
                 "seeds": list(range(jobs)),
             },
         }
@@ -115,14 +117,14 @@ def measure(kind: str, jobs: int) -> dict:
         folder = Path(temporary)
         copy_repository(folder)
         (folder / "scale.json").write_text(json.dumps(preset(kind, jobs)))
-        dag, _, graph = snakemake(folder, "--d3dag")
-        dry, _, _ = snakemake(folder, "--dry-run", "--quiet", "all")
+        dag, _, _ = snakemake(folder, "--d3dag")
+        dry, _, plan = snakemake(folder, "--dry-run", "--quiet", "rules")
         make_outputs(folder)
         touch = touch_all(folder, jobs)
         noop, memory, _ = snakemake(folder, "--quiet", "all")
-    nodes = json.loads(graph[graph.index("{") :])["nodes"]
+    planned = int(re.search(r"^total +(\d+)$", plan, re.MULTILINE)[1])
     found = (dag, dry, touch, noop)
-    return {"kind": kind, "jobs": len(nodes), **dict(zip(STEPS, found, strict=True)), "MB": memory}
+    return {"kind": kind, "jobs": planned, **dict(zip(STEPS, found, strict=True)), "MB": memory}
 
 
 def main() -> None:

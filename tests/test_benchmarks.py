@@ -10,8 +10,11 @@ from types import ModuleType
 
 import pytest
 import torch
+import yaml
+from snakemake.utils import update_config
 
 from ttt_memory import measure
+from ttt_memory.config import Config, load
 
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
 CPU = torch.device("cpu")
@@ -122,6 +125,23 @@ def test_the_gpu_table_on_a_tiny_model(tmp_path, monkeypatch, capsys):
         assert re.search(rf"{part}: \d\.\d GiB > 0 GiB", str(missed.value))
         assert part in printed
     assert "300 samples, A to D:" in printed
+
+
+@pytest.mark.parametrize("jobs", [10, 1000])
+def test_what_grows_is_jobs_of_one_kind(jobs):
+    scale = script("scale")
+    shards = loaded(scale.preset("shards", jobs))
+    assert len(shards.recall.conditions) * shards.recall.shards == pytest.approx(jobs, abs=3)
+    study = loaded(scale.preset("strategies", jobs)).forecast
+    assert len(study.datasets) * len(study.strategies) * len(study.seeds) == jobs
+    assert not study.baselines
+
+
+def loaded(overlay: dict) -> Config:
+    """config.yaml under a benchmark's preset, checked."""
+    data = yaml.safe_load((FOLDER.parent / "config.yaml").read_text())
+    update_config(data, overlay)
+    return load(data, root=FOLDER.parent)
 
 
 def chain(*rules: str):
