@@ -185,7 +185,7 @@ def test_what_always_fails_is_given_up_after_its_retries():
     assert 0 < busy < 4 * 10
 
 
-def test_the_simulated_graph_is_snakemake_s(tmp_path):
+def test_the_simulated_graph_is_snakemake_s():
     jobs = script("cluster").graph("config/smoke.yaml")
     (last,) = (job for job, rule in jobs.rules.items() if rule == "all")
     assert jobs.needs[last] == 3 - 1  # index.html and RESULTS.md are of one job
