@@ -1,6 +1,6 @@
 """The study's costs on this GPU with a Qwen3-8B of random weights: write, recall, training.
 
-    python benchmarks/gpu.py [--precision highest|high] [--check]
+    python benchmarks/gpu.py [--precision high|highest] [--check]
 
 One process. Prints memory and speed of writing against the plain forward, of every condition of
 recall, projected to 300 samples, and of a training step of each run; beside each what the cost
@@ -29,12 +29,14 @@ from ttt_memory import devices, measure, options
 from ttt_memory.benchmark import Sample, corpus, distractors
 from ttt_memory.benchmark.config import BenchmarkConfig
 from ttt_memory.benchmark.generate import benchmark
+from ttt_memory.config import Config, laid_over
 from ttt_memory.conversation.config import RecallConfig, RunConfig
 from ttt_memory.conversation.cost import SHAPES, Decoder, Memory
 from ttt_memory.conversation.data import Sampler
 from ttt_memory.conversation.estimate import GIB, Benchmark, Cost, Estimate, of_samples
 from ttt_memory.conversation.prompts import Prompter
 from ttt_memory.conversation.recall import Recall
+from ttt_memory.conversation.stage import trained_part
 from ttt_memory.conversation.train import train
 from ttt_memory.errors import UserError, run
 from ttt_memory.fast_weights import FastWeights, inject
@@ -136,11 +138,14 @@ class Bench:
 
     def training(self, name: str, config: RunConfig, steps: int) -> None:
         """Seconds and memory of the steps of one run, the first left out of the time."""
-        chosen = config.train.model_copy(update={"steps": steps, "checkpoint_every": steps})
+        # Whole dialogues from the first step: what most of a training costs.
+        sizes = {"steps": steps, "checkpoint_every": steps, "growing_steps": 0}
+        chosen = config.train.model_copy(update=sizes)
         accelerator = Accelerator(
             mixed_precision=chosen.mixed_precision, cpu=self.device.type == "cpu"
         )
         sampler = training_texts(self.prompter, chosen.probes_per_dialogue)
+        adapted = trained_part(self.model, chosen)
         fw, job = self.memory(config), config.model_copy(update={"train": chosen})
         rows, _, growth = self.observe(partial(train, fw, sampler, job, accelerator))
         took = (rows[-1]["seconds"] - rows[0]["seconds"]) / (steps - 1)
@@ -149,6 +154,10 @@ class Bench:
         seconds = cost.seconds * chosen.accumulation
         line(f"training {name}, {chosen.regime}", speed, took, gib, cost, seconds)
         fw.eject()
+        if chosen.regime == "lora":
+            adapted.unload()
+        self.model.requires_grad_(False)
+        self.model.activation_checkpointing_disable()
 
     def expected_step(self, config: RunConfig, sampler: Sampler) -> Cost:
         """Of one micro-batch of the recall objective."""
@@ -174,27 +183,36 @@ def training_texts(prompter: Prompter, probes: int) -> Sampler:
     return Sampler(samples, passages, prompter, 0, probes)
 
 
+def configuration(preset: str) -> Config:
+    """config.yaml with a preset laid over it."""
+    data = laid_over(options.read(ROOT / "config.yaml"), options.read(preset))
+    return options.validate(Config, data, preset)
+
+
 def main() -> None:
     """Measure, print, judge."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shape", default="qwen3-8b", choices=["tiny", *SHAPES])
     parser.add_argument("--config", default=str(ROOT / "config" / "qwen3-8b.yaml"))
-    parser.add_argument("--runs", nargs="+", default=["recall", "b-mini"], help="first: recall too")
+    runs = ["recall", "recall-lora", "b-mini"]
+    parser.add_argument("--runs", nargs="+", default=runs, help="to train; first: recall too")
     parser.add_argument("--lengths", type=int, nargs="*", default=[512, TEXT])
     parser.add_argument("--samples", type=int, default=STUDY, help="to ask, a multiple of 3")
     parser.add_argument("--steps", type=int, default=5, help="training steps of each run")
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
-    parser.add_argument("--precision", default="highest", choices=["highest", "high"])
+    parser.add_argument("--precision", default="high", choices=["high", "highest"])
     parser.add_argument("--check", action="store_true", help="fail where a target is missed")
     args = parser.parse_args()
     if args.steps < 2:
         raise UserError("--steps: the first does not count; expected 2 or more")
     torch.set_float32_matmul_precision(args.precision)
     device = devices.pick(args.device)
-    recall = options.section(args.config, "recall", RecallConfig)
-    recall = recall.model_copy(update={"device": device.type})
-    runs = {name: options.section(args.config, f"runs.{name}", RunConfig) for name in args.runs}
+    study = configuration(args.config)
+    recall = study.recall.model_copy(update={"device": device.type})
+    if unknown := set(args.runs) - set(study.runs):
+        raise UserError(f"--runs: found {min(unknown)!r}, expected of {sorted(study.runs)}")
+    runs = {name: study.runs[name] for name in args.runs}
     bench = Bench(TINY if args.shape == "tiny" else SHAPES[args.shape], device, recall)
     print(f"{measure.machine(device)}; {args.shape}, float32 products: {args.precision}")
     found = ", ".join(f"{k} {v / 1e12:.2f} TFLOP/s" for k, v in bench.best.matmul.items())

@@ -109,6 +109,16 @@ def test_training_step(joint):
     assert measure.count(step).flops == pytest.approx(expected, rel=0.2)
 
 
+@pytest.mark.parametrize("kind", ["flash", "efficient", "cudnn"])
+def test_attention_with_shared_heads(kind):
+    """On a GPU keys and values are not repeated for the query heads that share them."""
+    op = getattr(torch.ops.aten, f"_scaled_dot_product_{kind}_attention")
+    q, kv = (2, 8, 5, 16), (2, 2, 7, 16)
+    assert measure._FORMULAS[op](q, kv, kv) == 2 * 2 * 2 * 8 * 5 * 7 * 16
+    backward = getattr(torch.ops.aten, f"_scaled_dot_product_{kind}_attention_backward")
+    assert measure._FORMULAS[backward](q, q, kv, kv) == 5 * 2 * 2 * 8 * 5 * 7 * 16
+
+
 def test_a_known_model():
     """Qwen3-8B has 8.19 B parameters, its KV cache 144 KiB a token, a 140-token state 55 MB."""
     assert QWEN3_8B.matrix_parameters == pytest.approx(8.19e9, rel=1e-3)
@@ -121,14 +131,14 @@ def test_a_known_model():
 def test_conditions():
     """What each condition has and has not; a state is read by B and D, context only held by A."""
     _, cost = both(update="delta")
-    bench = Benchmark(samples=6, dialogue=20, distractor=60, distracted=3, probes=2, rows=3)
+    bench = Benchmark(samples=6, dialogue=18, distractor=60, distracted=3, probes=2, rows=3)
     a, b, c, d = (Estimate(cost, bench, CEILINGS).condition(name) for name in "ABCD")
     assert a.work.memory == c.work.memory == 0 < b.work.memory
     assert c.work.flops < b.work.flops
     assert c.held < b.held <= d.held
     assert d.work.memory > b.work.memory  # though half as many are asked
     lanes = 2 * (bench.question + bench.answer)
-    assert a.held - c.held == cost.decoder.cache_bytes(3 * (20 + 30))
+    assert a.held - c.held == cost.decoder.cache_bytes(3 * (18 + 30))
     assert c.held == cost.decoder.weight_bytes + cost.decoder.cache_bytes(3 * lanes)
     for found in (a, b, c, d):
         assert found.seconds >= 0.999999 * found.work.seconds(CEILINGS, "float32")

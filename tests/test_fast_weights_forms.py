@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from fast_weights_models import FF, D, DenseLoop, dense, memory, settings, tiny, tokens
-from ttt_memory.fast_weights import LayerState, inject, naive
+from ttt_memory.fast_weights import LayerState, inject, naive, parallel
 from ttt_memory.fast_weights.parallel import Plan, Rule, advance
 
 T = 11
@@ -23,12 +23,13 @@ def draw(*shape: int, scale: float = 1.0) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(("update", "decay", "width", "own", "chunk", "end"), RULES)
-def test_advance_equals_the_loop(update, decay, width, own, chunk, end):
+def test_advance_equals_the_loop(update, decay, width, own, chunk, end, monkeypatch):
     """Outputs, memory and all gradients; rows of 11, 6 and 0 tokens after an earlier memory.
 
     `own` switches projection and key normalisation together: they do not meet.
     """
     torch.manual_seed(0)
+    monkeypatch.setattr(parallel, "BLOCK", 4)  # 11 tokens: two whole blocks and a part of one
     z, target, weight = draw(3, T, FF, scale=0.3), draw(3, T, D), draw(3, T)
     lr, before = draw(), draw(3, D, FF)
     conv = draw(D, width) if width > 1 else None
@@ -91,11 +92,13 @@ OPTIONS = [
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=lambda o: "-".join(map(str, o)) or "default")
-def test_model_equals_the_dense_loop(options):
+def test_model_equals_the_dense_loop(options, monkeypatch):
     """A whole model: hidden states, memory, what a probe reads, and every parameter's gradient.
 
-    50 tokens are more than one piece of the products, and more than the factors' worth.
+    50 tokens are more than one piece of the products, more than the factors' worth and, with a
+    smaller block, more than one block of the delta rule's system.
     """
+    monkeypatch.setattr(parallel, "BLOCK", 8)
     fw = memory(**options)
     ids, probe = tokens(2, 50), tokens(2, 6, seed=1)
     weight = torch.rand(2, 50, dtype=torch.float64)

@@ -7,7 +7,7 @@ from fast_weights_models import FF, D, apart, dense, memory, tokens
 from ttt_memory.errors import UserError
 from ttt_memory.fast_weights import FastState
 
-# Rank 4 is kept as factors, rank 30 is beyond d ff / (d + ff) = 4.8 and folded.
+# Rank 4 is kept as factors, rank 30 is beyond twice d ff / (d + ff) = 4.8 and folded.
 LENGTHS = {"factors": 4, "dense": 31}
 both_forms = pytest.mark.parametrize("length", LENGTHS.values(), ids=LENGTHS.keys())
 
@@ -167,6 +167,6 @@ def test_size_of_a_dialogue_on_a_large_model():
     empty = LayerState.empty(1, 4096, 12288, like)
     keys, values = like.new_empty(1, 140, 12288), like.new_empty(1, 140, 4096)
     layer = LayerState(**(vars(empty) | {"keys": keys, "values": values}))
-    assert not layer.factors_outgrown
+    assert not layer.outgrown()
     size = sum(t.nbytes for t in vars(layer).values())
     assert size == 140 * (4096 + 12288) * 4 < 4096 * 12288 * 4 / 20

@@ -10,7 +10,7 @@ from ttt_memory.benchmark import read_benchmark
 from ttt_memory.conversation.config import BaseConfig, RecallConfig
 from ttt_memory.conversation.diagnostics import diagnose
 from ttt_memory.conversation.prompts import Prompter
-from ttt_memory.conversation.stage import check_device, load_run
+from ttt_memory.conversation.stage import load_run, prepare_device
 from ttt_memory.errors import run
 from ttt_memory.provenance import provenance
 
@@ -30,7 +30,7 @@ def main() -> None:
     config = options.section(args.config, "recall", RecallConfig)
     base = options.section(args.config, "base", BaseConfig)
     device = devices.pick(config.device)
-    check_device(device, base)
+    prepare_device(device, base)
     prompter = Prompter.load(args.base, base.chat_template)
     samples = read_benchmark(args.benchmark)
     fw = load_run(args.model, args.base, device, base.dtype, base.attention)

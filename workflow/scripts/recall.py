@@ -12,7 +12,7 @@ from ttt_memory.benchmark import read_benchmark
 from ttt_memory.conversation.config import BaseConfig, RecallConfig
 from ttt_memory.conversation.prompts import Prompter
 from ttt_memory.conversation.recall import Recall
-from ttt_memory.conversation.stage import check_device, load_run
+from ttt_memory.conversation.stage import load_run, prepare_device
 from ttt_memory.errors import UserError, run
 from ttt_memory.provenance import provenance
 
@@ -46,7 +46,7 @@ def main() -> None:
     config = options.section(args.config, "recall", RecallConfig)
     base = options.section(args.config, "base", BaseConfig)
     device = devices.pick(config.device)
-    check_device(device, base)
+    prepare_device(device, base)
     prompter = Prompter.load(args.base, base.chat_template)
     shard = shard_of(args.shard)
     samples = read_benchmark(args.benchmark)

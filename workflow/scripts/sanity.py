@@ -11,7 +11,7 @@ from ttt_memory.benchmark import read_benchmark
 from ttt_memory.conversation.config import BaseConfig, RecallConfig
 from ttt_memory.conversation.prompts import Prompter
 from ttt_memory.conversation.sanity import Sanity
-from ttt_memory.conversation.stage import check_device, load_base, load_run
+from ttt_memory.conversation.stage import load_base, load_run, prepare_device
 from ttt_memory.errors import UserError, run
 
 
@@ -28,7 +28,7 @@ def main() -> None:
     config = options.section(args.config, "recall", RecallConfig)
     settings = options.section(args.config, "base", BaseConfig)
     device = devices.pick(config.device)
-    check_device(device, settings)
+    prepare_device(device, settings)
     prompter = Prompter.load(args.base, settings.chat_template)
     samples = [s for s in read_benchmark(args.benchmark) if s.level == 1][:4]
     if len(samples) < 2:

@@ -12,7 +12,7 @@ from ttt_memory.conversation.base import load_model
 from ttt_memory.conversation.config import BaseConfig, RunConfig
 from ttt_memory.conversation.data import corpus_sampler
 from ttt_memory.conversation.prompts import Prompter
-from ttt_memory.conversation.stage import check_device, save_run, trained_part
+from ttt_memory.conversation.stage import prepare_device, save_run, trained_part
 from ttt_memory.conversation.train import build_accelerator, train
 from ttt_memory.errors import run
 from ttt_memory.provenance import provenance
@@ -35,7 +35,7 @@ def main() -> None:
     config = options.section(args.config, f"runs.{args.run}", RunConfig)
     base = options.section(args.config, "base", BaseConfig)
     # Accelerate takes the current one.
-    check_device(devices.pick("auto"), base, config.train.mixed_precision)
+    prepare_device(devices.pick("auto"), base, config.train.mixed_precision)
     prompter = Prompter.load(args.base, base.chat_template)
     model = load_model(args.base, base.dtype, base.attention)
     torch.manual_seed(args.seed)

@@ -35,7 +35,7 @@ def _resolved(entries: Any) -> Any:
         return entries
     written = {name: _inherited(entries, name, ()) for name in entries}
     return {
-        name: _laid_over({"label": name}, entry) if isinstance(entry, Mapping) else entry
+        name: laid_over({"label": name}, entry) if isinstance(entry, Mapping) else entry
         for name, entry in written.items()
     }
 
@@ -53,13 +53,14 @@ def _inherited(entries: Mapping[str, Any], name: str, seen: tuple[str, ...]) -> 
         return entry
     # A name and what it stands for are a run's own.
     shared = {key: value for key, value in parent.items() if key not in ("label", "differs")}
-    return _laid_over(shared, entry)
+    return laid_over(shared, entry)
 
 
-def _laid_over(below: Any, above: Any) -> Any:
+def laid_over(below: Any, above: Any) -> Any:
+    """`above`, with the keys of `below` that it does not have, as Snakemake lays presets over."""
     if not (isinstance(below, Mapping) and isinstance(above, Mapping)):
         return above
-    merged = {key: _laid_over(below[key], above[key]) for key in below.keys() & above.keys()}
+    merged = {key: laid_over(below[key], above[key]) for key in below.keys() & above.keys()}
     return {**below, **above, **merged}
 
 

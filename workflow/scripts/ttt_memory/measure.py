@@ -173,20 +173,29 @@ def _solve(a: tuple, b: tuple, *args: object, out_shape: object = None, **kwargs
     return n * n * columns * torch.Size(batch).numel()
 
 
+def _heads_of(q: tuple, kv: tuple) -> tuple:
+    """Shared keys or values as often as they are used: PyTorch before 2.13 counts none."""
+    return (kv[0], q[1], *kv[2:])
+
+
 def _attention(q: tuple, k: tuple, v: tuple, *args: object, **kwargs: object) -> int:
-    return sdpa_flop_count(q, k, v)
+    return sdpa_flop_count(q, _heads_of(q, k), _heads_of(q, v))
 
 
 def _attention_backward(
     grad: tuple, q: tuple, k: tuple, v: tuple, *args: object, **kwargs: object
 ) -> int:
-    return sdpa_backward_flop_count(grad, q, k, v)
+    return sdpa_backward_flop_count(grad, q, _heads_of(q, k), _heads_of(q, v))
 
 
 _aten = torch.ops.aten
-# What PyTorch's counter does not know.
+_KINDS = ("flash_attention_for_cpu", "flash_attention", "efficient_attention", "cudnn_attention")
+# What PyTorch's counter does not know, in all its versions.
 _FORMULAS = {
     _aten.linalg_solve_triangular: _solve,
-    _aten._scaled_dot_product_flash_attention_for_cpu: _attention,
-    _aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward,
+    **{getattr(_aten, f"_scaled_dot_product_{kind}"): _attention for kind in _KINDS},
+    **{
+        getattr(_aten, f"_scaled_dot_product_{kind}_backward"): _attention_backward
+        for kind in _KINDS
+    },
 }

@@ -5,7 +5,8 @@ its whole square. With d, ff the widths of an MLP, h query and g key/value heads
 
     a token of a layer        2 d e (2 h + 2 g) + 4 h e K + 6 d ff        K tokens attended to
     its write, L at once      2 d^2 + 2 w d          conv of width w, projection
-      delta rule              + 2 L ff + L d         keys with keys, triangular solve
+      delta rule              + (L + b)(ff + d)      keys with keys and triangular solve, halves of
+                              - b d                  squares, in blocks of b tokens
       read while written      + 2 L (d + ff)
       what was there before   + 2 S (d + ff), or 2 d ff once it is dense
       folding S factors       2 S d ff
@@ -21,8 +22,9 @@ from typing import Self
 
 from transformers import PretrainedConfig
 
-from ..fast_weights.calls import piece_length
+from ..fast_weights.calls import UNFOLDED, piece_length
 from ..fast_weights.config import FastWeightsConfig
+from ..fast_weights.parallel import BLOCK
 from ..measure import Ceilings
 
 MEMORY_BYTES = 4  # the memory is float32
@@ -167,7 +169,7 @@ class Memory:
             piece = min(whole, tokens - start)
             flops += self._piece(piece, held)
             held = Held(held.factors + piece, held.dense)
-            if held.factors * (d + ff) > d * ff:
+            if held.factors * (d + ff) > UNFOLDED * d * ff:
                 flops += 2 * held.factors * d * ff
                 held = Held(0, True)
         return flops, held
@@ -183,10 +185,18 @@ class Memory:
             chunk = min(config.chunk, tokens)
             a_token += 2 * d * config.conv_width * (-(-tokens // chunk) * chunk) / tokens
         if config.update == "delta":
-            a_token += 2 * tokens * ff + tokens * d + self._recall(held)
+            a_token += self._recall(held) + self._solved(tokens) / tokens
         if config.read_while_writing:
             a_token += 2 * tokens * (d + ff) + self._recall(held)
         return round(tokens * a_token)
+
+    def _solved(self, tokens: int) -> int:
+        """Of the delta rule's triangular system, block by block."""
+        d, ff, flops = self.decoder.d, self.decoder.ff, 0
+        for start in range(0, tokens, BLOCK):
+            block = min(BLOCK, tokens - start)
+            flops += block * (2 * (start + block) * ff + 2 * start * d + block * d)
+        return flops
 
 
 QWEN3_8B = Decoder(4096, 12288, 36, 32, 8, 128, 151936, False, "bfloat16")

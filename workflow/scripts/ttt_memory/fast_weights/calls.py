@@ -18,6 +18,10 @@ from .state import FastState, full_precision
 # The pass that is running in this thread or task, and the model it runs on.
 _RUNNING: ContextVar["tuple[nn.Module, Pass] | None"] = ContextVar("running", default=None)
 
+# Folding costs what reading as many tokens again as are folded would: up to twice the memory of the
+# dense form, factors stay.
+UNFOLDED = 2
+
 
 @contextmanager
 def running(owner: nn.Module, call: "Pass") -> Iterator[None]:
@@ -225,7 +229,7 @@ class Write(Pass):
             for cut, plan in self.plans:
                 piece = z[:, cut], target[:, cut], weight[:, cut]
                 out, memory = advance(memory, plan, rule, *piece, reading)
-                memory = memory.fold() if memory.factors_outgrown else memory
+                memory = memory.fold() if memory.outgrown(UNFOLDED) else memory
                 outs.append(out)
         self.memory[layer] = memory
         return torch.cat(outs, 1) if reading else None

@@ -24,6 +24,9 @@ from torch.nn import functional as F
 from .state import LayerState
 
 KEY_EPS = 1e-6  # a key shorter than this is divided by this
+# Tokens whose part of the delta rule's system is solved at once: only products between a key and
+# those before it are needed, and very small products leave a device idle.
+BLOCK = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +43,7 @@ class Plan:
     valid: Tensor  # [B, L] bool: a token stands at this position
     written: Tensor  # [B, L] bool: and its chunk is written now
     chunks: Tensor  # [B]: how many chunks are written now
+    count: int  # the most tokens that a row writes now
     text_chunk: Tensor  # [B, T]: the chunk that each token of the text reads in
     left: Tensor  # [B]: tokens pending afterwards
     left_width: int  # the largest of them
@@ -68,6 +72,7 @@ class Plan:
             valid=valid,
             written=position < done[:, None],
             chunks=(done + chunk - 1) // chunk,
+            count=_largest(done),
             text_chunk=(pending[:, None] + mask.cumsum(1) - mask.long()) // chunk,
             left=left,
             left_width=_largest(left),
@@ -101,7 +106,7 @@ class Plan:
 
     def pack(self, pending: Tensor, text: Tensor) -> Tensor:
         """`[B, P, ...]` and `[B, T, ...]` -> `[B, L, ...]`; anything stands beyond a row's end."""
-        both = torch.cat([pending, text], dim=1) if pending.shape[1] else text
+        both = _joined(pending, text)
         return both[:, : self.valid.shape[1]] if self.order is None else _take(both, self.order)
 
     def rest(self, packed: Tensor) -> Tensor:
@@ -188,8 +193,17 @@ def _update(
         return weight * values
     recalled = memory.recall(keys) * plan.fade(plan.key_chunk)[:, None].to(keys)
     first = weight * (values - recalled)
-    system = weight * (keys @ keys.mT) * plan.key_mask.to(keys)  # plus the unit diagonal
-    return torch.linalg.solve_triangular(system, first, upper=False, unitriangular=True)
+    update = first[:, :0]
+    for start in range(0, keys.shape[1], BLOCK):
+        own, seen = slice(start, start + BLOCK), slice(start + BLOCK)
+        system = weight[:, own] * (keys[:, own] @ keys[:, seen].mT)
+        system = system * plan.key_mask[own, seen].to(keys)  # plus the unit diagonal
+        right = torch.baddbmm(first[:, own], system[..., :start], update, alpha=-1)
+        solved = torch.linalg.solve_triangular(
+            system[..., start:], right, upper=False, unitriangular=True
+        )
+        update = _joined(update, solved)
+    return update
 
 
 def _read(memory: LayerState, plan: Plan, z: Tensor, keys: Tensor, update: Tensor) -> Tensor:
@@ -200,16 +214,20 @@ def _read(memory: LayerState, plan: Plan, z: Tensor, keys: Tensor, update: Tenso
 
 def _append(memory: LayerState, plan: Plan, keys: Tensor, update: Tensor) -> LayerState:
     """The memory with the chunks that are written now."""
-    count = _largest(plan.written.sum(1))
     kept = plan.fade(plan.chunks)[:, None, None].to(keys)
     later = plan.chunks[:, None] - 1 - plan.key_chunk
     update = update * (plan.written * plan.fade(later))[..., None].to(keys)
     memory = memory if plan.decay == 1 else memory.scale(kept)
     return replace(
         memory,
-        keys=torch.cat([memory.keys, keys[:, :count]], 1),
-        values=torch.cat([memory.values, update[:, :count]], 1),
+        keys=_joined(memory.keys, keys[:, : plan.count]),
+        values=_joined(memory.values, update[:, : plan.count]),
     )
+
+
+def _joined(before: Tensor, after: Tensor) -> Tensor:
+    """`[B, S, n]` and `[B, L, n]` -> `[B, S + L, n]`; nothing is copied without need."""
+    return torch.cat([before, after], 1) if before.shape[1] else after
 
 
 def _convolve(x: Tensor, taps: Tensor, chunk: int) -> Tensor:

@@ -62,11 +62,10 @@ class LayerState:
             factors = torch.bmm(self.values.mT, self.keys)
         return factors + self.dense if len(self.dense) else factors
 
-    @property
-    def factors_outgrown(self) -> bool:
-        """Whether the rank has passed d ff / (d + ff), from where on the dense form is smaller."""
+    def outgrown(self, times: int = 1) -> bool:
+        """Whether the factors take more than `times` the memory of the dense form, d ff."""
         _, d, ff = self.dense.shape
-        return self.keys.shape[1] * (d + ff) > d * ff
+        return self.keys.shape[1] * (d + ff) > times * d * ff
 
     def fold(self) -> Self:
         """The same memory with its factors summed into the dense part."""
@@ -75,7 +74,7 @@ class LayerState:
 
     def norm(self) -> Tensor:
         """Frobenius norm of dW, `[B]`; of factors without forming U^T K."""
-        if len(self.dense) or self.factors_outgrown:
+        if len(self.dense) or self.outgrown():
             return self.to_dense().flatten(1).norm(dim=1)
         with full_precision(self.keys):
             square = (self.keys @ self.keys.mT * (self.values @ self.values.mT)).sum((1, 2))
@@ -169,7 +168,7 @@ class FastState:
         def noise(layer: LayerState) -> LayerState:
             empty = LayerState.empty(self.batch, *layer.dense.shape[1:], layer.keys)
             drawn = replace(empty, keys=draw(layer.keys), values=draw(layer.values))
-            drawn = drawn.fold() if drawn.factors_outgrown else drawn
+            drawn = drawn.fold() if drawn.outgrown() else drawn
             norm = drawn.norm()
             ratio = torch.where(norm > 0, layer.norm().detach() / norm, 0)
             return drawn.scale(ratio[:, None, None])
@@ -185,7 +184,7 @@ class FastState:
 
     def fold(self, always: bool = False) -> Self:
         """Sum factors into the dense part in layers where that is smaller, or in all."""
-        return self._map(lambda s: s.fold() if always or s.factors_outgrown else s)
+        return self._map(lambda s: s.fold() if always or s.outgrown() else s)
 
     def detach(self) -> Self:
         """The same values without gradient."""
