@@ -39,7 +39,9 @@ def split(count: int, seed: int = 0, length: int = LENGTH) -> Split:
 def dataset() -> Series:
     """Twelve training series, four to validate, four to test."""
     splits = {"train": split(12, 0), "valid": split(4, 1), "test": split(4, 2)}
-    return Series(splits, ("driver", "target"), "target", observed=True, mean=0.0, unit=1.0)
+    return Series(
+        splits, ("driver", "target"), "target", observed=True, mean=0.0, unit=1.0, separate=True
+    )
 
 
 @cache

@@ -8,8 +8,10 @@ import torch
 from forecast_models import SMALL, TASK, TRAINING, WINDOW, dataset
 from ttt_memory import options
 from ttt_memory.errors import UserError
-from ttt_memory.forecast.config import EntryConfig, ForecastConfig, entry_of
+from ttt_memory.forecast.check import check_forecaster
+from ttt_memory.forecast.config import EntryConfig, ForecastConfig, SineDataset, entry_of
 from ttt_memory.forecast.forecaster import build
+from ttt_memory.forecast.job import Job, run
 from ttt_memory.forecast.training import Trainer
 
 GOOD = """
@@ -70,6 +72,11 @@ def test_the_good_file_is_good(tmp_path: Path) -> None:
             "compute_keys_values(x)",
             ["compute_keys_values(x)", "expected compute_keys_values(memory, x)"],
         ),
+        (
+            "compute_surprise(memory, state, keys, values, gates)",
+            "compute_surprise(memory, keys, state, values, gates)",
+            ["compute_surprise(memory, keys, state, values, gates)", "in this order"],
+        ),
         ("return memory.key(x), x", "return x", ["compute_keys_values", "pair"]),
         (
             "return memory.key(x), x",
@@ -107,6 +114,65 @@ def test_the_good_file_is_good(tmp_path: Path) -> None:
 def test_a_broken_file_is_named(tmp_path: Path, old: str, new: str, words: list[str]) -> None:
     assert old in GOOD
     refused(tmp_path, GOOD.replace(old, new), *words)
+
+
+def test_queries_that_see_later_tokens_are_refused(tmp_path: Path) -> None:
+    """Keys mixed within a chunk are queries too, unless a function makes those by themselves."""
+    mixed = GOOD.replace(
+        "return memory.key(x), x", "k = memory.key(x)\n    return k - k.mean(1, True), x"
+    )
+    label = "strategy 'mine' on 'waves', seed 0"
+    with pytest.raises(UserError, match=f"{label}: the forecast made at sample .* changes with"):
+        check_forecaster(forecaster(tmp_path, mixed), WINDOW, 2, label)
+    own = mixed + "\n\ndef compute_queries(memory, x):\n    return memory.key(x)\n"
+    check_forecaster(forecaster(tmp_path, own), WINDOW, 2, label)
+
+
+def test_what_no_gradient_passes_is_refused(tmp_path: Path) -> None:
+    broken = GOOD.replace(
+        'return {"m": memory.options["rate"] * state["m"] + surprise["m"]}',
+        'surprise["m"] += state["m"]\n    state["m"].clamp_(-1, 1)\n    return surprise',
+    ).replace(
+        "torch.zeros(1, emb_dim, emb_dim)}", "nn.Parameter(torch.zeros(1, emb_dim, emb_dim))}"
+    )
+    with pytest.raises(UserError, match=r"'mine'.*") as error:
+        check_forecaster(forecaster(tmp_path, broken), WINDOW, 2, "strategy 'mine' on 'waves'")
+    assert "\n" not in str(error.value)
+
+
+def test_a_baseline_is_tried_before_it_trains(tmp_path: Path) -> None:
+    """Wrong shape, NaN, and NaN that only the test series bring out."""
+    text = """
+import torch
+
+
+class Mine(torch.nn.Module):
+    protocol = "strict"
+
+    def fit(self, train, valid):
+        pass
+
+    def forward(self, x):
+        return RESULT
+
+
+def build(task, config, options):
+    return Mine()
+"""
+    path = tmp_path / "mine.py"
+    entry = EntryConfig(file=str(path))
+    series = dataset()
+    series.splits["test"].inputs[0, 20, 0] = 1e6
+    data = SineDataset(context_window=WINDOW, length=45, epochs=1)
+    job = Job("waves", "mine", "baseline", 0, entry, data, SMALL, TRAINING, torch.device("cpu"))
+    for result, words in {
+        "x": r"forecasts are \[2, \d+, 2\], expected \[2, \d+\]",
+        "x[:, :, 0] / 0": "forecasts hold NaN",
+        "torch.where(x[:, :, 0] > 1e5, torch.nan, x[:, :, 0])": "forecasts of the test series hold",
+    }.items():
+        path.write_text(text.replace("RESULT", result), encoding="utf-8")
+        with pytest.raises(UserError, match=f"baseline 'mine' on 'waves', seed 0: {words}"):
+            run(job, series)
 
 
 def test_options_are_checked(tmp_path: Path) -> None:

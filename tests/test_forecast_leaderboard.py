@@ -15,7 +15,14 @@ from ttt_memory.forecast.study import read_forecasts
 SERIES, STEPS = 12, 5
 
 
-def job(strategy: str, seed: int, scale: float, kind: str = "strategy", protocol: str = "strict"):
+def job(
+    strategy: str,
+    seed: int,
+    scale: float,
+    kind: str = "strategy",
+    protocol: str = "strict",
+    separate: bool = True,
+):
     """Forecasts that miss the truth by `scale` times a number of the series."""
     rng = np.random.default_rng(seed)
     rows = []
@@ -38,6 +45,7 @@ def job(strategy: str, seed: int, scale: float, kind: str = "strategy", protocol
                 "mae": miss,
                 "unit": 2.0,
                 "parameters": 10,
+                "separate": separate,
             }
         )
     return rows
@@ -130,9 +138,46 @@ def test_the_paired_comparison_is_over_series(board: pd.DataFrame) -> None:
     assert row["p"] < 0.005
     assert board.loc["no_memory", "difference"] > 0
     assert np.isnan(board.loc["titans_default", "difference"])
+    # The published protocol forecasts with later samples in hand.
+    assert np.isnan(board.loc["titans_published", ["difference", "p"]].astype(float)).all()
     # One seed in common is compared on that seed alone.
     alone = mean_mse(0.5) - mean_mse(SCALES["titans_default"][0])
     assert board.loc["last_value", "difference"] == pytest.approx(alone)
+
+
+def test_an_interval_holds_the_spread_of_seeds() -> None:
+    """Seeds that disagree widen it, though every series agrees within a seed."""
+    rows = [row for seed in range(3) for row in job("titans_default", seed, 0.3)]
+    for name, scales in {"even": (0.2, 0.2, 0.2), "uneven": (0.1, 0.2, 0.2646)}.items():
+        rows += [row for seed, scale in enumerate(scales) for row in job(name, seed, scale)]
+    costs = [row for name in ("titans_default", "even", "uneven") for row in epochs(name, 0)]
+    found = leaderboard(pd.DataFrame(rows), pd.DataFrame(costs), ComparisonConfig())
+    found = found.set_index("strategy")
+    width = found["difference_high"] - found["difference_low"]
+    assert found.loc["even", "difference"] == pytest.approx(
+        found.loc["uneven", "difference"], rel=0.01
+    )
+    assert width["uneven"] > 2 * width["even"]
+
+
+def test_windows_of_one_record_are_no_sample_of_series() -> None:
+    """Their interval is over seeds, and there is no p."""
+    scales = {"titans_default": (0.30, 0.33, 0.36), "mesa": (0.20, 0.21, 0.19)}
+    rows = [
+        row
+        for name, of_seeds in scales.items()
+        for seed, scale in enumerate(of_seeds)
+        for row in job(name, seed, scale, separate=False)
+    ]
+    costs = [row for name in scales for row in epochs(name, 0)]
+    found = leaderboard(pd.DataFrame(rows), pd.DataFrame(costs), ComparisonConfig())
+    row = found.set_index("strategy").loc["mesa"]
+    paired = [mean_mse(a) - mean_mse(b) for a, b in zip(*reversed(scales.values()), strict=True)]
+    expected = student(pd.Series(paired))
+    assert row[["difference", "difference_low", "difference_high"]].tolist() == pytest.approx(
+        expected
+    )
+    assert np.isnan(row["p"])
 
 
 def test_costs_are_means_over_epochs(board: pd.DataFrame) -> None:

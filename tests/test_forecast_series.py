@@ -128,6 +128,20 @@ def test_a_missing_target_is_carried_on_and_not_scored(tmp_path: Path) -> None:
     assert dropped.splits["train"].scored.all()
 
 
+def test_no_window_spans_a_gap(tmp_path: Path) -> None:
+    """Rows that are missing or dropped end a stretch, unless the configuration joins them."""
+    rows = frame()
+    rows.loc[[50, 51], "power"] = np.nan
+    series = make(table(tmp_path, rows, missing="drop", stride=1))
+    assert not series.separate
+    start = series.splits["train"].inputs[:, 0, 0]
+    # 50 rows before the gap and 108 after it are in the first 80% of 198.
+    assert len(start) == (50 - LENGTH + 1) + (108 - LENGTH + 1)
+    joined = make(table(tmp_path, rows, missing="drop", stride=1, gaps="join"))
+    assert len(joined.splits["train"]) == 158 - LENGTH + 1
+    refused(table(tmp_path, rows, since="2030-01-01"), "table.csv", "0 rows since 2030-01-01")
+
+
 def test_groups_share_the_time_of_the_split(tmp_path: Path) -> None:
     rows = pd.concat([frame().assign(place=place) for place in ("A", "B")])
     series = make(table(tmp_path, rows, group="place", stride=4))

@@ -17,10 +17,12 @@ from ttt_memory.forecast.training import CHECKPOINT, Trainer, learning_rate, mse
 CPU = torch.device("cpu")
 
 
-def trainer(epochs: int, folder: Path | None = None, name: str = "titans_default") -> Trainer:
+def trainer(
+    epochs: int, folder: Path | None = None, name: str = "titans_default", seed: int = 3
+) -> Trainer:
     torch.manual_seed(0)
     model = build(name, EntryConfig(file=name), "strategy", TASK, SMALL)
-    return Trainer(model, dataset(), WINDOW, epochs, TRAINING, 3, "test", folder)
+    return Trainer(model, dataset(), WINDOW, epochs, TRAINING, seed, f"test, seed {seed}", folder)
 
 
 def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path: Path) -> None:
@@ -56,6 +58,14 @@ def test_a_foreign_checkpoint_is_refused(tmp_path: Path) -> None:
     (tmp_path / CHECKPOINT).write_bytes(b"not a checkpoint")
     with pytest.raises(UserError, match="no checkpoint of"):
         trainer(1, tmp_path)
+
+
+def test_a_checkpoint_of_another_seed_is_refused(tmp_path: Path) -> None:
+    trainer(1, tmp_path).train()
+    with pytest.raises(UserError, match=r"no checkpoint of test, seed 4.*of test, seed 3"):
+        trainer(1, tmp_path, seed=4)
+    with pytest.raises(UserError, match=r"no checkpoint of test, seed 3, 2 epochs"):
+        trainer(2, tmp_path)
 
 
 def test_the_epoch_with_the_best_validation_forecasts() -> None:
@@ -120,11 +130,14 @@ def test_a_job_reports_forecasts_epochs_and_traces(name: str) -> None:
     model = build(name, entry, "strategy", TASK, SMALL)
     assert found.forecasts[0]["parameters"] == parameters(model) > 0
     quantities = {(row["layer"], row["quantity"]) for row in found.traces}
-    expected = {"surprise", "keep", "weight"} if name == "mesa" else set()
+    expected = {"recall_error", "keep", "weight"} if name == "mesa" else set()
     assert quantities == {(layer, name) for layer in (0, 1) for name in expected}
-    surprise = [r for r in found.traces if r["quantity"] == "surprise" and r["layer"] == 0]
-    # Six chunks of eight, the last one filled up; a weight for every token.
-    assert [row["position"] for row in surprise] == ([7, 15, 23, 31, 39, 47] if surprise else [])
+    first = [row for row in found.traces if row["layer"] == 0]
+    places = {q: [r["position"] for r in first if r["quantity"] == q] for q in expected}
+    # Five whole chunks of eight in 45 samples; a weight for each of their tokens.
+    for quantity, found_places in places.items():
+        step = 1 if quantity == "weight" else WINDOW
+        assert found_places == list(range(step - 1, 40, step))
 
 
 def test_the_same_seed_gives_the_same_forecasts() -> None:

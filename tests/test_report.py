@@ -97,7 +97,7 @@ def write_forecasts(path: Path) -> None:
     place = {"dataset": "waves", "strategy": "mesa", "seed": 0, "series": 0, "layer": 0}
     traces = [
         {**place, "position": 16 * chunk + 15, "quantity": quantity, "value": 1 / (chunk + 1)}
-        for quantity in ("surprise", "gate")
+        for quantity in ("recall_error", "gate")
         for chunk in range(3)
     ]
     for part, rows, schema in (

@@ -1,8 +1,11 @@
-"""A strategy tried on random tokens before any work: shapes, finite values, rows kept apart."""
+"""What is tried on random numbers before any work: a strategy's functions, a whole forecaster."""
+
+import copy
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from ..errors import UserError
 from .config import ModelConfig
 from .memory import Memory
 from .network import State
@@ -31,6 +34,55 @@ def check(strategy: Strategy, config: ModelConfig) -> None:
                     "apply_update",
                     "series of a batch influence each other; keep dimension 0 apart",
                 )
+
+
+def check_forecaster(model: nn.Module, window: int, channels: int, label: str) -> None:
+    """Try a forecaster of any kind: shape, finite values, gradients, and that it sees no future.
+
+    Raises:
+        UserError: in one line that begins with `label`.
+    """
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        x = torch.randn(2, 3 * window + 2, channels).to(device)
+        later = torch.randn_like(x)
+    # A published memory remembers even what it is tried on.
+    model = copy.deepcopy(model).eval()
+    before = model(x)
+    if not isinstance(before, Tensor) or before.shape != x.shape[:2]:
+        found = list(before.shape) if isinstance(before, Tensor) else type(before).__name__
+        raise UserError(f"{label}: forecasts are {found}, expected {list(x.shape[:2])}")
+    if not torch.isfinite(before).all():
+        raise UserError(f"{label}: forecasts hold NaN or infinite values")
+    if before.requires_grad:
+        _check_gradient(model, before, label)
+    if getattr(model, "protocol", "strict") == "strict":
+        _check_causal(model, window, x, later, before, label)
+
+
+def _check_gradient(model: nn.Module, forecast: Tensor, label: str) -> None:
+    try:
+        forecast.square().mean().backward()
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{label}: no gradient reaches its parameters ({reason})") from error
+
+
+@torch.no_grad()
+def _check_causal(
+    model: nn.Module, window: int, x: Tensor, later: Tensor, before: Tensor, label: str
+) -> None:
+    """Other samples from t on must change no forecast that is made before t, to the last bit."""
+    for t in (1, window // 2, window - 1, window, window + 1, 2 * window + window // 2, 3 * window):
+        changed = torch.cat([x[:, :t], later[:, t:]], 1)
+        wrong = (model(changed)[:, :t] != before[:, :t]).any(0)
+        if wrong.any():
+            place = int(wrong.nonzero()[0])
+            raise UserError(
+                f"{label}: the forecast made at sample {place} changes with samples from {t} on;"
+                " what is read (queries, retrieve) may not mix a token with those after it"
+            )
 
 
 def _remember(memory: Memory, x: Tensor) -> Tensor:

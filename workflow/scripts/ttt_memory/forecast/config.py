@@ -89,6 +89,11 @@ class TableDataset(_Windowed):
         description="Missing cells: refuse; drop the row; carry the last value on (a missing "
         "target is then not scored).",
     )
+    gaps: Literal["split", "join"] = Field(
+        "split",
+        description="Where rows are missing or dropped: no window spans it, or rows count as"
+        " consecutive all the same.",
+    )
     duplicates: Literal["error", "drop"] = Field(
         "error", description="Rows that repeat another one entirely: refuse, or keep the first."
     )

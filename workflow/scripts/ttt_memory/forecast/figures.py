@@ -112,7 +112,7 @@ def surprise_and_gates(study: Study) -> Figure | None:
     left, right = figure.subplots(1, 2)
     for (strategy, quantity), part in rows.groupby(["strategy", "quantity"], sort=False):
         colour = _colour(study, strategy)
-        if quantity == "surprise":
+        if quantity == "recall_error":
             # Each in units of its own first chunk: the spaces of values differ.
             values = part["value"] / part["value"].iloc[0]
             left.plot(part["position"], values, color=colour, label=strategy, linewidth=1.2)
@@ -127,7 +127,7 @@ def surprise_and_gates(study: Study) -> Figure | None:
                 linewidth=1,
             )
     _log_scale(left.yaxis)
-    left.set_title(f"{dataset}: surprise before each write, first chunk = 1")
+    left.set_title(f"{dataset}: recall error (MSE) before each write, first chunk = 1")
     right.set_title("gates between 0 and 1 (dashed: per chunk)")
     for axes in (left, right):
         axes.set_xlabel("position in the series")

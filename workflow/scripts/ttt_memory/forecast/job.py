@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from .. import devices
 from ..errors import UserError
+from .check import check_forecaster
 from .config import (
     Dataset,
     Datasets,
@@ -82,17 +83,20 @@ def run(job: Job, series: Series, checkpoints: Path | None = None) -> Outcome:
     model = model.to(job.device)
     series = series.to(job.device)
     if hasattr(model, "fit"):
-        rows = [_fit(model, series, window, job.training)]
+        rows = [_fit(model, series, window, job)]
     else:
+        check_forecaster(model, window, len(series.channels), job.label)
         trainer = Trainer(
             model, series, window, job.data.epochs, job.training, job.seed, job.label, checkpoints
         )
         rows = trainer.train()
     test = series.splits["test"]
     forecast = predict(model, test, job.training)
+    if not torch.isfinite(forecast).all():
+        raise UserError(f"{job.label}: forecasts of the test series hold NaN or infinite values")
     names = {"dataset": job.dataset, "strategy": job.strategy, "seed": job.seed}
     about = {"kind": job.kind, "protocol": model.protocol, "first": window, "unit": series.unit}
-    about["parameters"] = parameters(model)
+    about |= {"parameters": parameters(model), "separate": series.separate}
     return Outcome(
         [{**names, **about, **row} for row in _forecasts(forecast, test, window)],
         [{**names, **row} for row in rows],
@@ -101,15 +105,16 @@ def run(job: Job, series: Series, checkpoints: Path | None = None) -> Outcome:
     )
 
 
-def _fit(model: nn.Module, series: Series, window: int, config: TrainingConfig) -> dict:
+def _fit(model: nn.Module, series: Series, window: int, job: Job) -> dict:
     """Fit a baseline that has no gradient; the row of its only epoch."""
     train, valid = series.splits["train"], series.splits["valid"]
     started = time.perf_counter()
     model.fit(train, valid)
+    check_forecaster(model, window, len(series.channels), job.label)
     return {
         "epoch": 1,
         "train_mse": float("nan"),
-        "valid_mse": mse(predict(model, valid, config), valid, window).item(),
+        "valid_mse": mse(predict(model, valid, job.training), valid, window).item(),
         "learning_rate": float("nan"),
         "gradient_norm": float("nan"),
         "seconds": time.perf_counter() - started,
@@ -136,10 +141,10 @@ def _forecasts(forecast: Tensor, split: Split, window: int) -> Iterator[dict]:
 
 @torch.no_grad()
 def traces(model: nn.Module, split: Split, window: int) -> Iterator[dict]:
-    """Surprise and gates of each layer's memory while it reads the first series of `split`.
+    """Recall error and gates of each layer's memory while it reads the first series of `split`.
 
     A value per chunk stands at the chunk's last sample, a value per token at its own; a gate
-    of several entries is averaged.
+    of several entries is averaged. A last chunk that the series does not fill is left out.
     """
     if not isinstance(model, MACTitan):
         return
@@ -147,14 +152,15 @@ def traces(model: nn.Module, split: Split, window: int) -> Iterator[dict]:
     for layer, (block, scan) in enumerate(zip(model.layers, scans, strict=True)):
         if scan is None:
             continue
-        quantities = {"surprise": block.memory.surprise(scan)}  # [chunks]
+        whole = split.inputs.shape[1] // window * window
+        quantities = {"recall_error": block.memory.recall_error(scan)}  # [chunks]
         for name, gate in scan.gates.items():
             entries = gate[0]
             kept = 2 if entries.dim() > 1 and entries.shape[1] == window else 1
             quantities[name] = entries.reshape(*entries.shape[:kept], -1).mean(-1).flatten()
         for quantity, values in quantities.items():
             step = len(scan.keys) * window // len(values)
-            for index, value in enumerate(values.tolist()):
+            for index, value in enumerate(values[: whole // step].tolist()):
                 yield {
                     "series": 0,
                     "layer": layer,

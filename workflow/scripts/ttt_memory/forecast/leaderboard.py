@@ -50,7 +50,7 @@ def _rows(
             "mae": part["mae"].mean(),
             "rmse": float(np.sqrt(means.mean()) * first["unit"]),
             **_gain(strategy, first["kind"], errors, config),
-            **_difference(strategy, errors, config),
+            **_difference(part, jobs, errors, config),
             "parameters": first["parameters"],
             "epoch_seconds": cost["seconds"].mean(),
             "best_epoch": cost.loc[cost["best"], "epoch"].mean(),
@@ -58,14 +58,17 @@ def _rows(
 
 
 def _by_seed(part: pd.DataFrame) -> pd.DataFrame:
-    """MSE of every test series: a row per seed, a column per series that is scored at all."""
+    """MSE of every test series: a row per seed, a column per series that is scored at all.
+
+    A job whose forecasts are not finite writes none, so a NaN means a series without a target.
+    """
     return part.pivot(index="seed", columns="series", values="mse").dropna(axis=1)
 
 
 def student(values: pd.Series) -> tuple[float, float, float]:
-    """Mean and ends of its 95% Student interval; no ends for fewer than two values."""
+    """Mean and ends of its 95% Student interval; no ends where no two values differ."""
     mean, count = float(values.mean()), len(values)
-    if count < 2:
+    if values.nunique() < 2:
         return mean, np.nan, np.nan
     half = stats.t.ppf(0.975, count - 1) * values.std(ddof=1) / np.sqrt(count)
     return mean, mean - half, mean + half
@@ -82,22 +85,34 @@ def _gain(strategy: str, kind: str, errors: dict, config: ComparisonConfig) -> d
     return dict(zip(names, student(gains), strict=True))
 
 
-def _difference(strategy: str, errors: dict, config: ComparisonConfig) -> dict:
-    """MSE against the reference's on the same series, both averaged over common seeds."""
+def _difference(
+    part: pd.DataFrame, jobs: pd.DataFrame, errors: dict, config: ComparisonConfig
+) -> dict:
+    """MSE against the reference's, for the same seeds and series, under the same protocol.
+
+    Series recorded by themselves are resampled, crossed with training seeds (as probes' dialogues
+    are: `scoring.intervals`). Windows of one record are not independent: they stay as they are, the
+    interval is Student's over seeds, and there is no p.
+    """
     names = ("difference", "difference_low", "difference_high", "p")
-    reference = errors.get(config.reference)
-    if reference is None or strategy == config.reference:
+    strategy, protocol = part[["strategy", "protocol"]].iloc[0]
+    other = jobs[jobs["strategy"] == config.reference]
+    if strategy == config.reference or other.empty or other["protocol"].iloc[0] != protocol:
         return dict.fromkeys(names, np.nan)
+    reference = errors[config.reference]
     seeds = errors[strategy].index.intersection(reference.index)
     series = errors[strategy].columns.intersection(reference.columns)
     if seeds.empty or series.empty:
         return dict.fromkeys(names, np.nan)
-    both = (frame.loc[seeds, series].mean(axis=0) for frame in (errors[strategy], reference))
-    paired = np.subtract(*both).to_numpy()
-    weights = intervals.weights(len(paired), config.bootstrap, config.seed)
-    low, high = intervals.percentile((weights @ paired / len(paired))[:, None])[:, 0]
-    p = intervals.sign_flip(paired, config.permutations, config.seed)
-    return dict(zip(names, (float(paired.mean()), low, high, p), strict=True))
+    paired = errors[strategy].loc[seeds, series] - reference.loc[seeds, series]
+    if not part["separate"].iloc[0]:
+        return dict(zip(names, (*student(paired.mean(axis=1)), np.nan), strict=True))
+    by_series = intervals.weights(len(series), config.bootstrap, config.seed) / len(series)
+    by_seed = intervals.weights(len(seeds), config.bootstrap, config.seed + 1) / len(seeds)
+    draws = np.einsum("bs,bs->b", by_seed, by_series @ paired.to_numpy().T)
+    low, high = intervals.percentile(draws[:, None])[:, 0]
+    p = intervals.sign_flip(paired.mean(axis=0).to_numpy(), config.permutations, config.seed)
+    return dict(zip(names, (float(paired.to_numpy().mean()), low, high, p), strict=True))
 
 
 def table(found: pd.DataFrame, dataset: str) -> pd.DataFrame:
@@ -113,6 +128,7 @@ def table(found: pd.DataFrame, dataset: str) -> pd.DataFrame:
         "parameters": [f"{value:,}" for value in rows["parameters"]],
         "s / epoch": [_number(value, 1) for value in rows["epoch_seconds"]],
         "seeds": rows["seeds"].astype(str),
+        "series": rows["series"].astype(str),
     }
     return pd.DataFrame(shown).reset_index(drop=True)
 

@@ -108,8 +108,10 @@ class Memory(nn.Module):
             return self.strategy.call("retrieve", self, states, queries)
         return network.forward(states, queries)
 
-    def surprise(self, scan: Scan) -> Tensor:
-        """Mean squared error of each chunk's recall before it is written, [B * n]."""
+    def recall_error(self, scan: Scan) -> Tensor:
+        """Mean squared error of each chunk's recall before it is written, [B * n]: whatever the
+        strategy itself minimises.
+        """
         recalled = self.retrieve(scan.states, scan.keys)
         return (recalled - scan.values).square().mean((1, 2))
 

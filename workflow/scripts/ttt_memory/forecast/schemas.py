@@ -31,6 +31,7 @@ FORECASTS = pa.schema(
         ("mae", pa.float64()),
         ("unit", pa.float64()),  # the target's standard deviation: one standardised unit
         ("parameters", pa.int32()),  # trained values
+        ("separate", pa.bool_()),  # the test series are no windows of longer records
     ]
 )
 
@@ -59,7 +60,7 @@ TRACES = pa.schema(
         ("series", pa.int32()),
         ("layer", pa.int32()),
         ("position", pa.int32()),  # last sample of the chunk, or of the token for a gate
-        ("quantity", pa.string()),  # "surprise", or the name of a gate
+        ("quantity", pa.string()),  # "recall_error" (MSE), or the name of a gate
         ("value", pa.float64()),
     ]
 )
@@ -74,7 +75,7 @@ LEADERBOARD = pa.schema(
         ("seeds", pa.int32()),
         ("series", pa.int32()),
         ("mse", pa.float64()),  # mean over seeds of the mean over test series
-        ("low", pa.float64()),  # 95% Student interval over seeds; NaN with one seed
+        ("low", pa.float64()),  # 95% Student interval over seeds; NaN if no seed changes it
         ("high", pa.float64()),
         ("mae", pa.float64()),
         ("rmse", pa.float64()),  # in the target's own unit
@@ -82,9 +83,10 @@ LEADERBOARD = pa.schema(
         ("gain_low", pa.float64()),  # 95% Student interval over seeds
         ("gain_high", pa.float64()),
         ("difference", pa.float64()),  # MSE minus the reference's, over common seeds and series
-        ("difference_low", pa.float64()),  # 95% bootstrap interval over series
+        # 95%: bootstrap over series and seeds; over seeds alone (Student) for windows of records
+        ("difference_low", pa.float64()),
         ("difference_high", pa.float64()),
-        ("p", pa.float64()),  # two-sided sign-flip test over series
+        ("p", pa.float64()),  # two-sided sign-flip test over series; NaN for windows of records
         ("parameters", pa.int32()),
         ("epoch_seconds", pa.float64()),
         ("best_epoch", pa.float64()),  # mean over seeds

@@ -135,9 +135,13 @@ def options_of(what: str, module: ModuleType, entry: EntryConfig) -> dict[str, A
 
 
 def _check_signature(where: str, name: str, function: Callable, arguments: tuple) -> None:
+    signature = inspect.signature(function)
+    wanted = f"{where}: found {name}{signature}, expected {name}({', '.join(arguments)})"
     try:
-        inspect.signature(function).bind(*arguments)
+        signature.bind(*arguments)
     except TypeError as error:
-        found = f"{name}{inspect.signature(function)}"
-        wanted = f"{name}({', '.join(arguments)})"
-        raise UserError(f"{where}: found {found}, expected {wanted} ({error})") from error
+        raise UserError(f"{wanted} ({error})") from error
+    # Other names are fine, the same ones in another order are a mistake.
+    known = [parameter for parameter in signature.parameters if parameter in arguments]
+    if known != sorted(known, key=arguments.index):
+        raise UserError(f"{wanted}, in this order")

@@ -42,6 +42,8 @@ class Study:
     def without_memory(self) -> str | None:
         """The strategy without memory: the one that memory gains are measured from."""
         rows = self.leaderboard
+        if rows["gain"].isna().all():  # nothing was measured from it
+            return None
         rows = rows[(rows["kind"] == "strategy") & rows["gain"].isna()]
         return rows["strategy"].iloc[0] if len(rows) else None
 

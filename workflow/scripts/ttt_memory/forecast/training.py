@@ -142,16 +142,26 @@ class Trainer:
         device = next(self.model.parameters()).device
         try:
             saved = torch.load(self.file, weights_only=True, map_location=device)
+            if saved["origin"] != self._origin:
+                raise ValueError(f"of {saved['origin']}")
+            torch.set_rng_state(saved["random"].cpu())
             self.model.load_state_dict(saved["model"])
             self.optimiser.load_state_dict(saved["optimiser"])
             progress = Progress(**saved["progress"])
         except (*UNREADABLE, RuntimeError, KeyError, ValueError, TypeError) as error:
             raise UserError(
-                f"{self.file}: no checkpoint of {self.label} ({type(error).__name__}); remove it "
-                "to train from the start"
+                f"{self.file}: no checkpoint of {self._origin} ({type(error).__name__}: {error});"
+                " remove it to train from the start"
             ) from error
         print(f"{self.label}: resumed after epoch {progress.epoch}", flush=True)
         return progress
+
+    @property
+    def _origin(self) -> str:
+        """What is trained on what and how: a checkpoint of anything else is refused."""
+        return (
+            f"{self.label}, {self.epochs} epochs of {len(self.train_split)} series, {self.config}"
+        )
 
     def _save(self) -> None:
         if self.file is None:
@@ -161,6 +171,8 @@ class Trainer:
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "progress": vars(self.progress),
+            "origin": self._origin,
+            "random": torch.get_rng_state(),
         }
         temporary = self.file.with_name(f".{CHECKPOINT}")
         torch.save(state, temporary)

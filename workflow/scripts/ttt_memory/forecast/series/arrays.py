@@ -89,4 +89,4 @@ def _whole(config: ArrayDataset, arrays: dict, channels: tuple[str, ...]) -> Ser
         ]
         for split in SPLITS
     }
-    return cut(records, channels, config, config.train, config.standardise)
+    return cut(records, channels, config, config.train, config.standardise, separate=True)

@@ -44,6 +44,7 @@ class Series:
     observed: bool  # the target's past is the last input channel
     mean: float  # of the target over the training part, in its own unit
     unit: float  # its standard deviation: one unit of `Split.target`
+    separate: bool  # each series was recorded by itself; else they are windows of longer records
 
     def to(self, device: str) -> "Series":
         """The same dataset with its splits on `device`."""
@@ -69,6 +70,7 @@ class Series:
             "observed": self.observed,
             "mean": self.mean,
             "unit": self.unit,
+            "separate": self.separate,
         }
         io.write_table(path, pa.concat_tables(tables), SERIES, {**metadata, **own})
 
@@ -80,7 +82,7 @@ def read(path: str | Path) -> Series:
         UserError: not such a file, a split is missing or its series differ in length.
     """
     table, note = io.read_arrow(path, SERIES), io.read_metadata(path)
-    wanted = ("channels", "target", "observed", "mean", "unit")
+    wanted = ("channels", "target", "observed", "mean", "unit", "separate")
     if any(key not in note for key in wanted):
         raise UserError(f"{path}: no note on channels and target; expected a file of make_series")
     names = np.array(table["split"].to_pylist(), dtype=object)

@@ -33,4 +33,4 @@ def make(config: SineDataset) -> Series:
             torch.ones_like(target, dtype=torch.bool),
             tuple(f"f={f[row]:.3f}" for row in rows),
         )
-    return Series(splits, ("x",), "x", observed=True, mean=0.0, unit=1.0)
+    return Series(splits, ("x",), "x", observed=True, mean=0.0, unit=1.0, separate=True)

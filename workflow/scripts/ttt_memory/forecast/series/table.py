@@ -30,8 +30,9 @@ def make(config: TableDataset) -> Series:
     for name, rows in groups.items():
         for split, (start, end) in bounds.items():
             part = rows[(rows.index >= start) & (rows.index < end)]
-            if len(part):
-                records[split].append(_record(config, name, part))
+            records[split] += [
+                _record(config, name, stretch) for stretch in _stretches(config, part)
+            ]
     for split in SPLITS:
         if not records[split]:
             raise UserError(f"{config.path}: no rows in the {split} part")
@@ -81,6 +82,9 @@ def _read(path: Path, config: TableDataset) -> pd.DataFrame:
         frame[column] = _numbers(path, whole[column])
     if config.since is not None:
         frame = frame[frame["time"] >= _times(path, pd.Series([config.since]))[0]]
+    if frame.empty:
+        since = f" since {config.since}" if config.since else ""
+        raise UserError(f"{path}: 0 rows{since}, expected at least 3 x length {config.length}")
     return frame
 
 
@@ -128,6 +132,8 @@ def _complete(config: TableDataset, name: str, rows: pd.DataFrame) -> pd.DataFra
         )
     if config.missing == "drop":
         rows = rows[~missing.any(axis=1)]
+        if rows.empty:
+            raise UserError(f"{where}: no row without a missing cell")
     scored = rows[config.target].notna()
     return rows.ffill().assign(scored=scored)
 
@@ -154,6 +160,15 @@ def _bounds(config: TableDataset, groups: dict[str, pd.DataFrame]) -> dict:
     valid = int(len(times) * (config.fractions[0] + config.fractions[1]))
     edges = [times[0], times[train], times[valid], times[-1] + pd.Timedelta(1, "ns")]
     return dict(zip(SPLITS, itertools.pairwise(edges), strict=True))
+
+
+def _stretches(config: TableDataset, part: pd.DataFrame) -> list[pd.DataFrame]:
+    """`part` cut where two times are further apart than most are."""
+    steps = part.index.to_series().diff()
+    if config.gaps == "join" or len(part) < 3:
+        return [part] if len(part) else []
+    stretch = (steps > steps.mode().iloc[0]).cumsum().to_numpy()
+    return [rows for _, rows in part.groupby(stretch)]
 
 
 def _record(config: TableDataset, name: str, part: pd.DataFrame) -> Record:

@@ -27,8 +27,11 @@ def cut(
     config: ArrayDataset | TableDataset,
     where: str,
     standardise: bool,
+    separate: bool = False,
 ) -> Series:
     """Standardise by the training records alone, then cut every record into windows.
+
+    `separate` says that no two windows come from one record.
 
     Raises:
         UserError: a channel is constant in training, or a split has no window.
@@ -52,9 +55,8 @@ def cut(
                 f"length {config.length}"
             )
     seen = channels if config.observe_target else channels[:-1]
-    return Series(
-        splits, seen, channels[-1], config.observe_target, float(mean[-1]), float(unit[-1])
-    )
+    target = channels[-1], config.observe_target, float(mean[-1]), float(unit[-1])
+    return Series(splits, seen, *target, separate)
 
 
 def _test_stride(config: ArrayDataset | TableDataset) -> int:

@@ -6,7 +6,8 @@ NS takes a matrix with singular values s to one with values near 1 by Newton-Sch
 
     X <- a X + (b A + c A^2) X,   A = X X^T,   X_0 = S / ||S||
 
-Biases, being vectors, take their momentum scaled to the length of a row of ones.
+A bias takes its momentum scaled likewise, towards length 1. Three iterations,
+where Muon takes five, bring small singular values part of the way.
 """
 
 import torch

@@ -39,7 +39,7 @@ def compute_surprise(memory, state, keys, values, gates):
     all_values = torch.cat([state["past_values"], values], 1)
     known = torch.cat([state["past_known"], torch.ones_like(keys[..., 0])], 1)
     past, count = memory.options["past"], keys.shape[1]
-    # softplus(0.54) = 1: a token of the chunk itself weighs one.
+    # A token of the chunk itself weighs one, an older one softplus(0) = 0.69 before training.
     gamma = torch.cat([softplus(memory.age), memory.age.new_ones(count)]) * known
     recalled, pullback = network.vjp(state, all_keys)
     error = 2 * gamma / gamma.sum(1, keepdim=True)

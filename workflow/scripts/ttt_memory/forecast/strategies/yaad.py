@@ -1,4 +1,4 @@
-"""Yaad: Huber surprise, so that an outlier moves the memory no more than its threshold allows.
+"""Yaad: Huber-like surprise, so that an outlier moves the memory no more than its threshold allows.
 
 MIRAS, arXiv 2504.13173, section 5.3 (Yaad): squared error for tokens whose error is shorter
 than delta_t, its length beyond that, with delta_t, the rate and the retention learned functions
@@ -7,7 +7,8 @@ of the token:
     W_t = alpha_t W_{t-1} - theta_t grad ||e_t||^2          if ||e_t|| <= delta_t
     W_t = alpha_t W_{t-1} - theta_t delta_t grad ||e_t||    otherwise
 
-The gradients of a chunk are taken at its start, as in Titans, section 3.2.
+as printed there: at the threshold the step falls from 2 delta to delta, where Huber's own loss
+would go on with 2 delta. A chunk's gradients are taken at its start, as in Titans, section 3.2.
 """
 
 import torch
