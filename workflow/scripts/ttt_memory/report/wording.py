@@ -78,10 +78,12 @@ A second study, apart from the first: does a memory that is written at test time
 series? Each forecast of the next sample sees the last `context_window` samples directly and older
 ones only through the memory, which starts anew with every series. The test MSE is in standardised
 units, with a 95% Student interval over training seeds. *Memory gain* is the MSE of the same model
-without memory minus this one, seed by seed. *Against reference* is the MSE minus the reference
-strategy's on the same series, with a bootstrap interval over series and a sign-flip test,
-two-sided, not corrected for the number of tests. A star marks the published protocol, whose
-forecasts depend on the batch and on later samples, so that it is compared with nothing."""
+without memory minus this one, seed by seed; a memory's other parameters may help too, which a
+strategy that never writes would show. *Against reference* is the MSE minus the reference
+strategy's on the same series: for series recorded by themselves with a bootstrap interval over
+series and seeds and a sign-flip test, two-sided, not corrected for the number of tests; for windows
+of longer records with a Student interval over seeds, and no p. A star marks the published protocol,
+whose forecasts depend on the batch and on later samples, so that it is compared with nothing."""
 
 _GATES = """\
 The loss is the model's next-token loss with the memory off: how surprising a token is. A gate is
@@ -173,9 +175,9 @@ def _gains(rows: pd.DataFrame) -> str:
     if not known:
         better, worse = rows["gain"] > 0, rows["gain"] <= 0
     found = [
-        ("Memory lowers the error of", rows[better]),
-        ("Memory shows no gain (the interval includes zero) for", rows[~better & ~worse]),
-        ("Memory does not lower the error of", rows[worse]),
+        ("Better than the same model without memory:", rows[better]),
+        ("No gain (the interval includes zero):", rows[~better & ~worse]),
+        ("Worse than without memory:", rows[worse]),
     ]
     texts = [f"{text} {', '.join(part['strategy'])}." for text, part in found if len(part)]
     if not known:
