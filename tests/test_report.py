@@ -304,8 +304,11 @@ def test_what_was_run_is_shown(full):
 def test_forecasts_are_compared_and_it_is_said_whether_memory_helps(full):
     text = section(full, "Forecast study")
     assert "**waves.** Lowest error: mesa, test MSE 0." in text
-    assert "12 series, 3 seeds. Better than the same model without memory: mesa, titans_default." in text
-    assert "no gain (the interval includes zero) for delta." in text
+    assert (
+        "12 series, 3 seeds. Better than the same model without memory: mesa, titans_default."
+        in text
+    )
+    assert "No gain (the interval includes zero): delta." in text
     for name in FIGURES:
         assert (f"(figures/{name}.svg)" in text) == name.startswith("forecast_")
     rows = pd.read_csv(full / "tables" / "forecast_waves.csv")
