@@ -12,6 +12,7 @@ from ttt_memory.forecast.check import check_forecaster
 from ttt_memory.forecast.config import EntryConfig, ForecastConfig, SineDataset, entry_of
 from ttt_memory.forecast.forecaster import build
 from ttt_memory.forecast.job import Job, run
+from ttt_memory.forecast.problems import problems
 from ttt_memory.forecast.training import Trainer
 
 GOOD = """
@@ -228,3 +229,17 @@ def test_bad_configuration_is_refused(values: dict, words: list[str]) -> None:
 def test_an_unknown_name_is_refused() -> None:
     with pytest.raises(UserError, match="'nobody'"):
         entry_of({"forecast": {"strategies": {"mesa": "mesa"}}}, "nobody")
+
+
+def test_a_baseline_that_needs_an_unseen_target_is_refused_before_any_work(tmp_path: Path) -> None:
+    """It says so in its file, which is read, not run."""
+    for name in ("train", "test"):
+        (tmp_path / f"{name}.npy").touch()
+    hidden = {"source": "arrays", "train": "train.npy", "test": "test.npy", "observe_target": False}
+    config = ForecastConfig.model_validate(
+        {"datasets": {"wind": hidden}, "baselines": {"last_value": "last_value", "lstm": "lstm"}}
+    )
+    ((key, problem),) = problems(config, tmp_path)
+    assert key == "baselines.last_value"
+    assert "'wind'" in problem
+    assert "observe_target" in problem

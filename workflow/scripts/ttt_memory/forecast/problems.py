@@ -33,9 +33,29 @@ def _entry_problems(config: ForecastConfig, root: Path) -> Iterator[tuple[str, s
                 )
                 continue
             try:
-                ast.parse(path.read_bytes(), filename=str(path))
+                tree = ast.parse(path.read_bytes(), filename=str(path))
             except (SyntaxError, ValueError) as error:
                 yield f"{kind}.{name}", f"{entry.file!r} is not valid Python ({error})"
+                continue
+            blind = [
+                n for n, d in config.datasets.items() if not getattr(d, "observe_target", True)
+            ]
+            if blind and _needs_target(tree):
+                yield (
+                    f"{kind}.{name}",
+                    f"{entry.file!r} forecasts from the target's past, which dataset {blind[0]!r}"
+                    " does not show (observe_target: false); expected null",
+                )
+
+
+def _needs_target(tree: ast.Module) -> bool:
+    """Whether a file says `NEEDS_TARGET = True`."""
+    return any(
+        isinstance(node, ast.Assign)
+        and any(isinstance(t, ast.Name) and t.id == "NEEDS_TARGET" for t in node.targets)
+        and getattr(node.value, "value", False) is True
+        for node in tree.body
+    )
 
 
 def _dataset_problems(config: ForecastConfig, root: Path) -> Iterator[tuple[str, str]]:

@@ -4,6 +4,8 @@ from torch import nn
 
 from ttt_memory.errors import UserError
 
+NEEDS_TARGET = True
+
 
 def build(task, config, options):
     if not task.observed:

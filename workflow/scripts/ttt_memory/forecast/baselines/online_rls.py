@@ -21,6 +21,8 @@ OPTIONS = {
     "penalty": 1.0,
 }
 
+NEEDS_TARGET = True
+
 
 def build(task, config, options):
     if not task.observed:
