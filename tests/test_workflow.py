@@ -69,7 +69,8 @@ def test_full_is_planned_with_the_attribution_runs_and_every_strategy(clone: Clo
     assert planned["train"] == sum(len(run.seeds) for run in loaded.runs.values())
     assert sum(bool(run.differs) for run in loaded.runs.values()) >= 6
     study = loaded.forecast
-    assert {path.stem for path in STRATEGIES.glob("*.py")} == set(study.strategies)
+    files = {entry.file for entry in study.strategies.values()}
+    assert {path.stem for path in STRATEGIES.glob("*.py")} == files
     forecasters = len(study.strategies) + len(study.baselines)
     assert planned["forecast"] == len(study.datasets) * forecasters * len(study.seeds)
 
