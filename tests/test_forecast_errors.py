@@ -9,10 +9,18 @@ from forecast_models import SMALL, TASK, TRAINING, WINDOW, dataset
 from ttt_memory import options
 from ttt_memory.errors import UserError
 from ttt_memory.forecast.check import check_forecaster
-from ttt_memory.forecast.config import EntryConfig, ForecastConfig, SineDataset, entry_of
-from ttt_memory.forecast.forecaster import build
+from ttt_memory.forecast.config import (
+    EntryConfig,
+    ForecastConfig,
+    ModelConfig,
+    SineDataset,
+    entry_of,
+)
+from ttt_memory.forecast.forecaster import Task, build
 from ttt_memory.forecast.job import Job, run
 from ttt_memory.forecast.problems import problems
+from ttt_memory.forecast.series.data import Split
+from ttt_memory.forecast.strategy import BASELINES
 from ttt_memory.forecast.training import Trainer
 
 GOOD = """
@@ -243,3 +251,16 @@ def test_a_baseline_that_needs_an_unseen_target_is_refused_before_any_work(tmp_p
     assert key == "baselines.last_value"
     assert "'wind'" in problem
     assert "observe_target" in problem
+
+
+@pytest.mark.parametrize("channels", [1, 2, 6])
+@pytest.mark.parametrize("name", sorted(path.stem for path in BASELINES.glob("*.py")))
+def test_every_baseline_passes_what_it_is_tried_on(name: str, channels: int) -> None:
+    """With a window and channels other than the small model's, too."""
+    task = Task(16, channels, True)
+    model = build(name, EntryConfig(file=name), "baseline", task, ModelConfig())
+    if hasattr(model, "fit"):
+        x = torch.randn(6, 64, channels)
+        part = Split(x, x[:, :, -1], torch.ones(6, 64, dtype=torch.bool), tuple("abcdef"))
+        model.fit(part, part)
+    check_forecaster(model, 16, channels, name)
