@@ -49,21 +49,23 @@ def check_forecaster(model: nn.Module, window: int, channels: int, label: str) -
         later = torch.randn_like(x)
     # A published memory remembers even what it is tried on.
     model = copy.deepcopy(model).eval()
-    before = model(x)
+    with torch.no_grad():
+        before = model(x)
     if not isinstance(before, Tensor) or before.shape != x.shape[:2]:
         found = list(before.shape) if isinstance(before, Tensor) else type(before).__name__
         raise UserError(f"{label}: forecasts are {found}, expected {list(x.shape[:2])}")
     if not torch.isfinite(before).all():
         raise UserError(f"{label}: forecasts hold NaN or infinite values")
-    if before.requires_grad:
-        _check_gradient(model, before, label)
+    if any(parameter.requires_grad for parameter in model.parameters()):
+        _check_gradient(copy.deepcopy(model).train(), x, label)
     if getattr(model, "protocol", "strict") == "strict":
         _check_causal(model, window, x, later, label)
 
 
-def _check_gradient(model: nn.Module, forecast: Tensor, label: str) -> None:
+def _check_gradient(model: nn.Module, x: Tensor, label: str) -> None:
+    """In training mode: an LSTM on a GPU has no gradient in the other."""
     try:
-        forecast.square().mean().backward()
+        model(x).square().mean().backward()
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{label}: no gradient reaches its parameters ({reason})") from error
