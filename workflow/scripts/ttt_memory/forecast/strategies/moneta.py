@@ -25,8 +25,8 @@ def init_memory_state(memory, emb_dim):
         [memory.options["keep_bias"], memory.options["theta_bias"]]
     )
     q = memory.options["q"]
-    if q <= 3:
-        raise ValueError(f"option q is {q}, expected more than 3")
+    if q == 3:
+        raise ValueError("option q is 3, where the start below has no solution")
     weights = network.start(emb_dim, memory.hidden, memory.depth)
     # A = W / ||W||_q^((q - 2) / (q - 3)) is the A whose weights are W.
     return {
