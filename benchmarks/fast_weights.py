@@ -32,9 +32,11 @@ HEADS, VOCABULARY = 8, 4096
 TEXT, CHUNK = 512, 64  # tokens, and in a chunk, at which the targets hold
 MOST_OVERHEAD, LEAST_TIME, LEAST_MEMORY = 0.15, 3.0, 5.0
 TOLERANCE = 1e-3  # relative, between forms in float32
-# The rule that the runs train, and its delta rule's plainer relative.
+TRAINED = {"gate": "top", "target": "input_embed", "chunk": 512}
+# The rule that the runs train, and its plainer relatives.
 WRITTEN = {
-    "delta, gated": {"update": "delta", "gate": "top", "target": "input_embed", "chunk": 512},
+    "mesa, gated": {"update": "mesa", **TRAINED},
+    "delta, gated": {"update": "delta", **TRAINED},
     "hebbian": {"update": "hebbian", "chunk": 64},
 }
 

@@ -76,17 +76,17 @@ class DenseLoop:
 
     def write(self, ids: Tensor, weight: Tensor) -> tuple[Tensor, dict[int, Tensor]]:
         """Hidden states `[T, d]` and dW by layer `[d, ff]`, for ids and write weights `[T]`."""
-        config = self.fw.config
+        config, self.seen = self.fw.config, []
         dw = {i: torch.zeros_like(self.fw.base_weight(i)) for i in config.layers}
         if not config.read_while_writing:
             hidden, z, x = self._forward(ids, dw)
-            return hidden, self._update(dw, z, x, hidden, weight)
+            return hidden, self._written(z, x, hidden, weight)
         hidden, cache = [], DynamicCache()
         for start in range(0, len(ids), config.chunk):
             piece = slice(start, start + config.chunk)
             out, z, x = self._forward(ids[piece], dw, cache)
             hidden.append(out)
-            dw = self._update(dw, z, x, out, weight[piece])
+            dw = self._written(z, x, out, weight[piece])
         return torch.cat(hidden), dw
 
     def read(self, ids: Tensor, dw: dict[int, Tensor]) -> Tensor:
@@ -110,26 +110,30 @@ class DenseLoop:
         self.inputs = {i: seen["x", i][0] for i in dw}
         return out.last_hidden_state[0], {i: seen["z", i][0] for i in dw}, x
 
-    def _update(self, dw, z, x, hidden, weight):
+    def _written(self, z, x, hidden, weight) -> dict[int, Tensor]:
+        """DW after all pieces up to this one, each time from the first."""
         config = self.fw.config
-        new = {}
-        for i in dw:
+        piece, new = {}, {}
+        for i in z:
             fast = self.fw.fast[str(i)]
             gated = weight
             if config.gate != "none":
                 u = (hidden if config.gate == "top" else self.inputs[i]).detach()
                 gated = weight * naive.gate(u, fast.gate_weight, fast.gate_bias)
+            piece[i] = z[i], x[i], gated
+        self.seen.append(piece)
+        for i in z:
+            fast = self.fw.fast[str(i)]
+            parts = zip(*(before[i] for before in self.seen), strict=True)
             new[i] = naive.write(
-                z[i],
-                x[i],
-                gated,
-                dw[i],
+                *(torch.cat(part) for part in parts),
+                torch.zeros_like(self.fw.base_weight(i)),
                 lr=config.lr * (fast.log_rate.exp() if config.learn_lr else 1.0),
                 conv=fast.conv,
                 proj=fast.proj,
                 chunk=config.chunk,
                 normalise=config.key_norm == "l2",
-                delta=config.update == "delta",
+                update=config.update,
                 decay=config.decay,
                 flush=config.flush,
             )[1]

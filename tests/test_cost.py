@@ -25,8 +25,10 @@ RULES = [
     {},
     {"update": "delta", "gate": "top", "target": "input_embed"},
     {"update": "delta", "chunk": 64},
+    {"update": "mesa", "gate": "top"},
     {"read_while_writing": True},
     {"read_while_writing": True, "update": "delta", "gate": "layer"},
+    {"read_while_writing": True, "update": "mesa", "chunk": 7},
     {"projection": False, "conv_width": 1, "init": "published", "decay": 0.9},
 ]
 

@@ -289,6 +289,7 @@ def test_bad_models_and_batches():
 RECOMPUTED = [
     {},
     {"update": "delta", "gate": "top"},
+    {"update": "mesa", "gate": "top"},
     {"gate": "layer", "target": "input_embed"},
     {"read_while_writing": True, "update": "delta", "gate": "layer"},
     {"read_while_writing": True, "target": "input_embed", "decay": 0.8},

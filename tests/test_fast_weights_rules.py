@@ -12,9 +12,11 @@ from ttt_memory.fast_weights.parallel import Plan, Rule, advance
 
 OPTIONS = [
     {"gate": "top"},
+    {"update": "mesa", "gate": "top"},
     {"gate": "layer", "update": "delta", "decay": 0.8},
     {"target": "input_embed", "flush": False},
     {"read_while_writing": True, "update": "delta", "gate": "layer"},
+    {"read_while_writing": True, "update": "mesa", "gate": "layer"},
     {"read_while_writing": True, "decay": 0.8, "chunk": 7},
 ]
 each_option = pytest.mark.parametrize("options", OPTIONS, ids=lambda o: "-".join(map(str, o)))
@@ -199,7 +201,7 @@ def test_the_delta_rule_never_overshoots():
     z, target = torch.randn(2, 1, 9, 6, dtype=torch.float64)
     empty = LayerState.empty(1, 6, 6, z)
     plan = Plan.build(torch.zeros(1, dtype=torch.long), 0, torch.ones(1, 9).bool(), 9, 1.0, "write")
-    rule = Rule(lr=0.5, conv=None, proj=None, normalise=True, delta=True)
+    rule = Rule(lr=0.5, conv=None, proj=None, normalise=True, update="delta")
     weight = torch.full((1, 9), 100.0, dtype=torch.float64)
     _, memory = advance(empty, plan, rule, z, target, weight, read=False)
     recalled = memory.recall(rule.keys(z))
@@ -207,7 +209,23 @@ def test_the_delta_rule_never_overshoots():
     assert (recalled[:, 0] - target[:, 0]).abs().max() > 0.1  # nine keys in six dimensions
 
 
-@pytest.mark.parametrize("update", ["hebbian", "delta"])
+def test_least_squares_has_no_order():
+    """Two texts in either order leave the same memory; by the delta rule they do not."""
+    fw = memory(update="mesa", conv_width=3)
+    first, second = tokens(2, 9), tokens(2, 14, seed=1)
+    with torch.no_grad():
+        ahead = fw.write(second, state=fw.write(first).state).state
+        back = fw.write(first, state=fw.write(second).state).state
+        delta = memory(update="delta", conv_width=3)
+        swapped = [
+            delta.write(b, state=delta.write(a).state).state
+            for a, b in ((first, second), (second, first))
+        ]
+    assert apart(ahead, back) < 1e-12
+    assert apart(*swapped) > 1e-2
+
+
+@pytest.mark.parametrize("update", ["hebbian", "delta", "mesa"])
 def test_nothing_is_read_before_its_chunk_is_over(update):
     """What a token writes is read by no token of its chunk, nor before: perturb the write."""
     fw = memory(read_while_writing=True, update=update, chunk=4)

@@ -9,6 +9,7 @@ from ttt_memory.fast_weights import FastState
 
 # Rank 4 is kept as factors, rank 30 is beyond twice d ff / (d + ff) = 4.8 and folded.
 LENGTHS = {"factors": 4, "dense": 31}
+both_updates = pytest.mark.parametrize("update", ["delta", "mesa"])
 both_forms = pytest.mark.parametrize("length", LENGTHS.values(), ids=LENGTHS.keys())
 
 
@@ -37,16 +38,17 @@ def test_form_follows_cost(length):
     assert state.nbytes > 0
 
 
+@both_updates
 @both_forms
-def test_index_and_concat(length):
+def test_index_and_concat(length, update):
     """Rows are taken, repeated and put back together, pending tokens included."""
-    state = written(length)
+    state = written(length, update=update)
     parts = [state.index([2]), state.index(torch.tensor([0, 1]))]
     again = parts[0].concat(parts[1]).index([1, 2, 0])
     assert apart(again, state) < 1e-12
     assert again.pending.equal(state.pending)
     assert again.written.equal(state.written)
-    fw, ids = memory(chunk=2), tokens(3, 5, seed=4)
+    fw, ids = memory(chunk=2, update=update), tokens(3, 5, seed=4)
     assert apart(fw.write(ids, state=again).state, fw.write(ids, state=state).state) < 1e-12
     assert state.index(torch.tensor([False, True, True])).written.equal(state.written[1:])
     assert state.index([]).batch == 0
@@ -62,12 +64,19 @@ def test_a_row_alone_carries_no_padding():
     assert state.index([1]).rank == 2
 
 
-def test_concat_of_both_forms():
-    """A folded and an unfolded state make one."""
-    states = [written(length) for length in LENGTHS.values()]
-    joined = states[0].concat(states[1])
+@both_updates
+def test_concat_of_both_forms(update):
+    """A folded and an unfolded state, and one of which nothing is written, make one."""
+    fw = memory(chunk=2, update=update)
+    states = [written(length, update=update) for length in LENGTHS.values()] + [fw.empty_state(1)]
+    joined = states[0].concat(states[1:])
     for i, dw in dense(joined).items():
         torch.testing.assert_close(dw, torch.cat([dense(s)[i] for s in states]))
+    ids = tokens(1, 5, seed=4)
+    together = fw.write(ids.expand(joined.batch, -1), state=joined).state
+    for row, state in ((0, states[0]), (3, states[1]), (6, states[2])):
+        alone = fw.write(ids, state=state.index([0])).state
+        assert apart(together.index([row]), alone) < 1e-12
 
 
 @both_forms
@@ -122,14 +131,15 @@ def test_noise_is_isotropic():
     assert (mean < 0.1 * state.norms()[0]).all()
 
 
+@both_updates
 @both_forms
-def test_save_and_load(length, tmp_path):
+def test_save_and_load(length, update, tmp_path):
     """A state read back reads and continues as the one saved."""
-    state = written(length)
+    state = written(length, update=update)
     state.save(tmp_path / "state.safetensors")
     loaded = FastState.load(tmp_path / "state.safetensors")
     assert apart(loaded, state) == 0
-    fw, ids = memory(chunk=2), tokens(3, 5, seed=4)
+    fw, ids = memory(chunk=2, update=update), tokens(3, 5, seed=4)
     assert apart(fw.write(ids, state=loaded).state, fw.write(ids, state=state).state) == 0
     assert [p.name for p in tmp_path.iterdir()] == ["state.safetensors"]
 

@@ -173,6 +173,12 @@ def _solve(a: tuple, b: tuple, *args: object, out_shape: object = None, **kwargs
     return n * n * columns * torch.Size(batch).numel()
 
 
+def _lu(a: tuple, b: tuple, *args: object, out_shape: object = None, **kwargs: object) -> int:
+    """LU factors of a, 2/3 n^3, and two substitutions for each column of b."""
+    *batch, n, columns = b
+    return (2 * n**3 // 3 + 2 * n * n * columns) * torch.Size(batch).numel()
+
+
 def _heads_of(q: tuple, kv: tuple) -> tuple:
     """Shared keys or values as often as they are used: PyTorch before 2.13 counts none."""
     return (kv[0], q[1], *kv[2:])
@@ -193,6 +199,7 @@ _KINDS = ("flash_attention_for_cpu", "flash_attention", "efficient_attention", "
 # What PyTorch's counter does not know, in all its versions.
 _FORMULAS = {
     _aten.linalg_solve_triangular: _solve,
+    _aten._linalg_solve_ex: _lu,
     **{getattr(_aten, f"_scaled_dot_product_{kind}"): _attention for kind in _KINDS},
     **{
         getattr(_aten, f"_scaled_dot_product_{kind}_backward"): _attention_backward

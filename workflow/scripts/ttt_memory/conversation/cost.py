@@ -7,9 +7,11 @@ its whole square. With d, ff the widths of an MLP, h query and g key/value heads
     its write, L at once      2 d^2 + 2 w d          conv of width w, projection
       delta rule              + (L + b)(ff + d)      keys with keys and triangular solve, halves of
                               - b d                  squares, in blocks of b tokens
+      least squares           all n tokens held, 2 n^2 (ff + d) + 2/3 n^3, or on top of a dense
+                              part 2 L ff (ff + 2 d) + 2/3 ff^3 + 2 ff^2 d
       read while written      + 2 L (d + ff)
       what was there before   + 2 S (d + ff), or 2 d ff once it is dense
-      folding S factors       2 S d ff
+      folding S factors       2 S d ff, least squares 2 S ff^2 more
     its read                  2 S (d + ff), or 2 d ff
     training                  2 forwards more, 1 if the base is frozen
 
@@ -139,8 +141,7 @@ class Memory:
 
     def state_bytes(self, held: Held) -> int:
         """Of one dialogue."""
-        d, ff = self.decoder.d, self.decoder.ff
-        size = held.factors * (d + ff) + d * ff * held.dense
+        size = held.factors * self._factor + self._dense * held.dense
         return len(self.config.layers) * size * MEMORY_BYTES
 
     def parameters(self) -> int:
@@ -168,11 +169,28 @@ class Memory:
         for start in range(0, tokens, whole):
             piece = min(whole, tokens - start)
             flops += self._piece(piece, held)
-            held = Held(held.factors + piece, held.dense)
-            if held.factors * (d + ff) > UNFOLDED * d * ff:
-                flops += 2 * held.factors * d * ff
+            kept = 0 if held.dense and self._mesa else piece
+            held = Held(held.factors + kept, held.dense)
+            if held.factors and held.factors * self._factor > UNFOLDED * self._dense:
+                flops += 2 * held.factors * self._dense
                 held = Held(0, True)
         return flops, held
+
+    @property
+    def _factor(self) -> int:
+        """Numbers that are kept of a token."""
+        d, ff = self.decoder.d, self.decoder.ff
+        return 2 * d + ff + 1 if self._mesa else d + ff
+
+    @property
+    def _dense(self) -> int:
+        """Numbers of a dense part."""
+        d, ff = self.decoder.d, self.decoder.ff
+        return (d + ff) * ff if self._mesa else d * ff
+
+    @property
+    def _mesa(self) -> bool:
+        return self.config.update == "mesa"
 
     def _recall(self, held: Held) -> int:
         d, ff = self.decoder.d, self.decoder.ff
@@ -186,9 +204,28 @@ class Memory:
             a_token += 2 * d * config.conv_width * (-(-tokens // chunk) * chunk) / tokens
         if config.update == "delta":
             a_token += self._recall(held) + self._solved(tokens) / tokens
-        if config.read_while_writing:
+        if self._mesa:
+            a_token += self._least_squares(tokens, held) / tokens
+        elif config.read_while_writing:
             a_token += 2 * tokens * (d + ff) + self._recall(held)
         return round(tokens * a_token)
+
+    def _least_squares(self, tokens: int, held: Held) -> int:
+        if not self.config.read_while_writing:
+            return self._solve(tokens, held)
+        flops, chunk = tokens * self._recall(held), self.config.chunk
+        for start in range(0, tokens, chunk):
+            part = min(chunk, tokens - start)
+            flops += self._solve(part, held)
+            held = Held(held.factors + (0 if held.dense else part), held.dense)
+            flops += tokens * self._recall(held)
+        return flops
+
+    def _solve(self, tokens: int, held: Held) -> int:
+        d, ff, n = self.decoder.d, self.decoder.ff, held.factors + tokens
+        if held.dense:
+            return 2 * tokens * ff * (ff + 2 * d) + 2 * ff**3 // 3 + 2 * ff * ff * d
+        return 2 * n * n * (ff + d) + 2 * n**3 // 3
 
     def _solved(self, tokens: int) -> int:
         """Of the delta rule's triangular system, block by block."""

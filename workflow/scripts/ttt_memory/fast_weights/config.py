@@ -18,6 +18,14 @@ class FastWeightsConfig(BaseModel):
     (arXiv 2102.11174) writes the tokens of a chunk one by one, each less what is recalled by then:
 
         dW <- dW + (1 - exp(-lr g_t)) (v_t - dW k_t) k_t^T
+
+    A later token thereby spoils what a like one before it has written. The least-squares rule
+    ("mesa", after MesaNet, arXiv 2506.05233) has no order; dW is what minimises
+
+        sum_t s_t ||v_t - dW k_t||^2 + ||dW||_F^2      over all tokens written,
+
+    with s_t = f_t / (1 - 0.99 f_t), f_t = 1 - exp(-lr g_t): what a key like no other recalls of its
+    value, as for the delta rule.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -37,8 +45,10 @@ class FastWeightsConfig(BaseModel):
         "hidden_states", description="what values are made of: the MLP's input, or token embeddings"
     )
     key_norm: Literal["none", "l2"] = Field("l2", description="normalise keys at the write")
-    update: Literal["hebbian", "delta"] = Field(
-        "hebbian", description="delta: write a token less what the memory recalls for it by then"
+    update: Literal["hebbian", "delta", "mesa"] = Field(
+        "hebbian",
+        description="delta: write a token less what the memory recalls for it by then; mesa: the"
+        " least-squares solution over all that was written, of which no token is the last",
     )
     gate: Literal["none", "layer", "top"] = Field(
         "none", description="how much of a token is written, from its MLP input or the top layer"
@@ -62,6 +72,8 @@ class FastWeightsConfig(BaseModel):
             raise ValueError(f"conv_width {self.conv_width} is even; expected an odd width")
         if self.init == "copy" and self.conv_width == 1:
             raise ValueError('init "copy" takes the next token: expected conv_width 3 or more')
+        if self.update == "mesa" and self.decay < 1:
+            raise ValueError('update "mesa" weighs all tokens alike: expected decay 1')
         if self.gate == "top" and self.read_while_writing:
             raise ValueError(
                 'gate "top" needs the top layer before the first write: '

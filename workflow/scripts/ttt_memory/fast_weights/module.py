@@ -47,7 +47,7 @@ class FastLayer(nn.Module):
             conv=None if self.conv is None else self.conv.to(dtype),
             proj=None if self.proj is None else self.proj.to(dtype),
             normalise=self.config.key_norm == "l2",
-            delta=self.config.update == "delta",
+            update=self.config.update,
         )
 
     def gate(self, u: Tensor) -> Tensor:

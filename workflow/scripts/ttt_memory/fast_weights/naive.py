@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from . import parallel
+
 
 def write(
     z: Tensor,
@@ -15,7 +17,7 @@ def write(
     proj: Tensor | None,
     chunk: int,
     normalise: bool,
-    delta: bool,
+    update: str,
     decay: float,
     flush: bool,
 ) -> tuple[Tensor, Tensor]:
@@ -31,7 +33,9 @@ def write(
         proj: `[d, d]`, multiplies values from the right.
         chunk: tokens written at once.
         normalise: keys have length one.
-        delta: values are less what dW recalls by then, and strengths saturate at 1.
+        update: "hebbian"; "delta", where values are less what dW recalls by then and strengths
+            saturate at 1; or "mesa", recursive least squares, where moreover a key counts as far
+            as it is new.
         decay: factor on dW at each chunk.
         flush: a partial last chunk is written.
 
@@ -39,20 +43,26 @@ def write(
         What each token reads, `[T, d]`, and dW afterwards, `[d, ff]`.
     """
     read = []
+    inverse = torch.eye(dense.shape[1], dtype=dense.dtype)  # of 1 + sum of strength k k^T
     for start in range(0, len(z), chunk):
         piece = slice(start, start + chunk)
         read.append(z[piece] @ dense.T)
         if len(z[piece]) < chunk and not flush:
             break
-        update = torch.zeros_like(dense)
+        change = torch.zeros_like(dense)
         for t, key in enumerate(z[piece]):
             key = key / key.norm() if normalise else key
             value = _value(target[piece], t, conv, proj)
-            error = value - (dense + update) @ key if delta else value
+            error = value if update == "hebbian" else value - (dense + change) @ key
             strength = lr * weight[piece][t]
-            strength = 1 - torch.exp(-strength) if delta else strength
-            update = update + strength * torch.outer(error, key)
-        dense = decay * dense + update
+            strength = strength if update == "hebbian" else 1 - torch.exp(-strength)
+            if update == "mesa":
+                strength = strength / (1 - parallel.SOLVABLE * strength)
+                direction = inverse @ key
+                key = direction / (1 + strength * key @ direction)
+                inverse = inverse - strength * torch.outer(direction, key)
+            change = change + strength * torch.outer(error, key)
+        dense = decay * dense + change
     return torch.cat(read), dense
 
 

@@ -27,6 +27,7 @@ KEY_EPS = 1e-6  # a key shorter than this is divided by this
 # Tokens whose part of the delta rule's system is solved at once: only products between a key and
 # those before it are needed, and very small products leave a device idle.
 BLOCK = 256
+SOLVABLE = 0.99  # a token counts at most 1 / (1 - 0.99) times as much as keeping dW small
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +125,7 @@ class Rule:
     conv: Tensor | None  # [d, width]
     proj: Tensor | None  # [d, d]: values are multiplied by it from the right
     normalise: bool
-    delta: bool
+    update: str  # "hebbian", "delta" or "mesa"
 
     def keys(self, z: Tensor) -> Tensor:
         """What the written values are addressed by, `[B, L, ff]`."""
@@ -133,11 +134,11 @@ class Rule:
     def strength(self, weight: Tensor) -> Tensor:
         """Factor on each token's write, `[B, L]`.
 
-        For the delta rule 1 - exp(-lr weight): what weight small writes of rate lr in a row come
-        to. It never passes 1, where a key recalls exactly its value, and keeps its gradient.
+        But for the Hebbian rule 1 - exp(-lr weight): what weight small writes of rate lr in a row
+        come to. It never passes 1, where a key recalls exactly its value, and keeps its gradient.
         """
         strength = weight * self.lr
-        return -torch.expm1(-strength) if self.delta else strength
+        return strength if self.update == "hebbian" else -torch.expm1(-strength)
 
     def values(self, target: Tensor, plan: Plan) -> Tensor:
         """conv(target) P, `[B, L, d]`; the convolution sees zeros beyond its chunk and its row."""
@@ -174,14 +175,30 @@ def advance(
     packed_weight = plan.pack(memory.pending_weight, weight)
     keys = rule.keys(packed_z)
     values = rule.values(packed_target, plan)
-    update = _update(memory, plan, rule, keys, values, rule.strength(packed_weight))
+    write = _write_all if rule.update == "mesa" else _write_each
+    out, grown = write(memory, plan, rule, keys, values, packed_weight, z if read else None)
     grown = replace(
-        _append(memory, plan, keys, update),
+        grown,
         pending_z=plan.rest(packed_z),
         pending_target=plan.rest(packed_target),
         pending_weight=plan.rest(packed_weight),
     )
-    return _read(memory, plan, z, keys, update) if read else None, grown
+    return out, grown
+
+
+def _write_each(
+    memory: LayerState,
+    plan: Plan,
+    rule: Rule,
+    keys: Tensor,
+    values: Tensor,
+    weight: Tensor,
+    readers: Tensor | None,
+) -> tuple[Tensor | None, LayerState]:
+    """What z `readers` [B, T, ff] read, and the memory to which each token adds its own factor."""
+    update = _update(memory, plan, rule, keys, values, rule.strength(weight))
+    read = None if readers is None else _read(memory, plan, readers, keys, update)
+    return read, _append(memory, plan, keys, update)
 
 
 def _update(
@@ -189,7 +206,7 @@ def _update(
 ) -> Tensor:
     """U `[B, L, d]`: weighted values, for the delta rule less what is recalled by then."""
     weight = weight[..., None]
-    if not rule.delta:
+    if rule.update == "hebbian":
         return weight * values
     recalled = memory.recall(keys) * plan.fade(plan.key_chunk)[:, None].to(keys)
     first = weight * (values - recalled)
@@ -204,6 +221,55 @@ def _update(
         )
         update = _joined(update, solved)
     return update
+
+
+def _write_all(
+    memory: LayerState,
+    plan: Plan,
+    rule: Rule,
+    keys: Tensor,
+    values: Tensor,
+    weight: Tensor,
+    readers: Tensor | None,
+) -> tuple[Tensor | None, LayerState]:
+    """The same by least squares: at once, or chunk by chunk where what is between is read."""
+    strength = rule.strength(weight) * plan.written
+    counts = strength / (1 - SOLVABLE * strength)
+    step = max(plan.count, 1) if readers is None else plan.chunk
+    read = None if readers is None else memory.recall(readers)
+    for chunk, start in enumerate(range(0, plan.count, step)):
+        cut = slice(start, min(start + step, plan.count))
+        memory = _least_squares(memory, keys[:, cut], values[:, cut], counts[:, cut])
+        if readers is not None:
+            later = plan.text_chunk[..., None] > chunk
+            read = torch.where(later, memory.recall(readers), read)
+    return read, memory
+
+
+def _least_squares(memory: LayerState, keys: Tensor, values: Tensor, counts: Tensor) -> LayerState:
+    """The memory that minimises sum_t s_t ||v_t - dW k_t||^2 + ||dW||^2 over all tokens written.
+
+    A key that is like no other recalls s_t / (1 + s_t) of its value: its strength, but for an s_t
+    (`counts`) that stays within what float32 can solve. In the factored form over all its tokens,
+    dW = U^T K with (1 + K K^T S) X = V, U = S X; on top of a dense part by what it lacks,
+    dW += (V - K dW^T)^T S K (1 + gram)^-1.
+    """
+    if len(memory.dense) or memory.counts.shape[1] < memory.keys.shape[1]:
+        memory = memory.fold()
+        grown = replace(memory, keys=keys, counts=counts).to_gram()
+        error = counts[..., None] * (values - keys @ memory.dense.mT)
+        change = torch.linalg.solve_ex(_plus_one(grown), keys.mT @ error).result
+        return replace(memory, dense=memory.dense + change.mT, gram=grown)
+    keys, wanted = _joined(memory.keys, keys), _joined(memory.wanted, values)
+    counts = torch.cat([memory.counts, counts], 1)
+    system = (keys @ keys.mT) * counts[:, None]
+    solved = torch.linalg.solve_ex(_plus_one(system), wanted).result
+    values = counts[..., None] * solved
+    return replace(memory, keys=keys, values=values, wanted=wanted, counts=counts)
+
+
+def _plus_one(system: Tensor) -> Tensor:
+    return system + torch.eye(system.shape[-1], dtype=system.dtype, device=system.device)
 
 
 def _read(memory: LayerState, plan: Plan, z: Tensor, keys: Tensor, update: Tensor) -> Tensor:

@@ -2,7 +2,8 @@
 
 Each layer keeps the change of its `down_proj` weight, dW `[d, ff]`, as the factors of the
 tokens written, dW = U^T K, beside an optional dense part. Learning rate, gate, decay and
-delta correction are folded into U, so that reading needs no configuration.
+correction are folded into U, so that reading needs no configuration. The least-squares rule
+weighs each new token against all before it, and so keeps what they were to recall, too.
 """
 
 import json
@@ -40,6 +41,9 @@ class LayerState:
     keys: Tensor  # [B, S, ff]
     values: Tensor  # [B, S, d]
     dense: Tensor  # [B, d, ff], or [0, d, ff] as long as nothing was folded
+    wanted: Tensor  # [B, S, d], update "mesa": what each key is to recall; else [B, 0, d]
+    counts: Tensor  # [B, S], update "mesa": how much each counts; else [B, 0]
+    gram: Tensor  # [B, ff, ff], update "mesa": sum of counts k k^T over folded keys; or [0, ...]
     pending_z: Tensor  # [B, P, ff]: the tokens of the chunk that is not yet full
     pending_target: Tensor  # [B, P, d]
     pending_weight: Tensor  # [B, P]
@@ -48,6 +52,7 @@ class LayerState:
     def empty(cls, batch: int, d: int, ff: int, like: Tensor) -> Self:
         """Nothing written: what is recalled is exactly zero."""
         shapes = [(batch, 0, ff), (batch, 0, d), (0, d, ff)]  # keys, values, dense
+        shapes += [(batch, 0, d), (batch, 0), (0, ff, ff)]  # wanted, counts, gram
         shapes += [(batch, 0, ff), (batch, 0, d), (batch, 0)]  # pending
         return cls(*(like.new_zeros(shape) for shape in shapes))
 
@@ -62,15 +67,25 @@ class LayerState:
             factors = torch.bmm(self.values.mT, self.keys)
         return factors + self.dense if len(self.dense) else factors
 
+    def to_gram(self) -> Tensor:
+        """Sum of counts k k^T over all that was written, `[B, ff, ff]`; `[0, ff, ff]` if none."""
+        if not self.counts.shape[1]:
+            return self.gram
+        with full_precision(self.keys):
+            factors = torch.bmm(self.keys.mT * self.counts[:, None], self.keys)
+        return factors + self.gram if len(self.gram) else factors
+
     def outgrown(self, times: int = 1) -> bool:
-        """Whether the factors take more than `times` the memory of the dense form, d ff."""
+        """Whether the factors take more than `times` the memory of the dense form."""
         _, d, ff = self.dense.shape
-        return self.keys.shape[1] * (d + ff) > times * d * ff
+        factors = self.keys.shape[1] * (d + ff) + self.counts.shape[1] * (d + 1)
+        return factors > times * ff * (d + ff if self.counts.shape[1] else d)
 
     def fold(self) -> Self:
         """The same memory with its factors summed into the dense part."""
-        none = {"keys": self.keys[:, :0], "values": self.values[:, :0]}
-        return replace(self, dense=self.to_dense(), **none)
+        factors = ("keys", "values", "wanted", "counts")
+        none = {name: getattr(self, name)[:, :0] for name in factors}
+        return replace(self, dense=self.to_dense(), gram=self.to_gram(), **none)
 
     def norm(self) -> Tensor:
         """Frobenius norm of dW, `[B]`; of factors without forming U^T K."""
@@ -83,12 +98,14 @@ class LayerState:
     def scale(self, factor: float | Tensor) -> Self:
         """Multiply dW; a tensor `[B, 1, 1]` scales row by row. What is pending stays as it is."""
         dense = self.dense * factor if len(self.dense) else self.dense
-        return replace(self, values=self.values * factor, dense=dense)
+        scaled = {"values": self.values * factor, "wanted": self.wanted * factor}
+        return replace(self, **scaled, dense=dense)
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Self:
-        """Apply `function` to every tensor, save an absent dense part."""
-        parts = {name: function(t) for name, t in vars(self).items() if name != "dense"}
-        return type(self)(**parts, dense=function(self.dense) if len(self.dense) else self.dense)
+        """Apply `function` to every tensor, save an absent dense part or gram."""
+        absent = {name for name in ("dense", "gram") if not len(getattr(self, name))}
+        parts = vars(self).items()
+        return type(self)(**{name: t if name in absent else function(t) for name, t in parts})
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +146,10 @@ class FastState:
         def take(layer: LayerState) -> LayerState:
             layer = layer.map(lambda t: t[rows])
             used = layer.values.detach().ne(0).any(-1).any(0)  # another row's padding goes
-            return replace(layer, keys=layer.keys[:, used], values=layer.values[:, used])
+            factors = {"keys": layer.keys, "values": layer.values}
+            if layer.counts.shape[1]:
+                factors |= {"wanted": layer.wanted, "counts": layer.counts}
+            return replace(layer, **{name: t[:, used] for name, t in factors.items()})
 
         return replace(self._map(take), pending=self.pending[rows], written=self.written[rows])
 
@@ -238,12 +258,20 @@ def _concat(parts: list[LayerState]) -> LayerState:
     """Stack rows; factors and pending tokens are padded on the right with zeros."""
     if any(len(part.dense) for part in parts):
         parts = [part if len(part.dense) else part.fold() for part in parts]
+    if any(len(part.gram) for part in parts):
+        parts = [part if len(part.gram) else _with_gram(part) for part in parts]
 
     def stack(tensors: tuple[Tensor, ...]) -> Tensor:
         width = max(t.shape[1] for t in tensors)
         return torch.cat([F.pad(t, _right(t, width - t.shape[1])) for t in tensors])
 
     return LayerState(*(stack(tensors) for tensors in zip(*map(_parts, parts), strict=True)))
+
+
+def _with_gram(part: LayerState) -> LayerState:
+    """The same, of which no key was written by least squares."""
+    ff = part.gram.shape[1]
+    return replace(part, gram=part.dense.new_zeros(len(part.dense), ff, ff))
 
 
 def _right(t: Tensor, columns: int) -> tuple[int, ...]:
