@@ -75,6 +75,15 @@ REFUSED = [
         "forecast.strategies.mine: 'config/smoke.yaml' is not valid Python",
     ),
     (
+        {"forecast": {"strategies": {"mine": "benchmarks/recall.py"}}},
+        "forecast.strategies.mine: 'benchmarks/recall.py' has no function init_memory_state, "
+        "expected a file that defines init_memory_state, compute_keys_values, ",
+    ),
+    (
+        {"forecast": {"baselines": {"mine": "benchmarks/recall.py"}}},
+        "forecast.baselines.mine: 'benchmarks/recall.py' has no function build",
+    ),
+    (
         {"forecast": {"comparison": {"reference": "muon"}}},
         "forecast.comparison.reference: found 'muon', expected one of the strategies",
     ),

@@ -173,10 +173,17 @@ def _solve(a: tuple, b: tuple, *args: object, out_shape: object = None, **kwargs
     return n * n * columns * torch.Size(batch).numel()
 
 
-def _lu(a: tuple, b: tuple, *args: object, out_shape: object = None, **kwargs: object) -> int:
-    """LU factors of a, 2/3 n^3, and two substitutions for each column of b."""
-    *batch, n, columns = b
-    return (2 * n**3 // 3 + 2 * n * n * columns) * torch.Size(batch).numel()
+def _cholesky(a: tuple, *args: object, out_shape: object = None, **kwargs: object) -> int:
+    """A multiply-add for a sixth of n^3."""
+    *batch, n, _ = a
+    return n**3 // 3 * torch.Size(batch).numel()
+
+
+def _cholesky_solve(
+    b: tuple, a: tuple, *args: object, out_shape: object = None, **kwargs: object
+) -> int:
+    """Two substitutions."""
+    return 2 * _solve(a, b)
 
 
 def _heads_of(q: tuple, kv: tuple) -> tuple:
@@ -199,7 +206,9 @@ _KINDS = ("flash_attention_for_cpu", "flash_attention", "efficient_attention", "
 # What PyTorch's counter does not know, in all its versions.
 _FORMULAS = {
     _aten.linalg_solve_triangular: _solve,
-    _aten._linalg_solve_ex: _lu,
+    _aten.linalg_cholesky_ex: _cholesky,
+    _aten._cholesky_solve_helper: _cholesky_solve,
+    _aten.cholesky_solve: _cholesky_solve,
     **{getattr(_aten, f"_scaled_dot_product_{kind}"): _attention for kind in _KINDS},
     **{
         getattr(_aten, f"_scaled_dot_product_{kind}_backward"): _attention_backward

@@ -7,8 +7,8 @@ its whole square. With d, ff the widths of an MLP, h query and g key/value heads
     its write, L at once      2 d^2 + 2 w d          conv of width w, projection
       delta rule              + (L + b)(ff + d)      keys with keys and triangular solve, halves of
                               - b d                  squares, in blocks of b tokens
-      least squares           all n tokens held, 2 n^2 (ff + d) + 2/3 n^3, or on top of a dense
-                              part 2 L ff (ff + 2 d) + 2/3 ff^3 + 2 ff^2 d
+      least squares           all n tokens held, 2 n^2 (ff + d) + n^3 / 3, or on top of a dense
+                              part 2 L ff (ff + 2 d) + ff^3 / 3 + 2 ff^2 d
       read while written      + 2 L (d + ff)
       what was there before   + 2 S (d + ff), or 2 d ff once it is dense
       folding S factors       2 S d ff, least squares 2 S ff^2 more
@@ -224,8 +224,8 @@ class Memory:
     def _solve(self, tokens: int, held: Held) -> int:
         d, ff, n = self.decoder.d, self.decoder.ff, held.factors + tokens
         if held.dense:
-            return 2 * tokens * ff * (ff + 2 * d) + 2 * ff**3 // 3 + 2 * ff * ff * d
-        return 2 * n * n * (ff + d) + 2 * n**3 // 3
+            return 2 * tokens * ff * (ff + 2 * d) + ff**3 // 3 + 2 * ff * ff * d
+        return 2 * n * n * (ff + d) + n**3 // 3
 
     def _solved(self, tokens: int) -> int:
         """Of the delta rule's triangular system, block by block."""

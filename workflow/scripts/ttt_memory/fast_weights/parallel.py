@@ -19,6 +19,7 @@ from typing import Self
 
 import torch
 from torch import Tensor
+from torch.autograd.function import FunctionCtx
 from torch.nn import functional as F
 
 from .state import LayerState
@@ -251,25 +252,51 @@ def _least_squares(memory: LayerState, keys: Tensor, values: Tensor, counts: Ten
 
     A key that is like no other recalls s_t / (1 + s_t) of its value: its strength, but for an s_t
     (`counts`) that stays within what float32 can solve. In the factored form over all its tokens,
-    dW = U^T K with (1 + K K^T S) X = V, U = S X; on top of a dense part by what it lacks,
+    dW = U^T K with (S^-1 + K K^T) U = V; on top of a dense part by what it lacks,
     dW += (V - K dW^T)^T S K (1 + gram)^-1.
     """
     if len(memory.dense) or memory.counts.shape[1] < memory.keys.shape[1]:
         memory = memory.fold()
         grown = replace(memory, keys=keys, counts=counts).to_gram()
         error = counts[..., None] * (values - keys @ memory.dense.mT)
-        change = torch.linalg.solve_ex(_plus_one(grown), keys.mT @ error).result
+        change = torch.cholesky_solve(keys.mT @ error, _factor(grown))
         return replace(memory, dense=memory.dense + change.mT, gram=grown)
     keys, wanted = _joined(memory.keys, keys), _joined(memory.wanted, values)
     counts = torch.cat([memory.counts, counts], 1)
-    system = (keys @ keys.mT) * counts[:, None]
-    solved = torch.linalg.solve_ex(_plus_one(system), wanted).result
-    values = counts[..., None] * solved
+    values = Weighed.apply(keys @ keys.mT, counts, wanted)
     return replace(memory, keys=keys, values=values, wanted=wanted, counts=counts)
 
 
-def _plus_one(system: Tensor) -> Tensor:
-    return system + torch.eye(system.shape[-1], dtype=system.dtype, device=system.device)
+class Weighed(torch.autograd.Function):
+    """U `[B, n, d]` = (S^-1 + G)^-1 V for G `[B, n, n]`, the diagonal s of S `[B, n]`, V.
+
+    By the Cholesky factor of 1 + S^1/2 G S^1/2. Automatic differentiation would stop at the root
+    of an s of zero, a token that is not written, whose gradient says whether it should be; and an
+    LU of many threads in a batch fails in oneMKL 2024.2.
+    """
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, gram: Tensor, counts: Tensor, wanted: Tensor) -> Tensor:
+        """U."""
+        root = counts.sqrt()[..., None]
+        factor = _factor(root * gram * root.mT)
+        solved = root * torch.cholesky_solve(root * wanted, factor)
+        ctx.save_for_backward(gram, root, factor, wanted, solved)
+        return solved
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """With M = (S^-1 + G)^-1: of V, M g; of G, -M g U^T; of s, (g - G M g) (V - G U) by row."""
+        gram, root, factor, wanted, solved = ctx.saved_tensors
+        back = root * torch.cholesky_solve(root * gradient, factor)
+        by_count = (gradient - gram @ back) * (wanted - gram @ solved)
+        return -back @ solved.mT, by_count.sum(-1), back
+
+
+def _factor(gram: Tensor) -> Tensor:
+    """Cholesky factor of 1 + gram."""
+    one = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
+    return torch.linalg.cholesky_ex(gram + one).L
 
 
 def _read(memory: LayerState, plan: Plan, z: Tensor, keys: Tensor, update: Tensor) -> Tensor:

@@ -45,6 +45,8 @@ def leaderboards(study: Study) -> Figure | None:
             axes.errorbar(
                 row["mse"], place, xerr=np.nan_to_num(ends), fmt="o", color=colour, capsize=2
             )
+            if row["low"] < low:
+                axes.plot(low, place, "<", color=colour)  # it goes on
         axes.set_yticks(places, [_label(row) for row in rows])
         floor = [row["mse"] for row in rows if row["strategy"] == study.without_memory]
         for mse in floor:
@@ -76,6 +78,7 @@ def forecasts(study: Study, last: int = 80) -> Figure | None:
                 label=strategy,
             )
         axes.set_xlabel("position in the series")
+        axes.set_ylabel("value, normalised")
         axes.set_title(f"{dataset}: first test series")
     return _with_legend(figure)
 
@@ -132,6 +135,9 @@ def surprise_and_gates(study: Study) -> Figure | None:
     for axes in (left, right):
         axes.set_xlabel("position in the series")
         axes.set_visible(bool(axes.lines))
+    left.set_ylabel("recall error, relative")
+    right.set_ylabel("gate")
+    right.set_ylim(-0.02, 1.02)
     return _with_legend(figure)
 
 

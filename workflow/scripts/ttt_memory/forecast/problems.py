@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .config import ForecastConfig, TableDataset
-from .strategy import BASELINES, STRATEGIES, path_of
+from .strategy import BASELINES, REQUIRED, STRATEGIES, path_of
 
 
 def problems(config: ForecastConfig, root: Path) -> Iterator[tuple[str, str]]:
@@ -22,7 +22,8 @@ def problems(config: ForecastConfig, root: Path) -> Iterator[tuple[str, str]]:
 
 
 def _entry_problems(config: ForecastConfig, root: Path) -> Iterator[tuple[str, str]]:
-    for kind, folder in (("strategies", STRATEGIES), ("baselines", BASELINES)):
+    kinds = (("strategies", STRATEGIES, list(REQUIRED)), ("baselines", BASELINES, ["build"]))
+    for kind, folder, functions in kinds:
         for name, entry in getattr(config, kind).items():
             path = root / path_of(entry, folder)
             if not path.is_file():
@@ -37,6 +38,15 @@ def _entry_problems(config: ForecastConfig, root: Path) -> Iterator[tuple[str, s
             except (SyntaxError, ValueError) as error:
                 yield f"{kind}.{name}", f"{entry.file!r} is not valid Python ({error})"
                 continue
+            names = _names(tree)
+            missing = [] if "*" in names else [f for f in functions if f not in names]
+            if missing:
+                yield (
+                    f"{kind}.{name}",
+                    f"{entry.file!r} has no function {missing[0]},"
+                    f" expected a file that defines {', '.join(functions)}",
+                )
+                continue
             blind = [
                 n for n, d in config.datasets.items() if not getattr(d, "observe_target", True)
             ]
@@ -46,6 +56,19 @@ def _entry_problems(config: ForecastConfig, root: Path) -> Iterator[tuple[str, s
                     f"{entry.file!r} forecasts from the target's past, which dataset {blind[0]!r}"
                     " does not show (observe_target: false); expected null",
                 )
+
+
+def _names(tree: ast.Module) -> set[str]:
+    """What a file may define: every name that it defines, assigns or imports anywhere."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+        elif isinstance(node, ast.alias):
+            found.add(node.asname or node.name)
+    return found
 
 
 def _needs_target(tree: ast.Module) -> bool:

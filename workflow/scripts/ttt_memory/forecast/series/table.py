@@ -115,7 +115,10 @@ def _complete(config: TableDataset, name: str, rows: pd.DataFrame) -> pd.DataFra
     where = f"{config.path}: {config.group} {name!r}" if config.group else config.path
     times = rows["time"]
     if times.duplicated().any():
-        raise UserError(f"{where}: time {times[times.duplicated()].iloc[0]} occurs twice")
+        raise UserError(
+            f"{where}: time {times[times.duplicated()].iloc[0]} occurs twice; expected one row for"
+            " each (`duplicates: drop` takes rows that are equal for one)"
+        )
     if not times.is_monotonic_increasing:
         late = times[times.diff() < pd.Timedelta(0)].iloc[0]
         raise UserError(f"{where}: times are not sorted; {late} follows a later time")
