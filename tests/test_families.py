@@ -73,10 +73,10 @@ def loaded(folder, kind, shape, tied, attention, dtype="float32", **changes):
 @pytest.mark.parametrize(
     "options",
     [
-        {"update": "delta", "gate": "top", "target": "input_embed"},
+        {"update": "mesa", "gate": "top", "target": "input_embed"},
         {"read_while_writing": True, "gate": "layer", "key_norm": "none", "lr": 0.02},
     ],
-    ids=["delta", "reading"],
+    ids=["mesa", "reading"],
 )
 def test_parallel_factored_dense_and_naive_agree(model, options):
     """The batched write and the loop; a probe read from factors, a dense dW and by the loop."""
@@ -167,7 +167,7 @@ def alone_loss(fw: FastWeights) -> torch.Tensor:
 
 def test_packed_training_has_the_gradients_of_one_by_one(model):
     """With and without gradient checkpointing."""
-    fw = memory(model, update="delta", gate="top")
+    fw = memory(model, update="mesa", gate="top")
     found = gradients(fw, packed_loss)
     expected = gradients(fw, alone_loss)
     assert found.keys() == expected.keys()
