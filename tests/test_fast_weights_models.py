@@ -248,6 +248,8 @@ def test_checkpoint_that_does_not_fit(tmp_path):
         ({"layers": (-1,)}, "layers"),
         ({"layers": (1, 1)}, "names a layer twice"),
         ({"conv_width": 4}, "even"),
+        ({"update": "mesa", "decay": 0.9}, "expected decay 1"),
+        ({"update": "mesa", "key_norm": "none"}, 'key_norm "l2"'),
         ({"conv_width": 1}, "next token"),
         ({"gate": "top", "read_while_writing": True}, "read_while_writing"),
         ({"gate": "topp"}, "gate"),

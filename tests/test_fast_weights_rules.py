@@ -1,5 +1,6 @@
 """Whose state is it, what is written when, and who may read it: one test per rule."""
 
+import math
 from itertools import pairwise
 
 import pytest
@@ -207,6 +208,20 @@ def test_the_delta_rule_never_overshoots():
     recalled = memory.recall(rule.keys(z))
     torch.testing.assert_close(recalled[:, -1], target[:, -1])
     assert (recalled[:, 0] - target[:, 0]).abs().max() > 0.1  # nine keys in six dimensions
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.1, 2.0, 100.0])
+def test_what_a_lone_key_recalls(weight):
+    """Its strength f = 1 - exp(-lr weight) by the delta rule, by least squares f / (1 + 0.01 f)."""
+    z, target = torch.randn(2, 1, 1, 6, dtype=torch.float64)
+    empty = LayerState.empty(1, 6, 6, z)
+    plan = Plan.build(torch.zeros(1, dtype=torch.long), 0, torch.ones(1, 1).bool(), 1, 1.0, "write")
+    share = 1 - math.exp(-0.5 * weight)
+    for update, expected in (("delta", share), ("mesa", share / (1 + 0.01 * share))):
+        rule = Rule(lr=0.5, conv=None, proj=None, normalise=True, update=update)
+        strength = torch.full((1, 1), weight, dtype=torch.float64)
+        _, memory = advance(empty, plan, rule, z, target, strength, read=False)
+        torch.testing.assert_close(memory.recall(rule.keys(z)), expected * target)
 
 
 def test_least_squares_has_no_order():

@@ -79,6 +79,43 @@ def test_concat_of_both_forms(update):
         assert apart(together.index([row]), alone) < 1e-12
 
 
+def continued(state: FastState, update: str = "mesa") -> FastState:
+    """The state after five more tokens in every row."""
+    ids = tokens(1, 5, seed=4).expand(state.batch, -1)
+    return memory(chunk=2, update=update).write(ids, state=state).state.detach()
+
+
+def test_least_squares_goes_on_from_both_forms():
+    """Factored or folded, scaled, and with rows taken out: the next text is weighed alike."""
+    state = written(LENGTHS["factors"], update="mesa")
+    for alpha in (1, 0.3, 0):
+        scaled = state.scale(alpha)
+        expected = continued(scaled)
+        assert apart(continued(scaled.fold(always=True)), expected) < 1e-12
+        assert apart(continued(scaled.index([0, 1, 2])), expected) < 1e-12
+
+
+@pytest.mark.parametrize(("first", "then"), [("mesa", "delta"), ("delta", "mesa")])
+def test_another_rule_goes_on(first, then):
+    """What one rule left is where the other begins, whatever the form, and back again."""
+    state = written(LENGTHS["factors"], update=first)
+    after = continued(state, then)
+    assert apart(continued(state.fold(always=True), then), after) < 1e-12
+    assert apart(after.index([2, 0, 1]).index([1, 2, 0]), after) < 1e-12
+    assert apart(continued(after.fold(always=True), first), continued(after, first)) < 1e-12
+
+
+@pytest.mark.parametrize("other", ["noise", "delta"])
+def test_least_squares_beside_another_memory(other):
+    """In one batch each row goes on as it would alone."""
+    state = written(LENGTHS["factors"], update="mesa")
+    beside = state.noise_like(torch.Generator().manual_seed(0))
+    beside = beside if other == "noise" else written(LENGTHS["factors"])
+    together = continued(state.concat(beside))
+    assert apart(together.index([0, 1, 2]), continued(state)) < 1e-12
+    assert apart(together.index([3, 4, 5]), continued(beside)) < 1e-12
+
+
 @both_forms
 def test_norms_without_densifying(length):
     """||dW||_F per layer and row, also relative to ||W||_F."""

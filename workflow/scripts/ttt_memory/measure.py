@@ -207,7 +207,6 @@ _KINDS = ("flash_attention_for_cpu", "flash_attention", "efficient_attention", "
 _FORMULAS = {
     _aten.linalg_solve_triangular: _solve,
     _aten.linalg_cholesky_ex: _cholesky,
-    _aten._cholesky_solve_helper: _cholesky_solve,
     _aten.cholesky_solve: _cholesky_solve,
     **{getattr(_aten, f"_scaled_dot_product_{kind}"): _attention for kind in _KINDS},
     **{

@@ -7,11 +7,11 @@ its whole square. With d, ff the widths of an MLP, h query and g key/value heads
     its write, L at once      2 d^2 + 2 w d          conv of width w, projection
       delta rule              + (L + b)(ff + d)      keys with keys and triangular solve, halves of
                               - b d                  squares, in blocks of b tokens
-      least squares           all n tokens held, 2 n^2 (ff + d) + n^3 / 3, or on top of a dense
-                              part 2 L ff (ff + 2 d) + ff^3 / 3 + 2 ff^2 d
-      read while written      + 2 L (d + ff)
+      read while written      + 2 L (d + ff); by least squares what is held after each chunk
       what was there before   + 2 S (d + ff), or 2 d ff once it is dense
-      folding S factors       2 S d ff, least squares 2 S ff^2 more
+    a piece by least squares  2 n^2 (ff + d) + n^3 / 3 for all n tokens held, or on top of a dense
+                              part 2 L ff (ff + 2 d) + ff^3 / 3 + 2 ff^2 d
+    folding S factors         2 S d ff, by least squares 2 S ff^2 more
     its read                  2 S (d + ff), or 2 d ff
     training                  2 forwards more, 1 if the base is frozen
 
@@ -171,10 +171,15 @@ class Memory:
             flops += self._piece(piece, held)
             kept = 0 if held.dense and self._mesa else piece
             held = Held(held.factors + kept, held.dense)
-            if held.factors and held.factors * self._factor > UNFOLDED * self._dense:
+            if self._outgrown(held):
                 flops += 2 * held.factors * self._dense
                 held = Held(0, True)
         return flops, held
+
+    def _outgrown(self, held: Held) -> bool:
+        if self._mesa:
+            return 2 * held.factors > UNFOLDED * self.decoder.ff
+        return held.factors * self._factor > UNFOLDED * self._dense
 
     @property
     def _factor(self) -> int:

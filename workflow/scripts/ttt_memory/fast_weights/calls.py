@@ -51,11 +51,14 @@ def current(owner: nn.Module) -> "Pass | None":
 def piece_length(config: FastWeightsConfig, d: int, ff: int) -> int | None:
     """Most tokens of a text that are written at once; None for all of them.
 
-    A token costs L (d + ff) in a piece of L tokens, and 2 d ff more where the memory before the
-    piece is dense: a third of the whole at L = 4 d ff / (d + ff), the length taken.
+    By least squares about ff, from where on the dense form costs less. Else a token costs
+    L (d + ff) in a piece of L tokens, and 2 d ff more where the memory before the piece is dense: a
+    third of the whole at L = 4 d ff / (d + ff), the length taken.
     """
     if config.update == "hebbian" and not config.read_while_writing:
         return None
+    if config.update == "mesa":
+        return (ff // config.chunk + 1) * config.chunk
     return (4 * d * ff // (d + ff) // config.chunk + 1) * config.chunk
 
 

@@ -72,8 +72,11 @@ class FastWeightsConfig(BaseModel):
             raise ValueError(f"conv_width {self.conv_width} is even; expected an odd width")
         if self.init == "copy" and self.conv_width == 1:
             raise ValueError('init "copy" takes the next token: expected conv_width 3 or more')
-        if self.update == "mesa" and self.decay < 1:
-            raise ValueError('update "mesa" weighs all tokens alike: expected decay 1')
+        if self.update == "mesa" and (self.decay < 1 or self.key_norm == "none"):
+            raise ValueError(
+                'update "mesa" weighs all tokens alike, in float32: '
+                'expected decay 1 and key_norm "l2"'
+            )
         if self.gate == "top" and self.read_while_writing:
             raise ValueError(
                 'gate "top" needs the top layer before the first write: '

@@ -127,7 +127,7 @@ class FastWeights(nn.Module):
                 also says what is padding, which is never written: a masked token is to the
                 memory as if it were not there.
             state: what to continue; None starts empty. It is not changed.
-            write_weight: `[B, T]` float, multiplies the gated write of each token.
+            write_weight: `[B, T]` float, at least 0, multiplies the gated write of each token.
             write_mask: `[B, T]` bool, the tokens to write; needed beside a 4-D attention mask.
             flush: the text ends here: its partial chunk is written, or dropped if the
                 configuration says so. False lets it wait in the state for the next call.

@@ -1,4 +1,4 @@
-"""The write of one layer for a whole batch at once: masked products instead of a loop.
+"""The write of one layer for a whole batch at once: masked products instead of a loop over tokens.
 
 With the tokens of a row packed, c(t) the chunk of token t, K keys, V values, G write weights
 (gate and learning rate) and dW the memory before the call:
@@ -10,6 +10,7 @@ With the tokens of a row packed, c(t) the chunk of token t, K keys, V values, G 
 where M[t, s] = decay^(c(t)-1-c(s)) if c(s) < c(t), else 0: a token reads the chunks before its
 own. L is the same and 1 at earlier tokens of t's own chunk: the delta rule goes token by token
 (DeltaNet, arXiv 2102.11174), and U solves a unit lower triangular system (arXiv 2406.06484).
+By least squares (MesaNet, arXiv 2506.05233) U depends on all tokens: `_least_squares`.
 `naive.py` computes the same as a loop with a dense weight; the tests hold them together.
 """
 
@@ -19,7 +20,7 @@ from typing import Self
 
 import torch
 from torch import Tensor
-from torch.autograd.function import FunctionCtx
+from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn import functional as F
 
 from .state import LayerState
@@ -270,9 +271,9 @@ def _least_squares(memory: LayerState, keys: Tensor, values: Tensor, counts: Ten
 class Weighed(torch.autograd.Function):
     """U `[B, n, d]` = (S^-1 + G)^-1 V for G `[B, n, n]`, the diagonal s of S `[B, n]`, V.
 
-    By the Cholesky factor of 1 + S^1/2 G S^1/2. Automatic differentiation would stop at the root
-    of an s of zero, a token that is not written, whose gradient says whether it should be; and an
-    LU of many threads in a batch fails in oneMKL 2024.2.
+    By the Cholesky factor of 1 + S^1/2 G S^1/2. Automatic differentiation gives NaN at the root of
+    an s of zero, a token that is not written, whose gradient says whether it should be; and an LU
+    of many threads in a batch fails in oneMKL 2024.2.
     """
 
     @staticmethod
@@ -285,6 +286,7 @@ class Weighed(torch.autograd.Function):
         return solved
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """With M = (S^-1 + G)^-1: of V, M g; of G, -M g U^T; of s, (g - G M g) (V - G U) by row."""
         gram, root, factor, wanted, solved = ctx.saved_tensors
@@ -294,9 +296,10 @@ class Weighed(torch.autograd.Function):
 
 
 def _factor(gram: Tensor) -> Tensor:
-    """Cholesky factor of 1 + gram."""
+    """Cholesky factor of 1 + gram; NaN where rounding left no such factor."""
     one = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
-    return torch.linalg.cholesky_ex(gram + one).L
+    factor, failed = torch.linalg.cholesky_ex(gram + one)
+    return factor.masked_fill(failed[:, None, None] > 0, torch.nan)
 
 
 def _read(memory: LayerState, plan: Plan, z: Tensor, keys: Tensor, update: Tensor) -> Tensor:
@@ -310,6 +313,8 @@ def _append(memory: LayerState, plan: Plan, keys: Tensor, update: Tensor) -> Lay
     kept = plan.fade(plan.chunks)[:, None, None].to(keys)
     later = plan.chunks[:, None] - 1 - plan.key_chunk
     update = update * (plan.written * plan.fade(later))[..., None].to(keys)
+    if memory.counts.shape[1]:  # by least squares: what follows is not weighed against it
+        memory = memory.fold()
     memory = memory if plan.decay == 1 else memory.scale(kept)
     return replace(
         memory,

@@ -76,10 +76,15 @@ class LayerState:
         return factors + self.gram if len(self.gram) else factors
 
     def outgrown(self, times: int = 1) -> bool:
-        """Whether the factors take more than `times` the memory of the dense form."""
+        """Whether the factors take more than `times` the memory of the dense form, d ff.
+
+        Those of least squares: whether weighing a few tokens against them costs more than against
+        the dense form's gram, which it does from about ff / 2 factors on.
+        """
         _, d, ff = self.dense.shape
-        factors = self.keys.shape[1] * (d + ff) + self.counts.shape[1] * (d + 1)
-        return factors > times * ff * (d + ff if self.counts.shape[1] else d)
+        if self.counts.shape[1]:
+            return 2 * self.counts.shape[1] > times * ff
+        return self.keys.shape[1] * (d + ff) > times * d * ff
 
     def fold(self) -> Self:
         """The same memory with its factors summed into the dense part."""
@@ -145,9 +150,10 @@ class FastState:
 
         def take(layer: LayerState) -> LayerState:
             layer = layer.map(lambda t: t[rows])
-            used = layer.values.detach().ne(0).any(-1).any(0)  # another row's padding goes
             factors = {"keys": layer.keys, "values": layer.values}
+            used = layer.values.detach().ne(0).any(-1).any(0)  # another row's padding goes
             if layer.counts.shape[1]:
+                used = layer.counts.detach().ne(0).any(0)
                 factors |= {"wanted": layer.wanted, "counts": layer.counts}
             return replace(layer, **{name: t[:, used] for name, t in factors.items()})
 
@@ -211,7 +217,7 @@ class FastState:
         return self._map(lambda layer: layer.map(Tensor.detach))
 
     def to(self, *args: object, **kwargs: object) -> Self:
-        """Move or cast like `Tensor.to`; counts are moved, never cast."""
+        """Move or cast like `Tensor.to`; `pending` and `written` are moved, never cast."""
         device = torch.empty(0, device=self.pending.device).to(*args, **kwargs).device
         state = self._map(lambda layer: LayerState(*(t.to(*args, **kwargs) for t in _parts(layer))))
         return replace(state, pending=self.pending.to(device), written=self.written.to(device))
@@ -256,7 +262,8 @@ def _parts(layer: LayerState) -> list[Tensor]:
 
 def _concat(parts: list[LayerState]) -> LayerState:
     """Stack rows; factors and pending tokens are padded on the right with zeros."""
-    if any(len(part.dense) for part in parts):
+    weighed = {part.counts.shape[1] > 0 for part in parts if part.keys.shape[1]}
+    if any(len(part.dense) for part in parts) or len(weighed) > 1:
         parts = [part if len(part.dense) else part.fold() for part in parts]
     if any(len(part.gram) for part in parts):
         parts = [part if len(part.gram) else _with_gram(part) for part in parts]

@@ -62,7 +62,7 @@ def _names(tree: ast.Module) -> set[str]:
     """What a file may define: every name that it defines, assigns or imports anywhere."""
     found = set()
     for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
             found.add(node.name)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             found.add(node.id)
