@@ -57,7 +57,8 @@ def finished(folder: Path) -> Iterator[Finished]:
     clone, dry_runs = copy_repository(folder), DryRuns()
     (folder / "config" / "made.yaml").write_text(yaml.safe_dump(study()))
     (folder / "theirs.json").write_text("{}")
-    (folder / "mine.py").write_text("# A strategy of the user's own.\n")
+    built_in = folder / "workflow/scripts/ttt_memory/forecast/strategies/mesa.py"
+    (folder / "mine.py").write_bytes(built_in.read_bytes())
     try:
         made = Finished(clone, dry_runs)
         for job in made.planned():
