@@ -6,14 +6,15 @@ dW_{i+1} = dW_i + lr V_i^T Z_i                              parallel._append    
 V = conv(target) P, inside a chunk                          Rule.values         forms
 keys of length one (ours)                                   Rule.keys           forms
 V - K dW^T, token by token: delta rule (ours)               parallel._update    forms
-all tokens at once: least squares (arXiv 2506.05233)        parallel._least_s.. forms, rules
+all tokens at once: least squares (arXiv 2506.05233)        least_squares       forms, rules
 decay dW_i (ours)                                           Plan.fade           forms
 g_t = clamp(w . u_t / ||u_t|| + b, 0, 1) (ours)             FastLayer.gate      forms, models
 y = down(z) + (z K^T) U                                     LayerState.recall   state, models
 
 `config` what can be chosen; `injection` the model with a memory; `calls` one pass of it; `module`
-its learned parts; `parallel` the write, `naive` the same as a loop (tests only); `state` what
-was written; `checkpoint` its files; `published` comparison with the publication's numbers.
+its learned parts; `parallel` and `least_squares` the write, `naive` the same as a loop (tests
+only); `state` what was written; `checkpoint` its files; `published` comparison with the
+publication's numbers.
 """
 
 from importlib import import_module

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from . import parallel
+from .least_squares import SOLVABLE
 
 
 def write(
@@ -57,7 +57,7 @@ def write(
             strength = lr * weight[piece][t]
             strength = strength if update == "hebbian" else 1 - torch.exp(-strength)
             if update == "mesa":
-                strength = strength / (1 - parallel.SOLVABLE * strength)
+                strength = strength / (1 - SOLVABLE * strength)
                 direction = inverse @ key
                 key = direction / (1 + strength * key @ direction)
                 inverse = inverse - strength * torch.outer(direction, key)

@@ -10,7 +10,7 @@ With the tokens of a row packed, c(t) the chunk of token t, K keys, V values, G 
 where M[t, s] = decay^(c(t)-1-c(s)) if c(s) < c(t), else 0: a token reads the chunks before its
 own. L is the same and 1 at earlier tokens of t's own chunk: the delta rule goes token by token
 (DeltaNet, arXiv 2102.11174), and U solves a unit lower triangular system (arXiv 2406.06484).
-By least squares (MesaNet, arXiv 2506.05233) U depends on all tokens: `_least_squares`.
+By least squares (MesaNet, arXiv 2506.05233) U depends on all tokens: `least_squares.py`.
 `naive.py` computes the same as a loop with a dense weight; the tests hold them together.
 """
 
@@ -20,16 +20,15 @@ from typing import Self
 
 import torch
 from torch import Tensor
-from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn import functional as F
 
+from . import least_squares
 from .state import LayerState
 
 KEY_EPS = 1e-6  # a key shorter than this is divided by this
 # Tokens whose part of the delta rule's system is solved at once: only products between a key and
 # those before it are needed, and very small products leave a device idle.
 BLOCK = 256
-SOLVABLE = 0.99  # a token counts at most 1 / (1 - 0.99) times as much as keeping dW small
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,8 +176,15 @@ def advance(
     packed_weight = plan.pack(memory.pending_weight, weight)
     keys = rule.keys(packed_z)
     values = rule.values(packed_target, plan)
-    write = _write_all if rule.update == "mesa" else _write_each
-    out, grown = write(memory, plan, rule, keys, values, packed_weight, z if read else None)
+    strength = rule.strength(packed_weight)
+    if rule.update == "mesa":
+        counted = (t[:, : plan.count] for t in (keys, values, strength * plan.written))
+        readers = (z, plan.text_chunk, plan.chunk) if read else None
+        out, grown = least_squares.write(memory, *counted, readers)
+    else:
+        update = _update(memory, plan, rule, keys, values, strength)
+        out = _read(memory, plan, z, keys, update) if read else None
+        grown = _append(memory, plan, keys, update)
     grown = replace(
         grown,
         pending_z=plan.rest(packed_z),
@@ -186,21 +192,6 @@ def advance(
         pending_weight=plan.rest(packed_weight),
     )
     return out, grown
-
-
-def _write_each(
-    memory: LayerState,
-    plan: Plan,
-    rule: Rule,
-    keys: Tensor,
-    values: Tensor,
-    weight: Tensor,
-    readers: Tensor | None,
-) -> tuple[Tensor | None, LayerState]:
-    """What z `readers` [B, T, ff] read, and the memory to which each token adds its own factor."""
-    update = _update(memory, plan, rule, keys, values, rule.strength(weight))
-    read = None if readers is None else _read(memory, plan, readers, keys, update)
-    return read, _append(memory, plan, keys, update)
 
 
 def _update(
@@ -223,83 +214,6 @@ def _update(
         )
         update = _joined(update, solved)
     return update
-
-
-def _write_all(
-    memory: LayerState,
-    plan: Plan,
-    rule: Rule,
-    keys: Tensor,
-    values: Tensor,
-    weight: Tensor,
-    readers: Tensor | None,
-) -> tuple[Tensor | None, LayerState]:
-    """The same by least squares: at once, or chunk by chunk where what is between is read."""
-    strength = rule.strength(weight) * plan.written
-    counts = strength / (1 - SOLVABLE * strength)
-    step = max(plan.count, 1) if readers is None else plan.chunk
-    read = None if readers is None else memory.recall(readers)
-    for chunk, start in enumerate(range(0, plan.count, step)):
-        cut = slice(start, min(start + step, plan.count))
-        memory = _least_squares(memory, keys[:, cut], values[:, cut], counts[:, cut])
-        if readers is not None:
-            later = plan.text_chunk[..., None] > chunk
-            read = torch.where(later, memory.recall(readers), read)
-    return read, memory
-
-
-def _least_squares(memory: LayerState, keys: Tensor, values: Tensor, counts: Tensor) -> LayerState:
-    """The memory that minimises sum_t s_t ||v_t - dW k_t||^2 + ||dW||^2 over all tokens written.
-
-    A key that is like no other recalls s_t / (1 + s_t) of its value: its strength, but for an s_t
-    (`counts`) that stays within what float32 can solve. In the factored form over all its tokens,
-    dW = U^T K with (S^-1 + K K^T) U = V; on top of a dense part by what it lacks,
-    dW += (V - K dW^T)^T S K (1 + gram)^-1.
-    """
-    if len(memory.dense) or memory.counts.shape[1] < memory.keys.shape[1]:
-        memory = memory.fold()
-        grown = replace(memory, keys=keys, counts=counts).to_gram()
-        error = counts[..., None] * (values - keys @ memory.dense.mT)
-        change = torch.cholesky_solve(keys.mT @ error, _factor(grown))
-        return replace(memory, dense=memory.dense + change.mT, gram=grown)
-    keys, wanted = _joined(memory.keys, keys), _joined(memory.wanted, values)
-    counts = torch.cat([memory.counts, counts], 1)
-    values = Weighed.apply(keys @ keys.mT, counts, wanted)
-    return replace(memory, keys=keys, values=values, wanted=wanted, counts=counts)
-
-
-class Weighed(torch.autograd.Function):
-    """U `[B, n, d]` = (S^-1 + G)^-1 V for G `[B, n, n]`, the diagonal s of S `[B, n]`, V.
-
-    By the Cholesky factor of 1 + S^1/2 G S^1/2. Automatic differentiation gives NaN at the root of
-    an s of zero, a token that is not written, whose gradient says whether it should be; and an LU
-    of many threads in a batch fails in oneMKL 2024.2.
-    """
-
-    @staticmethod
-    def forward(ctx: FunctionCtx, gram: Tensor, counts: Tensor, wanted: Tensor) -> Tensor:
-        """U."""
-        root = counts.sqrt()[..., None]
-        factor = _factor(root * gram * root.mT)
-        solved = root * torch.cholesky_solve(root * wanted, factor)
-        ctx.save_for_backward(gram, root, factor, wanted, solved)
-        return solved
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """With M = (S^-1 + G)^-1: of V, M g; of G, -M g U^T; of s, (g - G M g) (V - G U) by row."""
-        gram, root, factor, wanted, solved = ctx.saved_tensors
-        back = root * torch.cholesky_solve(root * gradient, factor)
-        by_count = (gradient - gram @ back) * (wanted - gram @ solved)
-        return -back @ solved.mT, by_count.sum(-1), back
-
-
-def _factor(gram: Tensor) -> Tensor:
-    """Cholesky factor of 1 + gram; NaN where rounding left no such factor."""
-    one = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
-    factor, failed = torch.linalg.cholesky_ex(gram + one)
-    return factor.masked_fill(failed[:, None, None] > 0, torch.nan)
 
 
 def _read(memory: LayerState, plan: Plan, z: Tensor, keys: Tensor, update: Tensor) -> Tensor:
