@@ -239,6 +239,8 @@ def test_distractors_longer_than_the_models_positions(script, base):
 
 def test_a_chat_template_without_turns(script, base):
     (base / "chat_template.jinja").write_text("{{ raise_exception('no chats here') }}")
-    assert "its chat template cannot be rendered (no chats here)" in script.train(base)
+    message = script.train(base)
+    assert "its chat template cannot render the messages of user, assistant" in message
+    assert "(no chats here)" in message
     script.train(base, chat_template="none")
     assert (script.out / "curve.parquet").is_file()

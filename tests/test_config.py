@@ -29,6 +29,10 @@ REFUSED = [
     (run(chunk=10**6), "runs.recall.fast_weights.chunk: found 1000000, expected at most the"),
     (run(lr=-0.1), "runs.recall.fast_weights.lr: found -0.1, expected greater than 0"),
     (run(layers=[0, 2]), "runs.recall.fast_weights.layers: found layer 2, expected 0 to 1"),
+    (
+        run(update="delta"),
+        "runs.recall: train.share_distractors sums what was written apart: expected",
+    ),
     ({"recall": {"shards": 9}}, "recall.shards: found 9, expected at most the 8 samples"),
     ({"recall": {"conditions": ["A", "X"]}}, "recall.conditions.1: found \"X\", expected 'A', 'B'"),
     ({"recall": {"sweep_split": "none"}}, "recall.sweep_split: found 'none', expected one of"),

@@ -1,13 +1,16 @@
 """Chat templates: every prompt is the template's own, in training, in recall and in the file."""
 
 import copy
+import json
 
 import pytest
 import torch
+from accelerate import Accelerator
 
 from conversation_models import ARCHITECTURE, passages, prompter, samples
+from ttt_memory.benchmark.texts import ANY_LANGUAGE, lines_of
 from ttt_memory.conversation.base import build_model
-from ttt_memory.conversation.config import ReadingConfig, RecallConfig, TrainConfig
+from ttt_memory.conversation.config import ReadingConfig, RecallConfig, RunConfig, TrainConfig
 from ttt_memory.conversation.data import Sampler
 from ttt_memory.conversation.diagnostics import fact_tokens
 from ttt_memory.conversation.layout import BRIEFLY, FIXED, READ
@@ -15,6 +18,7 @@ from ttt_memory.conversation.naive import answer_naive, write_naive
 from ttt_memory.conversation.objectives import Batches
 from ttt_memory.conversation.prompts import Prompter
 from ttt_memory.conversation.recall import Recall
+from ttt_memory.conversation.train import train
 from ttt_memory.errors import UserError
 from ttt_memory.fast_weights import FastWeightsConfig, inject
 
@@ -163,6 +167,41 @@ def test_training_writes_what_recall_writes(speaker):
             assert positions[start] == start
 
 
+MESSAGES = [{"role": "user", "content": "What?"}, {"role": "assistant", "content": "That."}]
+
+
+def stream(speaker: Prompter, messages: list[dict]) -> Sampler:
+    """Own texts of one conversation."""
+    text = lines_of(messages)
+    chats = {text: json.dumps(messages)}
+    return Sampler([], {ANY_LANGUAGE: [text]}, speaker, 0, 4, chats)
+
+
+def test_own_conversations_are_trained_on_as_the_template_renders_them(speaker):
+    config = TrainConfig(objective="lm", dialogues_per_step=2)
+    (document,) = Batches(stream(speaker, MESSAGES), config).batch(0, 0).documents
+    options = {"tokenize": False, "add_generation_prompt": False, **FIXED}
+    expected = speaker.tokenizer.apply_chat_template(MESSAGES, **options)
+    for ids in document.packed.input_ids:
+        assert speaker.tokenizer.decode(ids) == expected
+    raw = Prompter(speaker.tokenizer, "none")
+    (document,) = Batches(stream(raw, MESSAGES), config).batch(0, 0).documents
+    found = speaker.tokenizer.decode(document.packed.input_ids[0][len(raw.opening) : -1])
+    assert found == lines_of(MESSAGES)
+
+
+def test_a_conversation_that_a_template_refuses_is_named_before_training():
+    data = stream(chat(TRIMMED), MESSAGES[1:])
+    with pytest.raises(UserError, match=r"messages of assistant that begin 'That\.' .*alternate"):
+        data.texts.check()
+    run = RunConfig(
+        fast_weights=FastWeightsConfig(layers=(0,), read_while_writing=True),
+        train=TrainConfig(objective="lm", steps=1),
+    )
+    with pytest.raises(UserError, match="alternate"):
+        train(fast_weights(data.prompter), data, run, Accelerator(cpu=True))
+
+
 def test_facts_are_found_in_the_rendered_dialogue(speaker):
     for sample in dialogues("zh") + dialogues("en"):
         ids, is_fact = fact_tokens(speaker, sample)
@@ -172,9 +211,7 @@ def test_facts_are_found_in_the_rendered_dialogue(speaker):
 
 
 def test_templates_that_render_no_turns_are_refused_in_one_line():
-    with pytest.raises(
-        UserError, match=r"cannot be rendered \(no chats here\).*chat_template: none"
-    ):
+    with pytest.raises(UserError, match=r"cannot render .* \(no chats here\).*chat_template: none"):
         chat("{{ raise_exception('no chats here') }}")
     counted = "{% for m in messages %}{{ loop.index }}: {{ m['content'] }}\n{% endfor %}"
     with pytest.raises(UserError, match="renders a turn in more than one way"):

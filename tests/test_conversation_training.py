@@ -19,6 +19,7 @@ from ttt_memory.conversation.config import (
 )
 from ttt_memory.conversation.loop import Schedule
 from ttt_memory.conversation.objectives import Batches, Objective, written_share
+from ttt_memory.conversation.packing import Packed
 from ttt_memory.conversation.train import train
 from ttt_memory.errors import UserError
 
@@ -195,6 +196,36 @@ def test_a_recall_step_asks_in_context_what_it_writes_and_writes_no_question():
     for layer in fw.config.layers:
         a, b = state.fold().layers[layer].dense, plain.fold().layers[layer].dense
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+
+
+def of_one_row(document, row):
+    """A document whose every row is the given one; each is written into its own memory."""
+    parts = vars(document.packed).items()
+    same = {n: t[row].expand_as(t) if torch.is_tensor(t) else t for n, t in parts}
+    written = document.written[row].expand_as(document.written)
+    return replace(document, packed=Packed(**same), written=written, shared=False)
+
+
+@pytest.mark.parametrize("update", ["hebbian", "mesa"])
+@pytest.mark.parametrize("kind", ["after", "before"])
+def test_shared_distractors_are_read_by_every_dialogue(update, kind):
+    """As if each had been followed by all of them; which were read once, and asked of nothing."""
+    fw = fast_weights(update=update)
+    reading = ReadingConfig(step_mix=StepMix(plain=0, **{kind: 1}))
+    shape = {"reading": reading, "context_share": 0.0, "empty_share": 0.0}
+    config = run_config(fw, share_distractors=True, **shape).train
+    batch = Batches(sampler(), config).batch(0, 0)
+    dialogues, distractors = batch.documents
+    assert distractors.shared
+    assert len(distractors.written) == len(dialogues.written) == 4
+    one_by_one = [of_one_row(distractors, row) for row in range(4)]
+    objective = Objective(fw, config)
+    found = objective(batch)
+    expected = objective(replace(batch, documents=[dialogues, *one_by_one]))
+    assert found.own == pytest.approx(expected.own, rel=1e-5)
+    assert found.inner_norm == pytest.approx(expected.inner_norm, rel=1e-4)
+    alone = objective(replace(batch, documents=[dialogues, replace(distractors, shared=False)]))
+    assert abs(found.inner_norm / alone.inner_norm - 1) > 1e-3
 
 
 def test_the_schedule_rises_stays_and_falls():

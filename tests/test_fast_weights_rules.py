@@ -9,6 +9,7 @@ from transformers import DynamicCache
 
 from fast_weights_models import apart, dense, memory, tiny, tokens
 from ttt_memory.fast_weights import FastState, LayerState
+from ttt_memory.fast_weights.merging import absorb
 from ttt_memory.fast_weights.parallel import Plan, Rule, advance
 
 OPTIONS = [
@@ -238,6 +239,30 @@ def test_least_squares_has_no_order():
         ]
     assert apart(ahead, back) < 1e-12
     assert apart(*swapped) > 1e-2
+
+
+@pytest.mark.parametrize("update", ["hebbian", "mesa"])
+@pytest.mark.parametrize("before", [3, 30])
+def test_absorbed_texts_are_as_if_read_one_by_one(update, before):
+    """Memories and gradients; from factors and from the dense form, of which 12 keys are enough."""
+    fw = memory(update=update)
+    dialogues, texts = tokens(2, before), tokens(3, 7, seed=1)
+    parameters = list(fw.fast_parameters())
+
+    def gradients(state):
+        loss = sum(dw.sin().sum() for dw in dense(state).values())
+        return torch.autograd.grad(loss, parameters)
+
+    expected = fw.write(dialogues).state
+    for text in texts:
+        expected = fw.write(text.expand(2, -1), state=expected).state
+    found = absorb(fw.write(dialogues).state, fw.write(texts).state)
+    assert apart(found, expected) < 1e-10
+    assert found.written.equal(expected.written)
+    for ours, theirs in zip(gradients(found), gradients(expected), strict=True):
+        torch.testing.assert_close(ours, theirs)
+    again = [fw.write(dialogues, state=state).state for state in (found, expected)]
+    assert apart(*again) < 1e-10
 
 
 @pytest.mark.parametrize("update", ["hebbian", "delta", "mesa"])

@@ -41,10 +41,10 @@ def make_corpus(folder: Path, corpus: dict, *files: Path) -> subprocess.Complete
 
 def test_lines_and_tables_of_messages_and_text_are_read(tmp_path):
     lines = jsonl(tmp_path / "a.jsonl", ROWS[0], "", ROWS[1])
-    assert list(texts.read_texts(lines)) == [RENDERED, "A plain page."]
+    assert list(texts.read_texts(lines)) == [CHAT, "A plain page."]
     table = pa.table({"text": [None, "A plain page."], "messages": [CHAT, None], "id": [0, 1]})
     pq.write_table(table, tmp_path / "b.parquet")
-    assert list(texts.read_texts(tmp_path / "b.parquet")) == [RENDERED, "A plain page."]
+    assert list(texts.read_texts(tmp_path / "b.parquet")) == [CHAT, "A plain page."]
     (tmp_path / ".cache").mkdir()
     (tmp_path / ".cache" / "notes.json").write_text("{}")
     assert texts.files_in([tmp_path, lines]) == [lines, tmp_path / "b.parquet", lines]
@@ -95,6 +95,18 @@ def test_long_texts_are_cut_between_lines_and_nothing_is_lost(characters):
     assert "".join(parts) == text
     assert all(0 < len(part) <= characters for part in parts)
     assert parts[0].endswith("\n") or characters == 100
+
+
+def test_long_conversations_are_cut_before_a_message_of_the_users():
+    system = [{"role": "system", "content": "Be brief."}]
+    chat = system + 3 * CHAT
+    one, two = (len(texts.lines_of(system + n * CHAT)) for n in (1, 2))
+    assert texts.lines_of(CHAT) == RENDERED
+    assert list(texts.cut(chat, 1000)) == [chat]
+    assert list(texts.cut(chat, two)) == [system + 2 * CHAT, CHAT]
+    for characters in (1, one):
+        assert list(texts.cut(chat, characters)) == [system + CHAT, CHAT, CHAT]
+    assert list(texts.cut(system, 1)) == [system]
 
 
 def test_the_script_refuses_a_malformed_file_and_writes_nothing(tmp_path):

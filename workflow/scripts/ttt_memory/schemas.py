@@ -45,6 +45,7 @@ PASSAGES = pa.schema(
         ("language", pa.string()),
         ("topic", pa.string()),
         ("text", pa.string()),
+        ("messages", pa.string()),  # JSON, of a chat of the user's own; else null
     ]
 )
 

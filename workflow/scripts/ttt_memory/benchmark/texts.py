@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ SUFFIXES = (".jsonl", ".parquet")
 FIELDS = ("messages", "text")
 # Own texts stand beside dialogues of every language.
 ANY_LANGUAGE = "any"
+Chat = list[dict[str, str]]  # messages, each with "role" and "content"
 BATCH = 1_000  # rows of a Parquet file in memory at once
 
 
@@ -28,12 +30,12 @@ def passages(files: Iterable[Path], characters: int) -> Iterator[dict]:
     for file in files:
         for text in read_texts(file):
             for part in cut(text, characters):
-                yield {
-                    "passage_id": f"own-{number:08d}",
-                    "language": ANY_LANGUAGE,
-                    "topic": file.name,
-                    "text": part,
-                }
+                row = {"passage_id": f"own-{number:08d}", "language": ANY_LANGUAGE}
+                row |= {"topic": file.name, "text": part, "messages": None}
+                if not isinstance(part, str):
+                    messages = json.dumps(part, ensure_ascii=False)
+                    row |= {"text": lines_of(part), "messages": messages}
+                yield row
                 number += 1
     if not number:
         names = ", ".join(map(str, files)) or "none"
@@ -49,8 +51,8 @@ def files_in(paths: Iterable[Path]) -> list[Path]:
     return found
 
 
-def read_texts(file: Path) -> Iterator[str]:
-    """The text of every row of `file`; messages as lines of "role: content", as in our dialogues.
+def read_texts(file: Path) -> Iterator[str | Chat]:
+    """The text, or the messages, of every row of `file`.
 
     A row with both has its `messages` taken; other fields are not read.
 
@@ -66,8 +68,21 @@ def read_texts(file: Path) -> Iterator[str]:
         yield _text(row, where)
 
 
-def cut(text: str, characters: int) -> Iterator[str]:
-    """`text` in parts of at most `characters`, between lines, and inside one that is longer."""
+def lines_of(messages: Chat) -> str:
+    """Messages as lines of "role: content", as in our dialogues."""
+    return "".join(f"{m['role']}{TURN_SEPARATOR['en']}{m['content']}\n" for m in messages)
+
+
+def cut(text: str | Chat, characters: int) -> Iterator[str | Chat]:
+    """`text` in parts of at most `characters`.
+
+    Messages are cut before one of the user's, and are a part of their own from there to the next
+    even where they are longer, so that every part is a conversation. Text is cut between lines,
+    and inside one that is longer.
+    """
+    if not isinstance(text, str):
+        yield from _conversations(text, characters)
+        return
     part = ""
     for line in text.splitlines(keepends=True):
         if part and len(part) + len(line) > characters:
@@ -79,6 +94,18 @@ def cut(text: str, characters: int) -> Iterator[str]:
             part = part[characters:]
     if part.strip():
         yield part
+
+
+def _conversations(messages: Chat, characters: int) -> Iterator[Chat]:
+    asked = [i for i, message in enumerate(messages) if message["role"] == "user"]
+    starts = [0, *asked[1:], len(messages)]  # what stands before the first belongs to it
+    part: Chat = []
+    for start, end in pairwise(starts):
+        if part and len(lines_of(part + messages[start:end])) > characters:
+            yield part
+            part = []
+        part = part + messages[start:end]
+    yield part
 
 
 def _lines(file: Path) -> Iterator[tuple[str, Any]]:
@@ -112,7 +139,7 @@ def _rows(file: Path) -> Iterator[tuple[str, Any]]:
         raise UserError(f"{file}: not a readable Parquet file ({error})") from error
 
 
-def _text(row: Any, where: str) -> str:
+def _text(row: Any, where: str) -> str | Chat:
     if not isinstance(row, dict):
         raise UserError(
             f"{where}: found {_shown(row)}, expected an object with 'messages' or 'text'"
@@ -121,18 +148,16 @@ def _text(row: Any, where: str) -> str:
         messages = row["messages"]
         if not isinstance(messages, list) or not messages:
             raise UserError(f"{where}: messages: found {_shown(messages)}, expected a filled list")
-        return "".join(_turn(turn, f"{where}: messages[{i}]") for i, turn in enumerate(messages))
+        return [_turn(turn, f"{where}: messages[{i}]") for i, turn in enumerate(messages)]
     if "text" in row:
         return _string(row["text"], f"{where}: text")
     raise UserError(f"{where}: found fields {sorted(row)}, expected 'messages' or 'text'")
 
 
-def _turn(message: Any, where: str) -> str:
+def _turn(message: Any, where: str) -> dict[str, str]:
     if not isinstance(message, dict):
         raise UserError(f"{where}: found {_shown(message)}, expected an object")
-    role = _string(message.get("role"), f"{where}.role")
-    content = _string(message.get("content"), f"{where}.content")
-    return f"{role}{TURN_SEPARATOR['en']}{content}\n"
+    return {name: _string(message.get(name), f"{where}.{name}") for name in ("role", "content")}
 
 
 def _string(value: Any, where: str) -> str:

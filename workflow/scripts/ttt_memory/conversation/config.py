@@ -211,6 +211,12 @@ class TrainConfig(Options):
         " share in the writing, (sum s)^2 / (n sum s^2) of their strengths, so that the gate opens"
         " only where it helps the answers; none during `growing_steps`.",
     )
+    share_distractors: bool = Field(
+        False,
+        description="Every dialogue of a recall step is followed by the distractors of all of them:"
+        " N dialogues with T tokens each are asked after N T. For rules without order: update"
+        " hebbian with decay 1, or mesa.",
+    )
     context_share: float = Field(
         0.1, ge=0, le=1, description="Share of steps that are condition A alone, distractors too."
     )
@@ -248,6 +254,16 @@ class RunConfig(Options):
     fast_weights: FastWeightsConfig = Field(description="Where and how the fast weights learn.")
     train: TrainConfig = Field(TrainConfig(), description="How the run is trained.")
     sweeps: bool = Field(True, description="Run the sweeps for this run.")
+
+    @model_validator(mode="after")
+    def _shared_without_order(self) -> "RunConfig":
+        rule = self.fast_weights
+        if self.train.share_distractors and (rule.update == "delta" or rule.decay < 1):
+            raise ValueError(
+                "train.share_distractors sums what was written apart: "
+                "expected fast_weights.update hebbian or mesa, and decay 1"
+            )
+        return self
 
 
 class RecallConfig(Options):

@@ -1,5 +1,6 @@
 """Training batches, each a pure function of the corpus, the seed and the step number."""
 
+import json
 import math
 import random
 from bisect import bisect_right
@@ -21,10 +22,15 @@ LONGEST = 12  # turns of a long dialogue
 
 
 class Texts:
-    """Passages by language, encoded when they are first drawn: of many, a run sees few."""
+    """Passages by language, encoded when they are first drawn: of many, a run sees few.
 
-    def __init__(self, by_language: dict[str, list[str]], prompter: Prompter):
-        self.by_language, self.prompter = by_language, prompter
+    `chats` are the messages, as JSON, of passages that are conversations.
+    """
+
+    def __init__(
+        self, by_language: dict[str, list[str]], prompter: Prompter, chats: dict[str, str]
+    ):
+        self.by_language, self.prompter, self.chats = by_language, prompter, chats
         self._encoded: dict[str, list[int]] = {}
 
     def ids(self, text: str) -> list[int]:
@@ -47,10 +53,27 @@ class Texts:
         return self.by_language.get(ANY_LANGUAGE, [])
 
     def rows(self, rng: random.Random, count: int) -> list[list[int]]:
-        """`count` own passages of similar length, with replacement, each with the end token."""
+        """`count` own passages of similar length, with replacement, as what a model goes on with.
+
+        A conversation by the chat template if there is one, anything else with the end token.
+        """
         pool = sorted(rng.choices(self.own, k=4 * count), key=len)
         first = rng.randrange(3 * count + 1)
-        return [[*self.ids(text), self.prompter.end] for text in pool[first : first + count]]
+        return [self._row(text) for text in pool[first : first + count]]
+
+    def check(self) -> None:
+        """Render every conversation once.
+
+        Raises:
+            UserError: the chat template refuses one.
+        """
+        for messages in self.chats.values():
+            self.prompter.chat(json.loads(messages))
+
+    def _row(self, text: str) -> list[int]:
+        chat = self.chats.get(text)
+        ids = self.prompter.chat(json.loads(chat)) if chat else None
+        return ids or [*self.ids(text), self.prompter.end]
 
 
 class Sampler:
@@ -63,10 +86,11 @@ class Sampler:
         prompter: Prompter,
         seed: int,
         probes_per_dialogue: int,
+        chats: dict[str, str] | None = None,
     ):
         self.samples, self.prompter, self.seed = samples, prompter, seed
         self.probes_per_dialogue = probes_per_dialogue
-        self.texts = Texts(passages, prompter)
+        self.texts = Texts(passages, prompter, chats or {})
 
     def rng(self, *place: int) -> random.Random:
         """A generator that depends on nothing but the seed and the given numbers."""
@@ -210,5 +234,6 @@ def corpus_sampler(
     """A sampler over the training corpus, which may have no dialogues, and its passages."""
     texts = io.read_table(passages, schemas.PASSAGES)
     by_language = {name: list(group["text"]) for name, group in texts.groupby("language")}
+    chats = texts.dropna(subset="messages").set_index("text")["messages"].to_dict()
     samples = read_benchmark(corpus, at_least=0)
-    return Sampler(samples, by_language, prompter, seed, probes_per_dialogue)
+    return Sampler(samples, by_language, prompter, seed, probes_per_dialogue, chats)

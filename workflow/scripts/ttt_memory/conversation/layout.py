@@ -31,6 +31,7 @@ class Layout:
         question: before and after a question.
         answer: before an answer.
         end: id of the token that ends an answer.
+        of_template: whether a chat template made them.
     """
 
     opening: str
@@ -38,6 +39,7 @@ class Layout:
     question: dict[str, tuple[str, str]]
     answer: dict[str, str]
     end: int
+    of_template: bool = False
 
     @classmethod
     def raw(cls, tokenizer: PreTrainedTokenizerBase) -> Self:
@@ -60,8 +62,8 @@ class Layout:
         Raises:
             UserError: the template refuses such turns, or renders one depending on others.
         """
-        wrapped = _between(_rendered(tokenizer, CONTENTS), CONTENTS)
-        alone = _between(_rendered(tokenizer, CONTENTS[-1:]), CONTENTS[-1:])
+        wrapped = _between(_in_turn(tokenizer, CONTENTS), CONTENTS)
+        alone = _between(_in_turn(tokenizer, CONTENTS[-1:]), CONTENTS[-1:])
         start, middle, closing, tail = wrapped[0], wrapped[1], wrapped[2], wrapped[-1]
         if wrapped != [start, middle, closing, middle, closing, tail] or alone != [start, tail]:
             raise _unusable(tokenizer, "renders a turn in more than one way")
@@ -74,19 +76,37 @@ class Layout:
             question={language: (before, how + tail) for language, how in BRIEFLY.items()},
             answer={"zh": "", "en": ""},
             end=_end_of_turn(tokenizer, closing),
+            of_template=True,
         )
 
 
-def _rendered(tokenizer: PreTrainedTokenizerBase, contents: tuple[str, ...]) -> str:
+def rendered(
+    tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, str]], to_answer: bool
+) -> str:
+    """What the template makes of messages; `to_answer` goes on to where the assistant answers.
+
+    Raises:
+        UserError: the template refuses them.
+    """
+    options = {"tokenize": False, "add_generation_prompt": to_answer, **FIXED}
+    try:
+        return tokenizer.apply_chat_template(messages, **options)
+    except (TemplateError, ValueError, TypeError) as error:
+        raise _unusable(tokenizer, f"cannot render {_shown(messages)} ({error})") from error
+
+
+def _shown(messages: list[dict[str, str]]) -> str:
+    """Who speaks in turn, and how it begins."""
+    roles = ", ".join(message["role"] for message in messages[:4])
+    more = ", ..." if len(messages) > 4 else ""
+    return f"the messages of {roles}{more} that begin {messages[0]['content'][:30]!r}"
+
+
+def _in_turn(tokenizer: PreTrainedTokenizerBase, contents: tuple[str, ...]) -> str:
     """The user's and the assistant's messages in turn, up to where the assistant answers."""
     roles = ("user", "assistant")
     messages = [{"role": roles[i % 2], "content": text} for i, text in enumerate(contents)]
-    try:
-        return tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=True, **FIXED
-        )
-    except (TemplateError, ValueError, TypeError) as error:
-        raise _unusable(tokenizer, f"cannot be rendered ({error})") from error
+    return rendered(tokenizer, messages, to_answer=True)
 
 
 def _between(text: str, contents: tuple[str, ...]) -> list[str]:

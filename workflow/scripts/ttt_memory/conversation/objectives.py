@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..fast_weights import FastState, FastWeights, WriteResult
+from ..fast_weights.merging import absorb
 from .attention import packed_mask
 from .config import TrainConfig
 from .data import Reader, Sampler, growing_turns, log_uniform
@@ -25,11 +26,13 @@ class Document:
         packed: what is read: the text, and after it the probes that may see it in context.
         written: [B, T] bool, the text itself.
         weight: factor on every token's write.
+        shared: whether every row's memory gets what all rows of the text write, not its own alone.
     """
 
     packed: Packed
     written: Tensor
     weight: float = 1.0
+    shared: bool = False
 
 
 @dataclass
@@ -57,7 +60,8 @@ class Batch:
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device."""
         documents = [
-            Document(d.packed.to(device), d.written.to(device), d.weight) for d in self.documents
+            replace(d, packed=d.packed.to(device), written=d.written.to(device))
+            for d in self.documents
         ]
         return replace(self, documents=documents, packed=self.packed and self.packed.to(device))
 
@@ -122,8 +126,9 @@ class Objective(nn.Module):
         """
         state, in_context, strengths = None, [], []
         for document in documents:
-            result = self._read_and_write(document, state)
-            state, labels = result.state, document.packed.labels
+            result = self._read_and_write(document, None if document.shared else state)
+            state = absorb(state, result.state) if document.shared else result.state
+            labels = document.packed.labels
             if result.gates:
                 strengths.append(self._strength(result.gates))
             if (chosen := labels != IGNORE).any():
@@ -232,8 +237,10 @@ class Batches:
             tokens = reader.distance(rng)
             weight = log_uniform(rng, 1.0, config.reading.distractor_weight)
             passages = [reader.text(rng, group, tokens) for group in groups]
-            distractor = self._text(passages, weight)
-            documents.insert(len(documents) if kind == "after" else 0, distractor)
+            distractor = replace(self._text(passages, weight), shared=config.share_distractors)
+            # What is shared goes on top of what is there: to rules without order it is the same.
+            last = kind == "after" or distractor.shared
+            documents.insert(len(documents) if last else 0, distractor)
         contexts = [group[0].dialogue for group in groups] if config.keep_context else None
         # What is worth writing shows only once it can be read back.
         cost = config.gate_cost if turns is None else 0.0

@@ -13,7 +13,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from ..benchmark import Sample
 from ..errors import UserError
-from .layout import Layout
+from .layout import Layout, rendered
 
 T = TypeVar("T")
 
@@ -88,6 +88,23 @@ class Prompter:
         if not any(_of(self.layout.text, language)):
             return ids
         return self.texts([self.tokenizer.decode(ids)], [language])[0]
+
+    def chat(self, messages: list[dict[str, str]]) -> list[int] | None:
+        """Token ids of a conversation by the chat template, after the opening; None without one.
+
+        One with a system message of its own follows the one that a template opens with.
+
+        Raises:
+            UserError: the template refuses the messages.
+        """
+        if not self.layout.of_template:
+            return None
+        text = rendered(self.tokenizer, messages, to_answer=False)
+        for begun in (self.layout.opening, self.tokenizer.bos_token):
+            if begun and text.startswith(begun):
+                text = text.removeprefix(begun)
+                break
+        return self.ids([text])[0]
 
     def question(self, text: str, language: str) -> str:
         """The rendered question, up to where the answer begins."""

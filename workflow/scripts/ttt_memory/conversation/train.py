@@ -66,6 +66,8 @@ def train(
             f"train.objective {config.objective!r} needs fast_weights.read_while_writing: true "
             "(a next-token loss reaches the fast weights only where they are read)"
         )
+    if config.objective != "recall":
+        sampler.texts.check()
     choose_trained(fw, config.regime)
     if config.gradient_checkpointing:
         fw.gradient_checkpointing_enable()

@@ -60,7 +60,7 @@ def _written(memory: LayerState, keys: Tensor, values: Tensor, counts: Tensor) -
         memory = memory.fold()
         grown = replace(memory, keys=keys, counts=counts).to_gram()
         error = counts[..., None] * (values - keys @ memory.dense.mT)
-        change = torch.cholesky_solve(keys.mT @ error, _factor(grown))
+        change = torch.cholesky_solve(keys.mT @ error, cholesky(grown))
         return replace(memory, dense=memory.dense + change.mT, gram=grown)
     keys, wanted = torch.cat([memory.keys, keys], 1), torch.cat([memory.wanted, values], 1)
     counts = torch.cat([memory.counts, counts], 1)
@@ -80,7 +80,7 @@ class Weighed(torch.autograd.Function):
     def forward(ctx: FunctionCtx, gram: Tensor, counts: Tensor, wanted: Tensor) -> Tensor:
         """U."""
         root = counts.sqrt()[..., None]
-        factor = _factor(root * gram * root.mT)
+        factor = cholesky(root * gram * root.mT)
         solved = root * torch.cholesky_solve(root * wanted, factor)
         ctx.save_for_backward(gram, root, factor, wanted, solved)
         return solved
@@ -95,7 +95,7 @@ class Weighed(torch.autograd.Function):
         return -back @ solved.mT, by_count.sum(-1), back
 
 
-def _factor(gram: Tensor) -> Tensor:
+def cholesky(gram: Tensor) -> Tensor:
     """Cholesky factor of 1 + gram; NaN where rounding left no such factor."""
     one = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
     factor, failed = torch.linalg.cholesky_ex(gram + one)
