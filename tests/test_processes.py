@@ -2,8 +2,11 @@
 
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,24 +56,32 @@ class Corpus:
     def parts(self) -> tuple[Path, Path]:
         return self.folder / "dialogues.parquet", self.folder / "passages.parquet"
 
-    def launch(self, name: str, *options: str) -> subprocess.CompletedProcess[str]:
+    def launch(self, name: str, *options: str, steps: int = 5) -> subprocess.Popen[str]:
         """Train by the real script in two processes; everything goes to the folder `name`."""
         out, (dialogues, texts) = self.folder / name, self.parts
+        run = RUN | {"train": RUN["train"] | {"steps": steps}}
         command = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "2"]
         command += ["--num_machines", "1", "--main_process_port", "0", *options]
         command += [ROOT / "workflow" / "scripts" / "train.py", "--run", "r", "--seed", "0"]
-        command += ["--config", json.dumps({"runs": {"r": RUN}, "base": {"dtype": "float32"}})]
+        command += ["--config", json.dumps({"runs": {"r": run}, "base": {"dtype": "float32"}})]
         command += ["--base", self.base, "--corpus", dialogues, "--passages", texts]
         command += ["--out", out / "model", "--curve", out / "curve.parquet"]
         command += ["--checkpoints", out / "checkpoints"]
-        return subprocess.run(
+        return subprocess.Popen(
             list(map(str, command)),
             env={**os.environ, "OMP_NUM_THREADS": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            check=False,
+            start_new_session=True,
         )
+
+    def launched(self, name: str, *options: str, steps: int = 5) -> str:
+        """`launch` to its end, which must be a good one: what it said."""
+        training = self.launch(name, *options, steps=steps)
+        said, _ = training.communicate()
+        assert training.returncode == 0, said
+        return said
 
     def alone(self, checkpoints: Path | None = None):
         """The same training in this process: the memory and the losses."""
@@ -101,8 +112,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 
 
 def test_two_processes_share_each_step_and_end_where_one_does(corpus):
-    result = corpus.launch("two", "--multi_gpu")
-    assert result.returncode == 0, result.stdout
+    corpus.launched("two", "--multi_gpu")
     fw, rows = corpus.alone()
     curve = io.read_table(corpus.folder / "two" / "curve.parquet", schemas.CURVE)
     assert curve["loss"].tolist() == pytest.approx([row["loss"] for row in rows], rel=1e-4)
@@ -117,6 +127,24 @@ def test_two_processes_share_each_step_and_end_where_one_does(corpus):
     _, resumed = corpus.alone(checkpoints)
     assert [row["loss"] for row in resumed] == pytest.approx(curve["loss"].tolist(), rel=1e-4)
     assert [row["seconds"] for row in resumed[:4]] == curve["seconds"].tolist()[:4]
+
+
+def test_sigterm_to_all_processes_writes_a_checkpoint_and_the_losses_go_on(corpus):
+    """As Slurm does before it takes the nodes away: to the launcher and to both at once."""
+    checkpoints, steps = corpus.folder / "stopped" / "checkpoints", 40
+    training = corpus.launch("stopped", "--multi_gpu", steps=steps)
+    while not list(checkpoints.glob("step-*")):
+        assert training.poll() is None, training.communicate()[0]
+        time.sleep(0.01)
+    os.killpg(training.pid, signal.SIGTERM)
+    said, _ = training.communicate()
+    assert training.returncode, said
+    stopped = int(re.search(r"SIGTERM after step (\d+); goes on from", said)[1])
+    assert sorted(checkpoints.glob("step-*"))[-1].name == f"step-{stopped:06d}"
+    assert stopped < steps
+    for name in ("stopped", "whole"):
+        corpus.launched(name, "--multi_gpu", steps=steps)
+    assert corpus.losses("stopped") == corpus.losses("whole")
 
 
 MEANS = [
@@ -137,8 +165,7 @@ def test_sharded_over_two_processes_it_ends_where_one_does_and_goes_on(corpus):
     """The same under FSDP, by the configuration that comes with the project."""
     fsdp = ("--config_file", str(ROOT / "envs" / "fsdp.yaml"))
     out = corpus.folder / "fsdp"
-    result = corpus.launch("fsdp", *fsdp, str(ROOT / "tests" / "fsdp_on_cpu.py"))
-    assert result.returncode == 0, result.stdout
+    corpus.launched("fsdp", *fsdp, str(ROOT / "tests" / "fsdp_on_cpu.py"))
     fw, rows = corpus.alone()
     losses = corpus.losses("fsdp")
     assert losses == pytest.approx([row["loss"] for row in rows], rel=1e-4)
@@ -148,6 +175,5 @@ def test_sharded_over_two_processes_it_ends_where_one_does_and_goes_on(corpus):
     # Each process wrote its shards, from which both go on: the last step is made again.
     assert len(list((out / "checkpoints" / "step-000004").glob("*.distcp"))) == 2
     (out / "curve.parquet").unlink()
-    result = corpus.launch("fsdp", *fsdp, str(ROOT / "tests" / "fsdp_on_cpu.py"))
-    assert result.returncode == 0, result.stdout
+    corpus.launched("fsdp", *fsdp, str(ROOT / "tests" / "fsdp_on_cpu.py"))
     assert corpus.losses("fsdp") == pytest.approx(losses, rel=1e-6)
