@@ -33,6 +33,14 @@ REFUSED = [
         run(update="delta"),
         "runs.recall: train.share_distractors sums what was written apart: expected",
     ),
+    (
+        run(update="hebbian", decay=0.9),
+        "runs.recall: train.share_distractors sums what was written apart: expected",
+    ),
+    (
+        run(read_while_writing=True, gate="layer"),
+        "runs.recall: train.share_distractors sums what was written apart: expected",
+    ),
     ({"recall": {"shards": 9}}, "recall.shards: found 9, expected at most the 8 samples"),
     ({"recall": {"conditions": ["A", "X"]}}, "recall.conditions.1: found \"X\", expected 'A', 'B'"),
     ({"recall": {"sweep_split": "none"}}, "recall.sweep_split: found 'none', expected one of"),

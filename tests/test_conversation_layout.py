@@ -11,7 +11,7 @@ from conversation_models import ARCHITECTURE, passages, prompter, samples
 from ttt_memory.benchmark.texts import ANY_LANGUAGE, lines_of
 from ttt_memory.conversation.base import build_model
 from ttt_memory.conversation.config import ReadingConfig, RecallConfig, RunConfig, TrainConfig
-from ttt_memory.conversation.data import Sampler
+from ttt_memory.conversation.data import Conversation, Sampler
 from ttt_memory.conversation.diagnostics import fact_tokens
 from ttt_memory.conversation.layout import BRIEFLY, FIXED, READ
 from ttt_memory.conversation.naive import answer_naive, write_naive
@@ -45,7 +45,18 @@ TRIMMED = (
     "<|turn|>{{ 'model' if m['role'] == 'assistant' else 'user' }}\n"
     "{{ m['content'] | trim }}<|over|>\n{% endfor %}<|turn|>model\n"
 )
-TEMPLATES = {"chat": CHAT, "system": SYSTEM, "brackets": BRACKETS, "trimmed": TRIMMED}
+# A system prompt of its own unless the messages bring one.
+DEFAULT = (
+    "{% if messages[0]['role'] != 'system' %}<|turn|>system\nBe helpful.<|over|>\n{% endif %}"
+    + CHAT
+)
+TEMPLATES = {
+    "chat": CHAT,
+    "system": SYSTEM,
+    "brackets": BRACKETS,
+    "trimmed": TRIMMED,
+    "default": DEFAULT,
+}
 
 
 def chat(template: str) -> Prompter:
@@ -168,31 +179,46 @@ def test_training_writes_what_recall_writes(speaker):
 
 
 MESSAGES = [{"role": "user", "content": "What?"}, {"role": "assistant", "content": "That."}]
+RULE = [{"role": "system", "content": "Be brief."}]
 
 
 def stream(speaker: Prompter, messages: list[dict]) -> Sampler:
-    """Own texts of one conversation."""
-    text = lines_of(messages)
-    chats = {text: json.dumps(messages)}
-    return Sampler([], {ANY_LANGUAGE: [text]}, speaker, 0, 4, chats)
+    """Own texts: one conversation."""
+    chats = {0: Conversation(json.dumps(messages), "mine.jsonl, passage own-0")}
+    return Sampler([], {ANY_LANGUAGE: [lines_of(messages)]}, speaker, 0, 4, chats)
+
+
+def streamed(speaker: Prompter, messages: list[dict]) -> tuple[str, str]:
+    """What a next-token step reads of such texts, and what of it is written."""
+    config = TrainConfig(objective="lm", dialogues_per_step=2)
+    (document,) = Batches(stream(speaker, messages), config).batch(0, 0).documents
+    ids, written = document.packed.input_ids[0], document.written[0]
+    return speaker.tokenizer.decode(ids), speaker.tokenizer.decode(ids[written])
 
 
 def test_own_conversations_are_trained_on_as_the_template_renders_them(speaker):
-    config = TrainConfig(objective="lm", dialogues_per_step=2)
-    (document,) = Batches(stream(speaker, MESSAGES), config).batch(0, 0).documents
+    """All of it but what opens every sequence is written; with no template, lines."""
     options = {"tokenize": False, "add_generation_prompt": False, **FIXED}
     expected = speaker.tokenizer.apply_chat_template(MESSAGES, **options)
-    for ids in document.packed.input_ids:
-        assert speaker.tokenizer.decode(ids) == expected
-    raw = Prompter(speaker.tokenizer, "none")
-    (document,) = Batches(stream(raw, MESSAGES), config).batch(0, 0).documents
-    found = speaker.tokenizer.decode(document.packed.input_ids[0][len(raw.opening) : -1])
-    assert found == lines_of(MESSAGES)
+    written = expected.removeprefix(speaker.layout.opening)
+    assert streamed(speaker, MESSAGES) == (expected, written)
+    end = speaker.tokenizer.eos_token
+    assert streamed(Prompter(speaker.tokenizer, "none"), MESSAGES)[1] == lines_of(MESSAGES) + end
+
+
+@pytest.mark.parametrize("template", [CHAT, "{{ bos_token }}" + CHAT, DEFAULT])
+def test_a_system_message_of_ones_own_takes_the_place_of_the_templates(template):
+    speaker, messages = chat(template), RULE + MESSAGES
+    options = {"tokenize": False, "add_generation_prompt": False, **FIXED}
+    expected = speaker.tokenizer.apply_chat_template(messages, **options)
+    assert streamed(speaker, messages) == (expected, expected.removeprefix("<s>"))
 
 
 def test_a_conversation_that_a_template_refuses_is_named_before_training():
     data = stream(chat(TRIMMED), MESSAGES[1:])
-    with pytest.raises(UserError, match=r"messages of assistant that begin 'That\.' .*alternate"):
+    with pytest.raises(
+        UserError, match=r"mine.jsonl, passage own-0: .* that begin 'That\.' .*alternate"
+    ):
         data.texts.check()
     run = RunConfig(
         fast_weights=FastWeightsConfig(layers=(0,), read_while_writing=True),

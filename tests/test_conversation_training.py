@@ -209,7 +209,7 @@ def of_one_row(document, row):
 @pytest.mark.parametrize("update", ["hebbian", "mesa"])
 @pytest.mark.parametrize("kind", ["after", "before"])
 def test_shared_distractors_are_read_by_every_dialogue(update, kind):
-    """As if each had been followed by all of them; which were read once, and asked of nothing."""
+    """Each is asked as if it had been followed by all of them, one by one."""
     fw = fast_weights(update=update)
     reading = ReadingConfig(step_mix=StepMix(plain=0, **{kind: 1}))
     shape = {"reading": reading, "context_share": 0.0, "empty_share": 0.0}

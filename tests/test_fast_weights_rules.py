@@ -265,6 +265,26 @@ def test_absorbed_texts_are_as_if_read_one_by_one(update, before):
     assert apart(*again) < 1e-10
 
 
+@pytest.mark.parametrize("update", ["hebbian", "mesa"])
+def test_absorbing_nothing_and_by_what_is_empty(update):
+    fw = memory(update=update)
+    state = fw.write(tokens(3, 7)).state
+    nothing = fw.write(tokens(3, 7), write_mask=torch.zeros(3, 7, dtype=torch.bool)).state
+    assert apart(absorb(state, nothing), state) < 1e-10
+    for empty in (fw.empty_state(2), nothing.index([0, 1])):
+        found = absorb(empty, state)
+        assert apart(found.index([0]), found.index([1])) == 0
+        assert apart(found.index([0]), absorb(fw.empty_state(1), state)) < 1e-10
+        assert found.norms()[0].min() > 0
+
+
+def test_what_waits_for_its_chunk_is_not_absorbed():
+    fw = memory(update="mesa")
+    waiting = fw.write(tokens(1, 6), flush=False).state
+    with pytest.raises(ValueError, match="pending"):
+        absorb(fw.empty_state(1), waiting)
+
+
 @pytest.mark.parametrize("update", ["hebbian", "delta", "mesa"])
 def test_nothing_is_read_before_its_chunk_is_over(update):
     """What a token writes is read by no token of its chunk, nor before: perturb the write."""

@@ -97,16 +97,19 @@ def test_long_texts_are_cut_between_lines_and_nothing_is_lost(characters):
     assert parts[0].endswith("\n") or characters == 100
 
 
-def test_long_conversations_are_cut_before_a_message_of_the_users():
-    system = [{"role": "system", "content": "Be brief."}]
-    chat = system + 3 * CHAT
-    one, two = (len(texts.lines_of(system + n * CHAT)) for n in (1, 2))
+def test_long_conversations_are_cut_where_the_user_speaks_again():
+    system, asked = [{"role": "system", "content": "Be brief."}], CHAT[:1]
+    chat = system + asked + 3 * CHAT
+    first, two = (len(texts.lines_of(system + asked + n * CHAT)) for n in (1, 2))
     assert texts.lines_of(CHAT) == RENDERED
     assert list(texts.cut(chat, 1000)) == [chat]
-    assert list(texts.cut(chat, two)) == [system + 2 * CHAT, CHAT]
-    for characters in (1, one):
-        assert list(texts.cut(chat, characters)) == [system + CHAT, CHAT, CHAT]
-    assert list(texts.cut(system, 1)) == [system]
+    assert list(texts.cut(chat, two)) == [system + asked + 2 * CHAT, CHAT]
+    assert list(texts.cut(chat, first)) == [system + asked + CHAT, CHAT, CHAT]
+    # Between two such places, what is longer is text.
+    *lines, second, third = texts.cut(chat, len(RENDERED))
+    assert "".join(lines) == texts.lines_of(system + asked + CHAT)
+    assert max(map(len, lines)) <= len(RENDERED)
+    assert [second, third] == [CHAT, CHAT]
 
 
 def test_the_script_refuses_a_malformed_file_and_writes_nothing(tmp_path):

@@ -52,7 +52,7 @@ def files_in(paths: Iterable[Path]) -> list[Path]:
 
 
 def read_texts(file: Path) -> Iterator[str | Chat]:
-    """The text, or the messages, of every row of `file`.
+    """The text of every row of `file`, or its messages.
 
     A row with both has its `messages` taken; other fields are not read.
 
@@ -65,7 +65,7 @@ def read_texts(file: Path) -> Iterator[str | Chat]:
         raise UserError(f"{file}: no such file")
     rows = _lines(file) if file.suffix == ".jsonl" else _rows(file)
     for where, row in rows:
-        yield _text(row, where)
+        yield _parsed(row, where)
 
 
 def lines_of(messages: Chat) -> str:
@@ -76,9 +76,9 @@ def lines_of(messages: Chat) -> str:
 def cut(text: str | Chat, characters: int) -> Iterator[str | Chat]:
     """`text` in parts of at most `characters`.
 
-    Messages are cut before one of the user's, and are a part of their own from there to the next
-    even where they are longer, so that every part is a conversation. Text is cut between lines,
-    and inside one that is longer.
+    Text is cut between lines, and inside one that is longer. Messages are cut where the user speaks
+    again, so that every part is a conversation; between two such places, if they are longer, they
+    are cut as the text of their lines.
     """
     if not isinstance(text, str):
         yield from _conversations(text, characters)
@@ -97,15 +97,22 @@ def cut(text: str | Chat, characters: int) -> Iterator[str | Chat]:
 
 
 def _conversations(messages: Chat, characters: int) -> Iterator[Chat]:
-    asked = [i for i, message in enumerate(messages) if message["role"] == "user"]
-    starts = [0, *asked[1:], len(messages)]  # what stands before the first belongs to it
-    part: Chat = []
-    for start, end in pairwise(starts):
-        if part and len(lines_of(part + messages[start:end])) > characters:
+    speakers = [message["role"] == "user" for message in messages]
+    again = [i for i, (a, b) in enumerate(pairwise(speakers), start=1) if b and not a]
+    first = speakers.index(True) if True in speakers else 0  # a system's belongs to what follows
+    part, size = [], 0
+    for start, end in pairwise([0, *(i for i in again if i > first), len(messages)]):
+        exchange = messages[start:end]
+        length = len(lines_of(exchange))
+        if part and size + length > characters:
             yield part
-            part = []
-        part = part + messages[start:end]
-    yield part
+            part, size = [], 0
+        if length > characters:
+            yield from cut(lines_of(exchange), characters)
+        else:
+            part, size = part + exchange, size + length
+    if part:
+        yield part
 
 
 def _lines(file: Path) -> Iterator[tuple[str, Any]]:
@@ -139,7 +146,7 @@ def _rows(file: Path) -> Iterator[tuple[str, Any]]:
         raise UserError(f"{file}: not a readable Parquet file ({error})") from error
 
 
-def _text(row: Any, where: str) -> str | Chat:
+def _parsed(row: Any, where: str) -> str | Chat:
     if not isinstance(row, dict):
         raise UserError(
             f"{where}: found {_shown(row)}, expected an object with 'messages' or 'text'"

@@ -213,9 +213,10 @@ class TrainConfig(Options):
     )
     share_distractors: bool = Field(
         False,
-        description="Every dialogue of a recall step is followed by the distractors of all of them:"
-        " N dialogues with T tokens each are asked after N T. For rules without order: update"
-        " hebbian with decay 1, or mesa.",
+        description="In after and before steps, every dialogue of a micro-batch is asked after the"
+        " distractors of all of them: N dialogues with T tokens each after N T. For rules without"
+        " order that are not read while writing: update hebbian with decay 1, or mesa. The memories"
+        " are dense: each layer holds about 4 N ff (ff + d) numbers for the backward pass.",
     )
     context_share: float = Field(
         0.1, ge=0, le=1, description="Share of steps that are condition A alone, distractors too."
@@ -257,11 +258,12 @@ class RunConfig(Options):
 
     @model_validator(mode="after")
     def _shared_without_order(self) -> "RunConfig":
-        rule = self.fast_weights
-        if self.train.share_distractors and (rule.update == "delta" or rule.decay < 1):
+        rule, train = self.fast_weights, self.train
+        ordered = rule.update == "delta" or rule.decay < 1 or rule.read_while_writing
+        if train.share_distractors and train.objective != "lm" and ordered:
             raise ValueError(
-                "train.share_distractors sums what was written apart: "
-                "expected fast_weights.update hebbian or mesa, and decay 1"
+                "train.share_distractors sums what was written apart: expected fast_weights.update "
+                "hebbian or mesa, decay 1 and read_while_writing false"
             )
         return self
 

@@ -5,13 +5,14 @@ import math
 import random
 from bisect import bisect_right
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
 
 from .. import io, schemas
 from ..benchmark import Sample, read_benchmark
 from ..benchmark.texts import ANY_LANGUAGE
+from ..errors import UserError
 from .config import ReadingConfig
 from .packing import Packed, pack
 from .prompts import Encoded, Prompter
@@ -21,17 +22,34 @@ TYPICAL = 500
 LONGEST = 12  # turns of a long dialogue
 
 
+@dataclass(frozen=True)
+class Conversation:
+    """A conversation of the user's own: its messages as JSON, and where they come from."""
+
+    messages: str
+    origin: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """A text to go on with: its ids, of which those before `start` open it and are not written."""
+
+    ids: list[int]
+    start: int
+
+
 class Texts:
     """Passages by language, encoded when they are first drawn: of many, a run sees few.
 
-    `chats` are the messages, as JSON, of passages that are conversations.
+    `chats` are those of the user's own that are conversations, by their place among `own`.
     """
 
     def __init__(
-        self, by_language: dict[str, list[str]], prompter: Prompter, chats: dict[str, str]
+        self, by_language: dict[str, list[str]], prompter: Prompter, chats: dict[int, Conversation]
     ):
         self.by_language, self.prompter, self.chats = by_language, prompter, chats
         self._encoded: dict[str, list[int]] = {}
+        self._rows: dict[int, Row] = {}
 
     def ids(self, text: str) -> list[int]:
         """Token ids of a passage."""
@@ -52,28 +70,41 @@ class Texts:
         """Passages of the user's own texts, which stand beside dialogues of every language."""
         return self.by_language.get(ANY_LANGUAGE, [])
 
-    def rows(self, rng: random.Random, count: int) -> list[list[int]]:
+    def rows(self, rng: random.Random, count: int) -> list[Row]:
         """`count` own passages of similar length, with replacement, as what a model goes on with.
 
         A conversation by the chat template if there is one, anything else with the end token.
         """
-        pool = sorted(rng.choices(self.own, k=4 * count), key=len)
+        drawn = rng.choices(range(len(self.own)), k=4 * count)
+        pool = sorted(drawn, key=lambda place: len(self.own[place]))
         first = rng.randrange(3 * count + 1)
-        return [self._row(text) for text in pool[first : first + count]]
+        return [self._row(place) for place in pool[first : first + count]]
 
     def check(self) -> None:
         """Render every conversation once.
 
         Raises:
-            UserError: the chat template refuses one.
+            UserError: the chat template refuses one; names the passage and its file.
         """
-        for messages in self.chats.values():
-            self.prompter.chat(json.loads(messages))
+        if self.prompter.layout.of_template:
+            for chat in self.chats.values():
+                self._render(chat)
 
-    def _row(self, text: str) -> list[int]:
-        chat = self.chats.get(text)
-        ids = self.prompter.chat(json.loads(chat)) if chat else None
-        return ids or [*self.ids(text), self.prompter.end]
+    def _render(self, chat: Conversation) -> tuple[str, str]:
+        try:
+            return self.prompter.chat(json.loads(chat.messages))
+        except UserError as error:
+            raise UserError(f"{chat.origin}: {error}") from error
+
+    def _row(self, place: int) -> Row:
+        if place not in self._rows:
+            prompter = self.prompter
+            if place in self.chats and prompter.layout.of_template:
+                opening, rest = prompter.ids([*self._render(self.chats[place])])
+            else:
+                opening, rest = prompter.opening, [*self.ids(self.own[place]), prompter.end]
+            self._rows[place] = Row([*opening, *rest], len(opening))
+        return self._rows[place]
 
 
 class Sampler:
@@ -86,7 +117,7 @@ class Sampler:
         prompter: Prompter,
         seed: int,
         probes_per_dialogue: int,
-        chats: dict[str, str] | None = None,
+        chats: dict[int, Conversation] | None = None,
     ):
         self.samples, self.prompter, self.seed = samples, prompter, seed
         self.probes_per_dialogue = probes_per_dialogue
@@ -234,6 +265,8 @@ def corpus_sampler(
     """A sampler over the training corpus, which may have no dialogues, and its passages."""
     texts = io.read_table(passages, schemas.PASSAGES)
     by_language = {name: list(group["text"]) for name, group in texts.groupby("language")}
-    chats = texts.dropna(subset="messages").set_index("text")["messages"].to_dict()
+    own = texts[texts["language"] == ANY_LANGUAGE].reset_index(drop=True).dropna(subset="messages")
+    origins = own["topic"] + ", passage " + own["passage_id"]
+    chats = {i: Conversation(own["messages"][i], origins[i]) for i in own.index}
     samples = read_benchmark(corpus, at_least=0)
     return Sampler(samples, by_language, prompter, seed, probes_per_dialogue, chats)

@@ -14,7 +14,7 @@ from .attention import packed_mask
 from .config import TrainConfig
 from .data import Reader, Sampler, growing_turns, log_uniform
 from .loss import answer_loss, cross_entropy
-from .packing import IGNORE, Packed
+from .packing import IGNORE, Packed, pack
 from .prompts import Encoded
 
 
@@ -213,9 +213,11 @@ class Batches:
     def _stream(self, rng: random.Random) -> Batch:
         """Own texts; else transcripts: a dialogue, its questions and answers, as running text."""
         if self.sampler.texts.own:
-            return Batch(
-                "lm", [self._text(self.sampler.texts.rows(rng, self.config.dialogues_per_step))]
-            )
+            drawn = self.sampler.texts.rows(rng, self.config.dialogues_per_step)
+            nothing = [[] for _ in drawn]
+            packed = pack([row.ids for row in drawn], nothing, nothing)
+            spans = [(row.start, len(row.ids)) for row in drawn]
+            return Batch("lm", [Document(packed, _within(packed, spans))])
         rows = []
         for example in self._draw(rng):
             row = list(example.dialogue)
@@ -238,7 +240,7 @@ class Batches:
             weight = log_uniform(rng, 1.0, config.reading.distractor_weight)
             passages = [reader.text(rng, group, tokens) for group in groups]
             distractor = replace(self._text(passages, weight), shared=config.share_distractors)
-            # What is shared goes on top of what is there: to rules without order it is the same.
+            # What is shared is added to a memory that is there; rules without order allow it.
             last = kind == "after" or distractor.shared
             documents.insert(len(documents) if last else 0, distractor)
         contexts = [group[0].dialogue for group in groups] if config.keep_context else None
@@ -261,9 +263,15 @@ class Batches:
 
     def _document(self, packed: Packed, rows: list[list[int]], weight: float = 1.0) -> Document:
         """Packed rows of which the texts `rows` are written, without what opens the sequence."""
-        place = torch.arange(packed.input_ids.shape[1]) - len(self.sampler.prompter.opening)
-        ends = torch.tensor([[len(row)] for row in rows])
-        return Document(packed, (place >= 0) & (place < ends), weight)
+        start = len(self.sampler.prompter.opening)
+        return Document(packed, _within(packed, [(start, start + len(r)) for r in rows]), weight)
+
+
+def _within(packed: Packed, spans: list[tuple[int, int]]) -> Tensor:
+    """[B, T] bool: the tokens from the first to before the second place of each row."""
+    starts, ends = torch.tensor(spans).T[..., None]
+    place = torch.arange(packed.input_ids.shape[1])
+    return (place >= starts) & (place < ends)
 
 
 def written_share(strength: Tensor, written: Tensor) -> Tensor:

@@ -89,22 +89,18 @@ class Prompter:
             return ids
         return self.texts([self.tokenizer.decode(ids)], [language])[0]
 
-    def chat(self, messages: list[dict[str, str]]) -> list[int] | None:
-        """Token ids of a conversation by the chat template, after the opening; None without one.
+    def chat(self, messages: list[dict[str, str]]) -> tuple[str, str]:
+        """A conversation by the chat template: what every sequence opens with, and the rest.
 
-        One with a system message of its own follows the one that a template opens with.
+        One with a system message of its own opens with the start token, if there is one.
 
         Raises:
             UserError: the template refuses the messages.
         """
-        if not self.layout.of_template:
-            return None
         text = rendered(self.tokenizer, messages, to_answer=False)
-        for begun in (self.layout.opening, self.tokenizer.bos_token):
-            if begun and text.startswith(begun):
-                text = text.removeprefix(begun)
-                break
-        return self.ids([text])[0]
+        openings = (self.layout.opening, self.tokenizer.bos_token or "")
+        opening = next((o for o in openings if text.startswith(o)), "")
+        return opening, text.removeprefix(opening)
 
     def question(self, text: str, language: str) -> str:
         """The rendered question, up to where the answer begins."""

@@ -266,7 +266,7 @@ def _concat(parts: list[LayerState]) -> LayerState:
     if any(len(part.dense) for part in parts) or len(weighed) > 1:
         parts = [part if len(part.dense) else part.fold() for part in parts]
     if any(len(part.gram) for part in parts):
-        parts = [part if len(part.gram) else _with_gram(part) for part in parts]
+        parts = [with_gram(part) for part in parts]
 
     def stack(tensors: tuple[Tensor, ...]) -> Tensor:
         width = max(t.shape[1] for t in tensors)
@@ -275,8 +275,10 @@ def _concat(parts: list[LayerState]) -> LayerState:
     return LayerState(*(stack(tensors) for tensors in zip(*map(_parts, parts), strict=True)))
 
 
-def _with_gram(part: LayerState) -> LayerState:
-    """The same, of which no key was written by least squares."""
+def with_gram(part: LayerState) -> LayerState:
+    """The same dense memory with a gram: of zeros, where no key was written by least squares."""
+    if len(part.gram):
+        return part
     ff = part.gram.shape[1]
     return replace(part, gram=part.dense.new_zeros(len(part.dense), ff, ff))
 
