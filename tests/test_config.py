@@ -21,6 +21,7 @@ def run(**keys: Any) -> dict[str, Any]:
     return {"runs": {"recall": {"fast_weights": keys}}}
 
 
+NOTHING = {"plain": 0, "after": 0, "before": 0, "several": 0}
 REFUSED = [
     ({"recal": {}}, "recal: unknown key"),
     ({"recall": {"shard": 2}}, "recall.shard: unknown key"),
@@ -41,6 +42,27 @@ REFUSED = [
         run(read_while_writing=True, gate="layer"),
         "runs.recall: train.share_distractors sums what was written apart: expected",
     ),
+    (
+        {"runs": {"recall": {"train": {"reading": {"several": [6, 2]}}}}},
+        "runs.recall.train.reading: several: found [6, 2], expected the smaller number first",
+    ),
+    (
+        {"runs": {"recall": {"train": {"reading": {"distractor_tokens": [-5, 9]}}}}},
+        "runs.recall.train.reading.distractor_tokens.0: found -5, expected greater than or equal",
+    ),
+    (
+        {"runs": {"recall": {"train": {"reading": {"step_mix": NOTHING}}}}},
+        "runs.recall.train.reading.step_mix: every frequency is 0, expected one above it",
+    ),
+    (
+        {"base": {"architecture": {"num_attention_heads": 2, "num_key_value_heads": 3}}},
+        "base.architecture: num_key_value_heads: found 3, expected a divisor of the 2 heads",
+    ),
+    ({"base": {"revision": "main"}}, "base.revision: found 'main', expected a 40-digit commit"),
+    ({"recall": {"distances": [-1]}}, "recall.distances.0: found -1, expected greater than or"),
+    ({"recall": {"dialogues": []}}, "recall.dialogues: found [], expected list should have at"),
+    ({"recall": {"conditions": ["A", "A"]}}, "recall.conditions: found ['A', 'A'], expected each"),
+    ({"results": ""}, 'results: found "", expected string should have at least 1 character'),
     ({"recall": {"shards": 9}}, "recall.shards: found 9, expected at most the 8 samples"),
     ({"recall": {"conditions": ["A", "X"]}}, "recall.conditions.1: found \"X\", expected 'A', 'B'"),
     ({"recall": {"sweep_split": "none"}}, "recall.sweep_split: found 'none', expected one of"),

@@ -93,7 +93,9 @@ class ImportConfig(Options):
 class Config(Options):
     """config.yaml and its presets: what is studied, on what, and with which means."""
 
-    results: str = Field("results", description="Folder of every output, from the repository root.")
+    results: str = Field(
+        "results", min_length=1, description="Folder of every output, from the repository root."
+    )
     benchmark: BenchmarkConfig = Field(BenchmarkConfig(), description="The generated benchmark.")
     corpus: CorpusConfig = Field(CorpusConfig(), description="The text that models train on.")
     imports: Annotated[
@@ -294,6 +296,8 @@ def _recall_problems(config: Config) -> Iterable[tuple[str, str]]:
             f"found {recall.shards}, expected at most the {benchmark.samples_per_level}"
             " samples of a level",
         )
+    if len(set(recall.conditions)) < len(recall.conditions):
+        yield "recall.conditions", f"found {list(recall.conditions)}, expected each once"
     levels = list(benchmark.levels)
     if "D" in recall.conditions and 3 not in levels:
         yield "benchmark.levels", f"found {levels}, expected 3 too: condition D needs distractors"

@@ -1,6 +1,5 @@
 """What is fetched from the hub: a repository at a pinned revision, into a local folder."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,10 +19,8 @@ def fetch(
     `key` is the part of the configuration that names the repository, `kind` model or dataset.
 
     Raises:
-        UserError: the revision is not a commit hash, no file matches, or it cannot be fetched.
+        UserError: no file matches, or it cannot be fetched.
     """
-    if not re.fullmatch(r"[0-9a-f]{40}", revision):
-        raise UserError(f"{key}.revision: found {revision!r}, expected a 40-digit commit hash")
     try:
         with io.beside(out) as folder:
             snapshot_download(

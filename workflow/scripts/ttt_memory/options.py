@@ -6,12 +6,13 @@ A configuration class derives from `Options`; a script reads its part with `sect
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from .errors import UserError
 
@@ -24,6 +25,15 @@ class Options(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
     )
+
+
+def _commit_hash(revision: str) -> str:
+    if not re.fullmatch(r"[0-9a-f]{40}", revision):
+        raise ValueError(f"found {revision!r}, expected a 40-digit commit hash")
+    return revision
+
+
+Commit = Annotated[str, AfterValidator(_commit_hash)]  # a branch or a tag would move
 
 
 def without_nulls(entries: Any) -> Any:
@@ -126,5 +136,10 @@ def _expected(message: str) -> str:
     """Pydantic's 'Input should be greater than 0' as 'greater than 0'."""
     for start in ("Input should be a valid ", "Input should be ", "Value should be "):
         if message.startswith(start):
-            return message[len(start) :].split(", unable to parse")[0]
-    return message[:1].lower() + message[1:]
+            return _plain(message[len(start) :].split(", unable to parse")[0])
+    return _plain(message[:1].lower() + message[1:])
+
+
+def _plain(message: str) -> str:
+    """Of lists, which is what is written, and not of the tuples that they become."""
+    return message.replace("tuple", "list").replace(" after validation", "")

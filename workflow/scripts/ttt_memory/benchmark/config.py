@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from ..options import Options
+from ..options import Commit, Options
 
 Language = Literal["zh", "en"]
 Split = Literal["train", "heldout_values", "heldout_skeletons", "heldout_both"]
@@ -61,7 +61,7 @@ class CorpusConfig(Options):
         ' has messages ([{"role": ..., "content": ...}, ...]) or text.',
     )
     hub_id: str | None = Field(None, description="Data set on the hub (source: hub).")
-    revision: str | None = Field(None, description="Commit hash of the data set (source: hub).")
+    revision: Commit | None = Field(None, description="Commit hash of the data set (source: hub).")
     hub_files: tuple[str, ...] = Field(
         ("*.jsonl", "*.parquet"),
         min_length=1,

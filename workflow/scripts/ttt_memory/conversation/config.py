@@ -1,15 +1,18 @@
 """Typed configuration of the base model, the training runs and the recall stage."""
 
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
 from ..fast_weights.config import FastWeightsConfig
-from ..options import Options
+from ..options import Commit, Options
 
 CONDITIONS = ("A", "B", "C", "D", "W", "N")
 Dtype = Literal["float32", "bfloat16"]
 Attention = Literal["auto", "sdpa", "eager", "flash_attention_2"]
+Count = Annotated[int, Field(ge=1)]
+Tokens = Annotated[int, Field(ge=0)]
+Seed = Annotated[int, Field(ge=0)]
 SWEEPS = ("scale", "retention", "capacity", "capacity_context")
 
 
@@ -33,6 +36,15 @@ class ArchitectureConfig(Options):
         " `architecture`.",
     )
     vocab_size: int = Field(4096, ge=300, description="Upper bound on the tokenizer's entries.")
+
+    @model_validator(mode="after")
+    def _heads_share_keys_alike(self) -> "ArchitectureConfig":
+        heads, shared = self.num_attention_heads, self.num_key_value_heads
+        if heads % shared:
+            raise ValueError(
+                f"num_key_value_heads: found {shared}, expected a divisor of the {heads} heads"
+            )
+        return self
 
 
 class OptimiserConfig(Options):
@@ -61,15 +73,21 @@ class StepMix(Options):
         0.0, ge=0, description="Several dialogues into one state; all are asked."
     )
 
+    @model_validator(mode="after")
+    def _something_is_read(self) -> "StepMix":
+        if not any(self.model_dump().values()):
+            raise ValueError("every frequency is 0, expected one above it")
+        return self
+
 
 class ReadingConfig(Options):
     """What a training step reads before it asks."""
 
     step_mix: StepMix = Field(StepMix(), description="Kinds of steps.")
-    several: tuple[int, int] = Field(
+    several: tuple[Count, Count] = Field(
         (2, 4), description="Dialogues of a `several` step, from and to."
     )
-    distractor_tokens: tuple[int, int] = Field(
+    distractor_tokens: tuple[Count, Count] = Field(
         (30, 250), description="Tokens of distractor text in a step, drawn log-uniformly."
     )
     distractor_weight: float = Field(
@@ -77,6 +95,14 @@ class ReadingConfig(Options):
         ge=1,
         description="Largest factor on a distractor's write, drawn log-uniformly from 1.",
     )
+
+    @model_validator(mode="after")
+    def _from_and_to(self) -> "ReadingConfig":
+        for key in ("several", "distractor_tokens"):
+            low, high = getattr(self, key)
+            if low > high:
+                raise ValueError(f"{key}: found [{low}, {high}], expected the smaller number first")
+        return self
 
 
 class PretrainConfig(Options):
@@ -89,7 +115,7 @@ class PretrainConfig(Options):
         " the repository; empty: random weights and a tokenizer of the corpus.",
     )
     steps: int = Field(2000, ge=1, description="Optimiser steps.")
-    dialogues_per_step: tuple[int, int] = Field(
+    dialogues_per_step: tuple[Count, Count] = Field(
         (8, 32), description="Dialogues in a step, at the first and at the last step."
     )
     probes_per_dialogue: int = Field(8, ge=1, description="Most probes asked of a dialogue.")
@@ -126,7 +152,7 @@ class BaseConfig(Options):
         description="Hub-format folder (source: local), relative to the repository.",
     )
     hub_id: str | None = Field(None, description="Repository on the hub (source: hub).")
-    revision: str | None = Field(
+    revision: Commit | None = Field(
         None, description="Commit hash of the hub repository (source: hub)."
     )
     dtype: Dtype = Field("float32", description="Type of the base weights.")
@@ -249,7 +275,7 @@ class RunConfig(Options):
     differs: str = Field(
         "", description="The one change from run `recall` (attribution table); '' for none."
     )
-    seeds: tuple[int, ...] = Field(
+    seeds: tuple[Seed, ...] = Field(
         (0,), min_length=1, description="Training seeds, one model each."
     )
     fast_weights: FastWeightsConfig = Field(description="Where and how the fast weights learn.")
@@ -262,8 +288,8 @@ class RunConfig(Options):
         ordered = rule.update == "delta" or rule.decay < 1 or rule.read_while_writing
         if train.share_distractors and train.objective != "lm" and ordered:
             raise ValueError(
-                "train.share_distractors sums what was written apart: expected fast_weights.update "
-                "hebbian or mesa, decay 1 and read_while_writing false"
+                "train.share_distractors sums what was written apart: expected it to be false, or "
+                "fast_weights.update hebbian or mesa, decay 1 and read_while_writing false"
             )
         return self
 
@@ -277,15 +303,18 @@ class RecallConfig(Options):
     sweeps: tuple[Literal["scale", "retention", "capacity", "capacity_context"], ...] = Field(
         SWEEPS, description="Sweeps over one setting."
     )
-    scales: tuple[float, ...] = Field(
-        (0.1, 0.25, 0.5, 0.75, 1.0), description="Factors on the written state (sweep scale)."
+    scales: tuple[Annotated[float, Field(ge=0)], ...] = Field(
+        (0.1, 0.25, 0.5, 0.75, 1.0),
+        min_length=1,
+        description="Factors on the written state (sweep scale).",
     )
-    distances: tuple[int, ...] = Field(
+    distances: tuple[Tokens, ...] = Field(
         (0, 100, 400, 1000, 2000, 4000),
+        min_length=1,
         description="Distractor tokens written after (sweep retention).",
     )
-    dialogues: tuple[int, ...] = Field(
-        (1, 2, 4, 8), description="Dialogues written into one state (sweep capacity)."
+    dialogues: tuple[Count, ...] = Field(
+        (1, 2, 4, 8), min_length=1, description="Dialogues written into one state (sweep capacity)."
     )
     sweep_samples: int = Field(64, ge=1, description="Level-1 samples per sweep setting, at most.")
     sweep_split: str = Field("heldout_values", description="Benchmark split the sweeps use.")

@@ -170,6 +170,7 @@ def training_curves(study: Study) -> Figure | None:
                 style = {"color": _colour(study, strategy), "label": strategy}
                 axes.plot(means.index, means.to_numpy(), linewidth=1.2, **style)
         _log_scale(axes.yaxis)
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set_xlabel("epoch")
         axes.set_ylabel("validation MSE")
         axes.set_title(dataset)

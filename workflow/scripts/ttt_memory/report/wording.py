@@ -28,14 +28,15 @@ dialogues, two-sided, not corrected for the number of tests; the smallest it can
 number of permutations plus one."""
 
 CATEGORY = """\
-A probe counts once in the category of each fact that it requires."""
+A probe counts once in the category of each fact that it requires. All levels together: on level 3
+A has a distractor in its context too, which B has not read."""
 
 POSITION = """\
-By the third of the dialogue in which the value of the (first) required fact stands. By the order of
-the probes, on levels 1 and 3, as published: the second table."""
+By the third of the dialogue in which the value of the (first) required fact stands, all levels
+together. By the order of the probes, on levels 1 and 3, as published: the second table."""
 
 DISTRACTOR = """\
-Level 3 only. B has written the dialogue, D the dialogue and then 2,000 to 4,000 tokens of unrelated
+Level 3 only. B has written the dialogue, D the dialogue and then the sample's distractor, unrelated
 text; A has both in its context. EM(D)/EM(B) is on the same probes."""
 
 RETENTION = """\
@@ -45,7 +46,8 @@ same state. The retention ratio is against no distractor, on the same probes."""
 HELD_OUT = """\
 In *held-out values* every value of the dialogue was kept out of training; in *held-out skeletons*
 the wording of dialogue and questions was; in the last, both. Questions that share no word with the
-passage that answers them cannot be told from the wording alone, so they stand apart."""
+passage that answers them cannot be told from the wording alone, so they stand apart. Levels 1 and
+2, where A and B have read the same."""
 
 COMPOSITION = """\
 A *bridge* question names a fact only through another one; a *pair* question asks for two values at

@@ -87,7 +87,7 @@ def norms(results: Results) -> Figure | None:
                 label=f"after {segment}",
             )
         style.log_axis(axes, part["value"])
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.set_xticks(sorted(set(part["layer"])))
         axes.set_xlabel("layer")
         axes.set_ylabel("||dW|| / ||W||")
         axes.set_title(f"{results.label(run)}\nn = {part['n'].max()} dialogues")

@@ -148,8 +148,8 @@ def distractor(results: Results) -> Figure | None:
 
 
 def splits(results: Results) -> Figure | None:
-    """EM of A and B by split and by whether question and fact share words, a panel a run."""
-    rows = results.rows("em", by=["split", "grounding"])
+    """EM of A and B on levels 1 and 2 by split and by whether question and fact share words."""
+    rows = results.rows("em_compared", by=["split", "grounding"])
     rows = rows[rows["split"].isin(list(SPLITS)) & rows["condition"].isin(["A", "B"])]
     if rows.empty:
         return None
@@ -164,7 +164,7 @@ def splits(results: Results) -> Figure | None:
         counts = part.groupby("group")["n"].max()
         names = [f"{_split_name(group)}\nn = {counts.get(group, 0):,}" for group in groups]
         axes.set_xticks(range(len(groups)), names, fontsize=6.5)
-        style.share_axis(axes)
+        style.share_axis(axes, "EM (strict), levels 1 and 2")
         axes.set_title(f"{results.label(run)}, {style.of_seeds(part['seeds'].max())}")
     style.legend(figure, ["A", "B"])
     return figure
