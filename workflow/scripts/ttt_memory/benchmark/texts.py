@@ -96,10 +96,10 @@ def cut(text: str | Chat, characters: int) -> Iterator[str | Chat]:
         yield part
 
 
-def _conversations(messages: Chat, characters: int) -> Iterator[Chat]:
-    speakers = [message["role"] == "user" for message in messages]
-    again = [i for i, (a, b) in enumerate(pairwise(speakers), start=1) if b and not a]
-    first = speakers.index(True) if True in speakers else 0  # a system's belongs to what follows
+def _conversations(messages: Chat, characters: int) -> Iterator[str | Chat]:
+    asks = [message["role"] == "user" for message in messages]
+    again = [i for i, (a, b) in enumerate(pairwise(asks), start=1) if b and not a]
+    first = asks.index(True) if True in asks else 0  # a system's belongs to what follows
     part, size = [], 0
     for start, end in pairwise([0, *(i for i in again if i > first), len(messages)]):
         exchange = messages[start:end]
