@@ -106,7 +106,7 @@ def test_the_gpu_table_on_a_tiny_model(tmp_path, monkeypatch, capsys):
     config = {
         "runs": {
             "recall": {
-                "fast_weights": {"layers": [0, 6], "chunk": 64, "update": "delta"},
+                "fast_weights": {"layers": [0, 6], "chunk": 64},
                 "train": {"regime": "frozen", "dialogues_per_step": 2},
             }
         },
