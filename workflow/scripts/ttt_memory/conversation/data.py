@@ -49,7 +49,6 @@ class Texts:
     ):
         self.by_language, self.prompter, self.chats = by_language, prompter, chats
         self._encoded: dict[str, list[int]] = {}
-        self._rows: dict[int, Row] = {}
 
     def ids(self, text: str) -> list[int]:
         """Token ids of a passage."""
@@ -97,14 +96,12 @@ class Texts:
             raise UserError(f"{chat.origin}: {error}") from error
 
     def _row(self, place: int) -> Row:
-        if place not in self._rows:
-            prompter = self.prompter
-            if place in self.chats and prompter.layout.of_template:
-                opening, rest = prompter.ids([*self._render(self.chats[place])])
-            else:
-                opening, rest = prompter.opening, [*self.ids(self.own[place]), prompter.end]
-            self._rows[place] = Row([*opening, *rest], len(opening))
-        return self._rows[place]
+        prompter = self.prompter
+        if place in self.chats and prompter.layout.of_template:
+            opening, rest = map(self.ids, self._render(self.chats[place]))
+        else:
+            opening, rest = prompter.opening, [*self.ids(self.own[place]), prompter.end]
+        return Row([*opening, *rest], len(opening))
 
 
 class Sampler:
