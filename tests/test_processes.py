@@ -76,12 +76,11 @@ class Corpus:
             start_new_session=True,
         )
 
-    def launched(self, name: str, *options: str, steps: int = 5) -> str:
-        """`launch` to its end, which must be a good one: what it said."""
+    def launched(self, name: str, *options: str, steps: int = 5) -> None:
+        """`launch` to its end, which must be a good one."""
         training = self.launch(name, *options, steps=steps)
         said, _ = training.communicate()
         assert training.returncode == 0, said
-        return said
 
     def alone(self, checkpoints: Path | None = None):
         """The same training in this process: the memory and the losses."""
