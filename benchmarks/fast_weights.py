@@ -228,8 +228,8 @@ def overhead(shape: Shape, table: Table, length: int) -> None:
     plain = forms["plain"]().last_hidden_state
     for name, rule in WRITTEN.items():
         fw = inject(model, FastWeightsConfig(layers=shape.fast, **rule))
-        state = fw.write(ids).state
-        forms[f"write ({name})"] = partial(fw.write, ids)
+        state = fw.write(ids).state.solve()
+        forms[f"write ({name})"] = lambda fw=fw: fw.write(ids).state.solve()
         forms[f"read ({name})"] = partial(
             fw.read, state, input_ids=ids, use_cache=False, logits_to_keep=1
         )

@@ -76,8 +76,11 @@ def test_write_and_read(rule, lengths):
         held = cost.held(length, held)
         counters = state.pending.nbytes + state.written.nbytes
         assert 2 * cost.state_bytes(held) == state.nbytes - counters
+        work, solved = cost.solve(2, held)
+        assert work.flops == counted(state.solve)
+        assert 2 * cost.state_bytes(solved) == state.solve().nbytes - counters
     ids = tokens(2, 7)
-    read = cost.decoder.forward(2, 7, logits=7) + cost.read(2, 7, held)
+    read = cost.decoder.forward(2, 7, logits=7) + cost.read(2, 7, solved)
     assert read.flops == counted(partial(fw.read, state, input_ids=ids, use_cache=False))
 
 

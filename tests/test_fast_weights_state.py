@@ -2,10 +2,12 @@
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from fast_weights_models import FF, D, apart, dense, memory, tokens
 from ttt_memory.errors import UserError
-from ttt_memory.fast_weights import FastState
+from ttt_memory.fast_weights import FastState, LayerState
+from ttt_memory.fast_weights.merging import absorb
 
 # Rank 4 is kept as factors, rank 30 is beyond twice d ff / (d + ff) = 4.8 and folded.
 LENGTHS = {"factors": 4, "dense": 31}
@@ -34,7 +36,7 @@ def test_form_follows_cost(length):
     for i, layer in state.layers.items():
         torch.testing.assert_close(layer.recall(z), folded.layers[i].recall(z))
         torch.testing.assert_close(layer.recall(z), z @ dense(state)[i].mT)
-    assert sum(t.nbytes for t in vars(folded.layers[0]).values()) >= 3 * D * FF * 8
+    assert folded.layers[0].nbytes >= 3 * D * FF * 8
     assert state.nbytes > 0
 
 
@@ -208,12 +210,82 @@ def test_to_moves_and_casts():
 
 def test_size_of_a_dialogue_on_a_large_model():
     """140 tokens on Qwen3-8B's shapes: about 9 MB a layer in float32, half in bfloat16."""
-    from ttt_memory.fast_weights import LayerState
-
     like = torch.empty(0, device="meta")
     empty = LayerState.empty(1, 4096, 12288, like)
     keys, values = like.new_empty(1, 140, 12288), like.new_empty(1, 140, 4096)
     layer = LayerState(**(vars(empty) | {"keys": keys, "values": values}))
     assert not layer.outgrown()
-    size = sum(t.nbytes for t in vars(layer).values())
+    size = layer.nbytes
     assert size == 140 * (4096 + 12288) * 4 < 4096 * 12288 * 4 / 20
+
+
+# Matrix products, and which argument is the first factor.
+PRODUCTS = {
+    torch.ops.aten.mm.default: 0,
+    torch.ops.aten.bmm.default: 0,
+    torch.ops.aten.addmm.default: 1,
+    torch.ops.aten.baddbmm.default: 1,
+}
+
+
+class RoundedFactors(TorchDispatchMode):
+    """Matrix products with factors of ten bits after the point, summed as they are: TF32."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        first = PRODUCTS.get(function)
+        if first is not None and torch.get_float32_matmul_precision() == "high":
+            factors = (_rounded(t) for t in args[first : first + 2])
+            args = (*args[:first], *factors, *args[first + 2 :])
+        return function(*args, **(kwargs or {}))
+
+
+def _rounded(t: torch.Tensor) -> torch.Tensor:
+    bits = t.contiguous().view(torch.int32)
+    return ((bits + 2**12) // 2**13 * 2**13).view(torch.float32)
+
+
+@pytest.mark.parametrize("form", ["factors", "dense", "absorbed"])
+def test_least_squares_of_rounded_factors(form):
+    """Tokens that count up to 100 times, of keys alike: float32 holds to 1e-4, TF32 to 2e-3.
+
+    A product of K with S K, rounded apart, would be the gram of no keys at all and lose twice as
+    much; rounded factors that nearly cancel lose a tenth.
+    """
+    torch.manual_seed(0)
+    common = 4 * torch.randn(1, 1, 48, dtype=torch.float64)
+    keys = torch.nn.functional.normalize(
+        common + torch.randn(2, 60, 48, dtype=torch.float64), dim=-1
+    )
+    values, counts = (
+        torch.randn(2, 60, 16, dtype=torch.float64),
+        100 ** torch.rand(2, 60).double(),
+    )
+
+    def recalled(dtype: torch.dtype) -> torch.Tensor:
+        cut = 30 if form == "absorbed" else 60
+        parts = [
+            [t[:, rows].to(dtype) for t in (keys, values, counts)]
+            for rows in (slice(cut), slice(cut, None))
+        ]
+        empty = LayerState.empty(2, 16, 48, parts[0][0])
+        layers = [empty.weigh(*part) for part in parts]
+        if form != "factors":
+            layers = [layer.fold() for layer in layers]
+        count = torch.zeros(2, dtype=torch.long)
+        states = [FastState({0: layer}, count, count) for layer in layers]
+        memory = absorb(*states) if form == "absorbed" else states[0]
+        return memory.layers[0].recall(keys.to(dtype)).double()
+
+    exact = recalled(torch.float64)
+
+    def error(found: torch.Tensor) -> float:
+        return ((found - exact).norm() / exact.norm()).item()
+
+    assert error(recalled(torch.float32)) < 1e-4
+    torch.set_float32_matmul_precision("high")
+    try:
+        with RoundedFactors():
+            rounded = recalled(torch.float32)
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    assert 1e-5 < error(rounded) < 2e-3

@@ -7,11 +7,11 @@ its whole square. With d, ff the widths of an MLP, h query and g key/value heads
     its write, L at once      2 d^2 + 2 w d          conv of width w, projection
       delta rule              + (L + b)(ff + d)      keys with keys and triangular solve, halves of
                               - b d                  squares, in blocks of b tokens
-      read while written      + 2 L (d + ff); by least squares what is held after each chunk
+      read while written      + 2 L (d + ff); by least squares what is held after each chunk, solved
       what was there before   + 2 S (d + ff), or 2 d ff once it is dense
-    a piece by least squares  2 n^2 (ff + d) + n^3 / 3 for all n tokens held, or on top of a dense
-                              part 2 L ff (ff + 2 d) + ff^3 / 3 + 2 ff^2 d
     folding S factors         2 S d ff, by least squares 2 S ff^2 more
+    solving least squares     2 S^2 (ff + d) + S^3 / 3, or, once a part is dense and so all is,
+                              ff^3 / 3 + 2 ff^2 d
     its read                  2 S (d + ff), or 2 d ff
     training                  2 forwards more, 1 if the base is frozen
 
@@ -119,10 +119,11 @@ class Decoder:
 
 @dataclass(frozen=True)
 class Held:
-    """What one layer's state holds: factors of tokens, and a dense part or none."""
+    """What one layer's state holds: factors of tokens, and a dense part or none; solved or not."""
 
     factors: int
     dense: bool
+    solved: bool = False
 
 
 NOTHING = Held(0, False)
@@ -141,7 +142,7 @@ class Memory:
 
     def state_bytes(self, held: Held) -> int:
         """Of one dialogue."""
-        size = held.factors * self._factor + self._dense * held.dense
+        size = held.factors * self._factor(held) + self._dense(held) * held.dense
         return len(self.config.layers) * size * MEMORY_BYTES
 
     def parameters(self) -> int:
@@ -157,8 +158,23 @@ class Memory:
         moved = self.state_bytes(before) + self.state_bytes(after)
         return Work(0, rows * len(self.config.layers) * flops, rows * moved)
 
+    def solve(self, rows: int, held: Held) -> tuple[Work, Held]:
+        """What solving takes before a state is first read, and what is read then."""
+        flops, solved = self._solve(held)
+        if solved == held:
+            return Work(), held
+        moved = self.state_bytes(held) + self.state_bytes(solved)
+        return Work(0, rows * len(self.config.layers) * flops, rows * moved), solved
+
+    def solving_bytes(self, held: Held) -> int:
+        """Of one dialogue while it is solved, before and after; keys that stay are in both."""
+        after = self._solve(held)[1]
+        kept = 0 if after.dense else after.factors * self.decoder.ff
+        shared = len(self.config.layers) * kept * MEMORY_BYTES
+        return self.state_bytes(held) + (self.state_bytes(after) - shared if after != held else 0)
+
     def read(self, rows: int, tokens: int, held: Held) -> Work:
-        """What reading adds to a forward pass; every row has a state of its own."""
+        """What reading a solved state adds to a forward pass; every row has one of its own."""
         flops = rows * len(self.config.layers) * tokens * self._recall(held)
         return Work(0, flops, rows * self.state_bytes(held))
 
@@ -169,29 +185,33 @@ class Memory:
         for start in range(0, tokens, whole):
             piece = min(whole, tokens - start)
             flops += self._piece(piece, held)
-            kept = 0 if held.dense and self._mesa else piece
-            held = Held(held.factors + kept, held.dense)
+            if start and self.config.read_while_writing:  # what is held before the text was solved
+                flops += self._solve(held)[0]
+            held = replace(held, factors=held.factors + piece)
             if self._outgrown(held):
-                flops += 2 * held.factors * self._dense
-                held = Held(0, True)
+                folding, held = self._fold(held)
+                flops += folding
         return flops, held
 
     def _outgrown(self, held: Held) -> bool:
-        if self._mesa:
-            return 2 * held.factors > UNFOLDED * self.decoder.ff
-        return held.factors * self._factor > UNFOLDED * self._dense
+        if self._weighed(held):
+            return held.factors > self.decoder.ff
+        return held.factors * self._factor(held) > UNFOLDED * self._dense(held)
 
-    @property
-    def _factor(self) -> int:
+    def _fold(self, held: Held) -> tuple[int, Held]:
+        return 2 * held.factors * self._dense(held), Held(0, True, held.solved)
+
+    def _weighed(self, held: Held) -> bool:
+        return self._mesa and not held.solved
+
+    def _factor(self, held: Held) -> int:
         """Numbers that are kept of a token."""
-        d, ff = self.decoder.d, self.decoder.ff
-        return 2 * d + ff + 1 if self._mesa else d + ff
+        return self.decoder.d + self.decoder.ff + self._weighed(held)
 
-    @property
-    def _dense(self) -> int:
+    def _dense(self, held: Held) -> int:
         """Numbers of a dense part."""
         d, ff = self.decoder.d, self.decoder.ff
-        return (d + ff) * ff if self._mesa else d * ff
+        return (d + ff) * ff if self._weighed(held) else d * ff
 
     @property
     def _mesa(self) -> bool:
@@ -209,28 +229,30 @@ class Memory:
             a_token += 2 * d * config.conv_width * (-(-tokens // chunk) * chunk) / tokens
         if config.update == "delta":
             a_token += self._recall(held) + self._solved(tokens) / tokens
-        if self._mesa:
-            a_token += self._least_squares(tokens, held) / tokens
+        if config.read_while_writing and self._mesa:
+            a_token += self._reread(tokens, held) / tokens
         elif config.read_while_writing:
             a_token += 2 * tokens * (d + ff) + self._recall(held)
         return round(tokens * a_token)
 
-    def _least_squares(self, tokens: int, held: Held) -> int:
-        if not self.config.read_while_writing:
-            return self._solve(tokens, held)
-        flops, chunk = tokens * self._recall(held), self.config.chunk
-        for start in range(0, tokens, chunk):
-            part = min(chunk, tokens - start)
-            flops += self._solve(part, held)
-            held = Held(held.factors + (0 if held.dense else part), held.dense)
-            flops += tokens * self._recall(held)
+    def _reread(self, tokens: int, held: Held) -> int:
+        """Of a piece read while it is written by least squares: all is read after each chunk."""
+        flops, chunk = 0, self.config.chunk
+        pieces = [min(chunk, tokens - start) for start in range(0, tokens, chunk)]
+        for i, piece in enumerate([0, *pieces]):
+            held = replace(held, factors=held.factors + piece)
+            solving, solved = self._solve(held)
+            flops += tokens * self._recall(solved) + (solving if i else 0)
         return flops
 
-    def _solve(self, tokens: int, held: Held) -> int:
-        d, ff, n = self.decoder.d, self.decoder.ff, held.factors + tokens
+    def _solve(self, held: Held) -> tuple[int, Held]:
+        if not self._mesa or held.solved or held == NOTHING:
+            return 0, held
+        d, ff, n = self.decoder.d, self.decoder.ff, held.factors
         if held.dense:
-            return 2 * tokens * ff * (ff + 2 * d) + ff**3 // 3 + 2 * ff * ff * d
-        return 2 * n * n * (ff + d) + n**3 // 3
+            folding, held = self._fold(held)
+            return folding + ff**3 // 3 + 2 * ff * ff * d, replace(held, solved=True)
+        return 2 * n * n * (ff + d) + n**3 // 3, replace(held, solved=True)
 
     def _solved(self, tokens: int) -> int:
         """Of the delta rule's triangular system, block by block."""

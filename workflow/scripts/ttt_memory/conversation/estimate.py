@@ -66,14 +66,16 @@ class Estimate:
             passes.append(self.decoder.forward(rows, context, logits=1))
         texts = {"B": [bench.dialogue], "D": [bench.dialogue, bench.distractor]}.get(name, [])
         written, held = self._written(rows, texts)
-        passes += written + self._answers(rows, context, held)
+        solving, solved = self.memory.solve(rows, held)
+        passes += [*written, solving, *self._answers(rows, context, solved)]
         batches = -(-samples // rows)
         total = sum(passes, Work()).times(batches)
         seconds = batches * sum(w.seconds(self.best, self.decoder.dtype) for w in passes)
         lanes = bench.probes * (bench.question + bench.answer)
         cache = self.decoder.cache_bytes(rows * (context + lanes))
-        states = rows * self.memory.state_bytes(held)
-        return Cost(total, seconds, self.decoder.weight_bytes + cache + states)
+        read, both = self.memory.state_bytes(solved), self.memory.solving_bytes(held)
+        most = max(cache + rows * read, rows * both)
+        return Cost(total, seconds, self.decoder.weight_bytes + most)
 
     def step(self, rows: int, tokens: int, joint: bool) -> Cost:
         """One training step: `rows` dialogues of `tokens` are written, then their probes asked.
@@ -82,10 +84,11 @@ class Estimate:
         """
         bench, lanes = self.benchmark, self.benchmark.probes * self.benchmark.question
         held = self.memory.held(tokens)
+        solving, solved = self.memory.solve(rows, held)
         passes = [
-            self.decoder.forward(rows, tokens) + self.memory.write(rows, tokens),
+            self.decoder.forward(rows, tokens) + self.memory.write(rows, tokens) + solving,
             self.decoder.forward(rows, lanes, logits=bench.probes * bench.answer)
-            + self.memory.read(rows, lanes, held),
+            + self.memory.read(rows, lanes, solved),
         ]
         forwards = 3 if joint else 2
         work = sum(passes, Work()).times(forwards)
@@ -93,7 +96,7 @@ class Estimate:
         trained = self.memory.parameters() * MEMORY_BYTES
         trained += self.decoder.weight_bytes * joint
         held_bytes = self.decoder.weight_bytes + 3 * trained
-        return Cost(work, seconds, held_bytes + rows * self.memory.state_bytes(held))
+        return Cost(work, seconds, held_bytes + rows * self.memory.solving_bytes(held))
 
     def _written(self, rows: int, texts: list[int]) -> tuple[list[Work], Held]:
         passes, held = [], NOTHING
@@ -154,6 +157,7 @@ def table(estimate: Estimate, train: TrainConfig, gib: int | None) -> str:
     ]
     for tokens in sorted({bench.dialogue, 512, 2048, 8192}):
         plain, write = decoder.forward(1, tokens), memory.write(1, tokens)
+        write += memory.solve(1, memory.held(tokens))[0]
         times = [w.seconds(estimate.best, decoder.dtype) for w in (plain, plain + write)]
         lines.append(
             f"{tokens:>8}{memory.state_bytes(memory.held(tokens)) / 1e6:>11.1f}"

@@ -233,9 +233,8 @@ class Recall:
         return rows
 
     def _state(self, batch: list[Job], condition: str) -> FastState:
-        state = write_texts(
-            self.fw, self.prompter, [j.texts for j in batch], self.config.segment_tokens
-        )
+        texts = [job.texts for job in batch]
+        state = write_texts(self.fw, self.prompter, texts, self.config.segment_tokens).solve()
         if condition == "N":
             rows = [
                 state.index([b]).noise_like(self._generator(job.asked[0][1]))

@@ -6,15 +6,15 @@ dW_{i+1} = dW_i + lr V_i^T Z_i                              parallel._append    
 V = conv(target) P, inside a chunk                          Rule.values         forms
 keys of length one (ours)                                   Rule.keys           forms
 V - K dW^T, token by token: delta rule (ours)               parallel._update    forms
-all tokens at once: least squares (arXiv 2506.05233)        least_squares       forms, rules
+all tokens at once: least squares (arXiv 2506.05233)        LayerState.solve    forms, rules
 decay dW_i (ours)                                           Plan.fade           forms
 g_t = clamp(w . u_t / ||u_t|| + b, 0, 1) (ours)             FastLayer.gate      forms, models
 y = down(z) + (z K^T) U                                     LayerState.recall   state, models
 
 `config` what can be chosen; `injection` the model with a memory; `calls` one pass of it; `module`
-its learned parts; `parallel` and `least_squares` the write, `naive` the same as a loop (tests
-only); `state` what was written; `checkpoint` its files; `published` comparison with the
-publication's numbers.
+its learned parts; `parallel` the write, `naive` the same as a loop (tests only); `layer_state` and
+`state` what was written, `least_squares` its algebra, `merging` several put together; `checkpoint`
+its files; `published` comparison with the publication's numbers.
 """
 
 from importlib import import_module
@@ -25,7 +25,8 @@ from .config import FastWeightsConfig
 if TYPE_CHECKING:
     from .checkpoint import load, save
     from .injection import FastWeights, WriteResult, inject
-    from .state import FastState, LayerState
+    from .layer_state import LayerState
+    from .state import FastState
 
 __all__ = [
     "FastState",
@@ -42,7 +43,7 @@ __all__ = [
 _HOMES = {
     "FastState": "state",
     "FastWeights": "injection",
-    "LayerState": "state",
+    "LayerState": "layer_state",
     "WriteResult": "injection",
     "inject": "injection",
     "load": "checkpoint",

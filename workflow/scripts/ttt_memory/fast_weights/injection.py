@@ -20,8 +20,9 @@ from transformers.modeling_outputs import ModelOutput
 from ..errors import UserError
 from .calls import Read, Write, current, recomputation, running
 from .config import FastWeightsConfig
+from .layer_state import LayerState
 from .module import FastLayer
-from .state import FastState, LayerState
+from .state import FastState
 
 PROJECTIONS = ("gate_proj", "up_proj", "down_proj")
 

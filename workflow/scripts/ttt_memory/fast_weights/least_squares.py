@@ -1,102 +1,111 @@
-"""The write of one layer by least squares over all tokens (MesaNet, arXiv 2506.05233).
+"""The linear algebra of a memory by least squares (MesaNet, arXiv 2506.05233).
 
 dW minimises sum_t s_t ||v_t - dW k_t||^2 + ||dW||^2 over all tokens written. With K keys, V values
-and S the diagonal of the s_t, the factored form solves for all its tokens, on top of a dense part
-what it lacks is added:
+and S the diagonal of the counts s_t that is, in as many unknowns as there are tokens or as ff:
 
-    dW = U^T K,  (S^-1 + K K^T) U = V            factored
-    dW <- dW + (V - K dW^T)^T S K (1 + A)^-1     dense, A = sum of s k k^T over all tokens
+    dW = U^T K,  (S^-1 + K K^T) U = V              `Factors`
+    dW = (V^T S K) (1 + K^T S K)^-1                `Sums` and `Solution`
+
+Sums are of S^1/2 K and S^1/2 V, each made once: products that round their factors, as TF32 does,
+then solve for tokens that are a little off, where the rounding of S K in one product and of K in
+the other would not belong to any. All by Cholesky: an LU of many threads in a batch fails in oneMKL
+2024.2.
 """
-
-from dataclasses import replace
 
 import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from .state import LayerState
-
 SOLVABLE = 0.99  # a token counts at most 1 / (1 - 0.99) times as much as keeping dW small
 
 
-def write(
-    memory: LayerState,
-    keys: Tensor,
-    values: Tensor,
-    strength: Tensor,
-    readers: tuple[Tensor, Tensor, int] | None,
-) -> tuple[Tensor | None, LayerState]:
-    """Write n packed tokens into `memory`, which is not changed.
+def counts(strength: Tensor) -> Tensor:
+    """How much a token of strength s in [0, 1] counts: s / (1 - s), as far as float32 can solve.
 
-    Args:
-        memory: the state before.
-        keys: `[B, n, ff]`, of length one: float32 cannot solve for longer ones.
-        values: `[B, n, d]`.
-        strength: `[B, n]` in [0, 1], 0 for what is not written. A key that is like no other recalls
-            s / (1 + s) of its value: its strength, but for an s that float32 can solve.
-        readers: z `[B, T, ff]`, the chunk `[B, T]` that each reads in, and tokens in a chunk: then
-            chunk after chunk is written, else all at once.
-
-    Returns:
-        What z reads from the memory before its chunk, `[B, T, d]`, or None; the memory afterwards.
+    A key that is like no other then recalls s / (1 + s / 100) of its value, about its strength.
     """
-    counts = strength / (1 - SOLVABLE * strength)
-    if readers is None:
-        return None, _written(memory, keys, values, counts)
-    z, reads_in, size = readers
-    read = memory.recall(z)
-    for chunk, start in enumerate(range(0, keys.shape[1], size)):
-        cut = slice(start, start + size)
-        memory = _written(memory, keys[:, cut], values[:, cut], counts[:, cut])
-        read = torch.where(reads_in[..., None] > chunk, memory.recall(z), read)
-    return read, memory
+    return strength / (1 - SOLVABLE * strength)
 
 
-def _written(memory: LayerState, keys: Tensor, values: Tensor, counts: Tensor) -> LayerState:
-    """The memory with the given tokens, whose s are `counts` `[B, n]`."""
-    if not keys.shape[1]:
-        return memory
-    if len(memory.dense) or memory.counts.shape[1] < memory.keys.shape[1]:
-        memory = memory.fold()
-        grown = replace(memory, keys=keys, counts=counts).to_gram()
-        error = counts[..., None] * (values - keys @ memory.dense.mT)
-        change = torch.cholesky_solve(keys.mT @ error, cholesky(grown))
-        return replace(memory, dense=memory.dense + change.mT, gram=grown)
-    keys, wanted = torch.cat([memory.keys, keys], 1), torch.cat([memory.wanted, values], 1)
-    counts = torch.cat([memory.counts, counts], 1)
-    values = Weighed.apply(keys @ keys.mT, counts, wanted)
-    return replace(memory, keys=keys, values=values, wanted=wanted, counts=counts)
-
-
-class Weighed(torch.autograd.Function):
-    """U `[B, n, d]` = (S^-1 + G)^-1 V for G `[B, n, n]`, the diagonal s of S `[B, n]`, V.
+class Factors(torch.autograd.Function):
+    """U `[B, n, d]` = (S^-1 + G)^-1 V for G = K K^T `[B, n, n]`, the diagonal s of S `[B, n]`, V.
 
     By the Cholesky factor of 1 + S^1/2 G S^1/2. Automatic differentiation gives NaN at the root of
-    an s of zero, a token that is not written, whose gradient says whether it should be; and an LU
-    of many threads in a batch fails in oneMKL 2024.2.
+    an s of zero, a token that is not written, whose gradient says whether it should be.
     """
 
     @staticmethod
-    def forward(ctx: FunctionCtx, gram: Tensor, counts: Tensor, wanted: Tensor) -> Tensor:
-        """U."""
+    def forward(ctx: FunctionCtx, gram: Tensor, counts: Tensor, values: Tensor) -> Tensor:
+        """The factors."""
         root = counts.sqrt()[..., None]
-        factor = cholesky(root * gram * root.mT)
-        solved = root * torch.cholesky_solve(root * wanted, factor)
-        ctx.save_for_backward(gram, root, factor, wanted, solved)
+        factor = _cholesky((root * gram).mul_(root.mT))
+        solved = torch.cholesky_solve(root * values, factor).mul_(root)
+        ctx.save_for_backward(gram, root, factor, values, solved)
         return solved
 
     @staticmethod
     @once_differentiable
     def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """With M = (S^-1 + G)^-1: of V, M g; of G, -M g U^T; of s, (g - G M g) (V - G U) by row."""
-        gram, root, factor, wanted, solved = ctx.saved_tensors
-        back = root * torch.cholesky_solve(root * gradient, factor)
-        by_count = (gradient - gram @ back) * (wanted - gram @ solved)
+        gram, root, factor, values, solved = ctx.saved_tensors
+        back = torch.cholesky_solve(root * gradient, factor).mul_(root)
+        by_count = (gradient - gram @ back) * (values - gram @ solved)
         return -back @ solved.mT, by_count.sum(-1), back
 
 
-def cholesky(gram: Tensor) -> Tensor:
-    """Cholesky factor of 1 + gram; NaN where rounding left no such factor."""
-    one = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
-    factor, failed = torch.linalg.cholesky_ex(gram + one)
-    return factor.masked_fill(failed[:, None, None] > 0, torch.nan)
+class Sums(torch.autograd.Function):
+    """V^T S K `[B, d, ff]` and K^T S K `[B, ff, ff]` of keys `[B, n, ff]`, values, counts `[B, n]`.
+
+    Automatic differentiation would give NaN at a count of zero, as above.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: FunctionCtx, keys: Tensor, values: Tensor, counts: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Both sums."""
+        ctx.save_for_backward(keys, values, counts)
+        root = counts.sqrt()[..., None]
+        rooted = root * keys
+        sums = rooted.mT @ torch.cat([root * values, rooted], -1)
+        by_value, gram = sums.split([values.shape[-1], keys.shape[-1]], -1)
+        return by_value.mT, gram
+
+    @staticmethod
+    @once_differentiable
+    def backward(
+        ctx: FunctionCtx, by_sum: Tensor, by_gram: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Of k, s (G + G^T) k + s g^T v; of v, s g k; of s, k^T G k + v^T g k."""
+        keys, values, counts = ctx.saved_tensors
+        each = counts[..., None]
+        turned, recalled = keys @ (by_gram + by_gram.mT), keys @ by_sum.mT
+        by_count = (keys * turned).sum(-1) / 2 + (values * recalled).sum(-1)
+        return each * (turned + values @ by_sum), each * recalled, by_count
+
+
+class Solution(torch.autograd.Function):
+    """dW `[B, d, ff]` = P (1 + A)^-1 for the sums P `[B, d, ff]` and A `[B, ff, ff]`."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, sums: Tensor, gram: Tensor) -> Tensor:
+        """The memory."""
+        factor = _cholesky(gram.clone())
+        solved = torch.cholesky_solve(sums.mT, factor)
+        ctx.save_for_backward(factor, solved)
+        return solved.mT
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        """Of P, g (1 + A)^-1 =: h; of A, -h^T dW."""
+        factor, solved = ctx.saved_tensors
+        back = torch.cholesky_solve(gradient.mT, factor)
+        return back.mT, -back @ solved.mT
+
+
+def _cholesky(gram: Tensor) -> Tensor:
+    """Cholesky factor of 1 + gram, which is overwritten; NaN where rounding left no such factor."""
+    gram.diagonal(dim1=-2, dim2=-1).add_(1)
+    factor, failed = torch.linalg.cholesky_ex(gram)
+    return factor.masked_fill_(failed[:, None, None] > 0, torch.nan)

@@ -1,17 +1,14 @@
 """Memories of texts read apart, put together: of rules without order as if read one by one.
 
-By the Hebbian rule without decay dW is a sum over tokens. By least squares dW (1 + A) is one, and
-so is A = sum of s k k^T. A delta rule's dW depends on what was there before each token, and so do
-the keys themselves where a text is read with what it has written: no sums.
+By the Hebbian rule without decay, and by least squares, what is kept is a sum over tokens. A delta
+rule's values depend on what was there before each token, and so do the keys themselves where a text
+is read with what it has written: no sums.
 """
 
 from dataclasses import replace
 
-import torch
-from torch import Tensor
-
-from .least_squares import cholesky
-from .state import FastState, LayerState, full_precision, with_gram
+from .layer_state import LayerState
+from .state import FastState
 
 
 def absorb(state: FastState, texts: FastState) -> FastState:
@@ -22,7 +19,7 @@ def absorb(state: FastState, texts: FastState) -> FastState:
     least squares, and read without what they had written: nothing here can tell.
 
     Raises:
-        ValueError: tokens of `texts` are pending; a part of them is not in its dW.
+        ValueError: tokens of `texts` are pending; they are not in what it sums up.
     """
     if texts.pending.any():
         raise ValueError("tokens are pending in what is to be absorbed: write it to its end")
@@ -31,15 +28,16 @@ def absorb(state: FastState, texts: FastState) -> FastState:
 
 
 def _absorb(memory: LayerState, texts: LayerState) -> LayerState:
-    memory, texts = memory.fold(), texts.fold()
-    with full_precision(memory.dense):
-        if not len(memory.gram) and not len(texts.gram):
-            return replace(memory, dense=memory.dense + texts.dense.sum(0))
-        memory, texts = with_gram(memory), with_gram(texts)
-        total, gram = _sum(memory) + _sum(texts).sum(0), memory.gram + texts.gram.sum(0)
-        return replace(memory, dense=torch.cholesky_solve(total.mT, cholesky(gram)).mT, gram=gram)
+    memory, texts = memory.fold(), _together(texts).fold()
+    grown = replace(memory, dense=memory.dense + texts.dense)
+    if not memory.weighed and not texts.weighed:
+        return grown
+    return replace(grown, gram=memory.with_gram().gram + texts.with_gram().gram)
 
 
-def _sum(memory: LayerState) -> Tensor:
-    """Sum of s v k^T over all tokens of a dense memory, dW (1 + A), `[B, d, ff]`."""
-    return memory.dense + memory.dense @ memory.gram
+def _together(texts: LayerState) -> LayerState:
+    """One row with the tokens of all."""
+    tokens = {n: getattr(texts, n).flatten(0, 1)[None] for n in ("keys", "values", "counts")}
+    sums = {n: getattr(texts, n) for n in ("dense", "gram")}
+    sums = {n: t.sum(0, keepdim=True) if len(t) else t for n, t in sums.items()}
+    return replace(texts, **tokens, **sums)

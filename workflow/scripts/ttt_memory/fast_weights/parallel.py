@@ -10,7 +10,7 @@ With the tokens of a row packed, c(t) the chunk of token t, K keys, V values, G 
 where M[t, s] = decay^(c(t)-1-c(s)) if c(s) < c(t), else 0: a token reads the chunks before its
 own. L is the same and 1 at earlier tokens of t's own chunk: the delta rule goes token by token
 (DeltaNet, arXiv 2102.11174), and U solves a unit lower triangular system (arXiv 2406.06484).
-By least squares (MesaNet, arXiv 2506.05233) U depends on all tokens: `least_squares.py`.
+By least squares (MesaNet, arXiv 2506.05233) U depends on all tokens: `LayerState.solve`.
 `naive.py` computes the same as a loop with a dense weight; the tests hold them together.
 """
 
@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from . import least_squares
-from .state import LayerState
+from .layer_state import LayerState, joined
 
 KEY_EPS = 1e-6  # a key shorter than this is divided by this
 # Tokens whose part of the delta rule's system is solved at once: only products between a key and
@@ -108,7 +108,7 @@ class Plan:
 
     def pack(self, pending: Tensor, text: Tensor) -> Tensor:
         """`[B, P, ...]` and `[B, T, ...]` -> `[B, L, ...]`; anything stands beyond a row's end."""
-        both = _joined(pending, text)
+        both = joined(pending, text)
         return both[:, : self.valid.shape[1]] if self.order is None else _take(both, self.order)
 
     def rest(self, packed: Tensor) -> Tensor:
@@ -178,9 +178,10 @@ def advance(
     values = rule.values(packed_target, plan)
     strength = rule.strength(packed_weight)
     if rule.update == "mesa":
-        counted = (t[:, : plan.count] for t in (keys, values, strength * plan.written))
-        readers = (z, plan.text_chunk, plan.chunk) if read else None
-        out, grown = least_squares.write(memory, *counted, readers)
+        counts = least_squares.counts(strength * plan.written)
+        weighed = [t[:, : plan.count] for t in (keys, values, counts)]
+        out = _read_weighed(memory, plan, z, weighed) if read else None
+        grown = memory.weigh(*weighed)
     else:
         update = _update(memory, plan, rule, keys, values, strength)
         out = _read(memory, plan, z, keys, update) if read else None
@@ -212,7 +213,7 @@ def _update(
         solved = torch.linalg.solve_triangular(
             system[..., start:], right, upper=False, unitriangular=True
         )
-        update = _joined(update, solved)
+        update = joined(update, solved)
     return update
 
 
@@ -222,24 +223,26 @@ def _read(memory: LayerState, plan: Plan, z: Tensor, keys: Tensor, update: Tenso
     return torch.baddbmm(old, (z @ keys.mT) * plan.text_mask.to(z), update)
 
 
+def _read_weighed(memory: LayerState, plan: Plan, z: Tensor, tokens: list[Tensor]) -> Tensor:
+    """O `[B, T, d]` by least squares: all is solved again after each chunk."""
+    read = memory.recall(z)
+    for chunk, start in enumerate(range(0, plan.count, plan.chunk)):
+        memory = memory.weigh(*(t[:, start : start + plan.chunk] for t in tokens))
+        read = torch.where(plan.text_chunk[..., None] > chunk, memory.recall(z), read)
+    return read
+
+
 def _append(memory: LayerState, plan: Plan, keys: Tensor, update: Tensor) -> LayerState:
     """The memory with the chunks that are written now."""
     kept = plan.fade(plan.chunks)[:, None, None].to(keys)
     later = plan.chunks[:, None] - 1 - plan.key_chunk
     update = update * (plan.written * plan.fade(later))[..., None].to(keys)
-    if memory.counts.shape[1]:  # by least squares: what follows is not weighed against it
-        memory = memory.fold()
-    memory = memory if plan.decay == 1 else memory.scale(kept)
+    memory = memory.solve() if plan.decay == 1 else memory.solve().scale(kept)
     return replace(
         memory,
-        keys=_joined(memory.keys, keys[:, : plan.count]),
-        values=_joined(memory.values, update[:, : plan.count]),
+        keys=joined(memory.keys, keys[:, : plan.count]),
+        values=joined(memory.values, update[:, : plan.count]),
     )
-
-
-def _joined(before: Tensor, after: Tensor) -> Tensor:
-    """`[B, S, n]` and `[B, L, n]` -> `[B, S + L, n]`; nothing is copied without need."""
-    return torch.cat([before, after], 1) if before.shape[1] else after
 
 
 def _convolve(x: Tensor, taps: Tensor, chunk: int) -> Tensor:
