@@ -23,9 +23,10 @@ def run(**keys: Any) -> dict[str, Any]:
 
 NOTHING = {"plain": 0, "after": 0, "before": 0, "several": 0}
 REFUSED = [
-    ({"recal": {}}, "recal: unknown key"),
-    ({"recall": {"shard": 2}}, "recall.shard: unknown key"),
-    (run(chunks=8), "runs.recall.fast_weights.chunks: unknown key"),
+    ({"recal": {}}, "recal: unknown key; is 'recall' meant?"),
+    ({"recall": {"shard": 2}}, "recall.shard: unknown key; is 'shards' meant?"),
+    ({"recall": {"nonsense": 2}}, "recall.nonsense: unknown key"),
+    (run(chunks=8), "runs.recall.fast_weights.chunks: unknown key; is 'chunk' meant?"),
     (run(chunk=0), "runs.recall.fast_weights.chunk: found 0, expected greater than or equal to 1"),
     (run(chunk=10**6), "runs.recall.fast_weights.chunk: found 1000000, expected at most the"),
     (run(lr=-0.1), "runs.recall.fast_weights.lr: found -0.1, expected greater than 0"),

@@ -113,6 +113,8 @@ def test_the_command_on_a_run_and_on_an_adapter(tmp_path):
     save(fw, tmp_path / "adapter")
     with pytest.raises(UserError, match="name one with --base"):
         open_run(tmp_path / "adapter", None, torch.device("cpu"))
+    with pytest.raises(UserError, match="holds its own base model"):
+        open_run(tmp_path / "run", tmp_path / "other", torch.device("cpu"))
     script = "\n".join([FACT, "/drop", QUESTION, "/lose", "/forget", QUESTION, "/quit", FACT])
     outputs = []
     for arguments in (

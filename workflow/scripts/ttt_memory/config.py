@@ -140,7 +140,7 @@ def load(
         config = Config.model_validate(data)
     except ValidationError as error:
         where = blame(options.key_of(error.errors()[0]["loc"], data), sources)
-        raise UserError(f"{where}: {options.describe(error, data=data)}") from error
+        raise UserError(f"{where}: {options.describe(error, Config, data=data)}") from error
     for key, problem in problems(config, root):
         raise UserError(f"{blame(key.split('.'), sources)}: {key}: {problem}")
     return config

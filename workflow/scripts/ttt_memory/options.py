@@ -5,6 +5,7 @@ A configuration class derives from `Options`; a script reads its part with `sect
     config = options.section(args.config, "benchmark", BenchmarkConfig)
 """
 
+import difflib
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -77,7 +78,7 @@ def validate(kind: type[T], data: Any, where: str = "") -> T:
     try:
         return TypeAdapter(kind).validate_python(data)
     except ValidationError as error:
-        raise UserError(describe(error, where, data)) from error
+        raise UserError(describe(error, kind, where, data)) from error
 
 
 def section(source: str | Path, key: str, kind: type[T]) -> T:
@@ -107,16 +108,20 @@ def key_of(loc: Iterable[Any], data: Any) -> list[Any]:
     return key
 
 
-def describe(error: ValidationError, where: str = "", data: Any = None) -> str:
+def describe(error: ValidationError, kind: type, where: str = "", data: Any = None) -> str:
     """The first mistake in `error` as one line: key, found, expected; and how many more.
 
-    `data` is what was validated.
+    `data` is what was validated, as a `kind`.
     """
     first, *more = error.errors(include_url=False)
-    key = ".".join(str(part) for part in key_of(first["loc"], data))
+    path = key_of(first["loc"], data)
+    key = ".".join(map(str, path))
     key = ".".join(part for part in (where, key) if part) or "config"
     if first["type"] in {"extra_forbidden", "unexpected_keyword_argument"}:
-        text = f"{key}: unknown key"
+        schema = TypeAdapter(kind).json_schema()
+        known = _keys(schema, path[:-1], schema.get("$defs", {}))
+        near = difflib.get_close_matches(str(path[-1]), known, 1)
+        text = f"{key}: unknown key" + "".join(f"; is {name!r} meant?" for name in near)
     elif first["type"] in {"missing", "missing_argument"}:
         text = f"{key}: missing"
     elif first["type"] == "union_tag_not_found":
@@ -130,6 +135,22 @@ def describe(error: ValidationError, where: str = "", data: Any = None) -> str:
         found = json.dumps(first["input"], ensure_ascii=False, default=str)
         text = f"{key}: found {found[:80]}, expected {_expected(first['msg'])}"
     return text + (f" (and {len(more)} more)" if more else "")
+
+
+def _keys(schema: Mapping[str, Any], path: list[Any], shared: Mapping[str, Any]) -> list[str]:
+    """The keys that a JSON schema allows at `path`, in any of its alternatives."""
+    schema = shared[schema["$ref"].rsplit("/", 1)[1]] if "$ref" in schema else schema
+    if branches := schema.get("anyOf") or schema.get("oneOf"):
+        return [key for branch in branches for key in _keys(branch, path, shared)]
+    if not path:
+        return list(schema.get("properties", ()))
+    below = [
+        schema.get("properties", {}).get(path[0]),
+        *schema.get("patternProperties", {}).values(),
+    ]
+    below += [schema.get(name) for name in ("additionalProperties", "items")]
+    inner = next((node for node in below if isinstance(node, Mapping)), {})
+    return _keys(inner, path[1:], shared)
 
 
 def _expected(message: str) -> str:

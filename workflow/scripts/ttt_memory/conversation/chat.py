@@ -136,10 +136,13 @@ def open_run(
     """A trained run, or a folder that `fast_weights.save` wrote, on its base model.
 
     Raises:
-        UserError: a folder is missing, or has no base model and none is named.
+        UserError: a folder is missing, or has no base model and none is named, or one and another
+            is named.
     """
     folder = Path(folder)
     own = folder / BASE
+    if own.is_dir() and base is not None:
+        raise UserError(f"{folder}: holds its own base model (folder {BASE}); leave out --base")
     base = own if own.is_dir() else base
     if base is None:
         raise UserError(f"{folder}: holds no base model (folder {BASE}); name one with --base")

@@ -242,7 +242,7 @@ class TrainConfig(Options):
         description="In after and before steps, every dialogue of a micro-batch is asked after the"
         " distractors of all of them: N dialogues with T tokens each after N T. For rules without"
         " order that are not read while writing: update hebbian with decay 1, or mesa. The memories"
-        " are dense: each layer holds about 4 N ff (ff + d) numbers for the backward pass.",
+        " are dense: each layer holds about 2 N ff (ff + d) numbers for the backward pass.",
     )
     context_share: float = Field(
         0.1, ge=0, le=1, description="Share of steps that are condition A alone, distractors too."

@@ -50,6 +50,8 @@ def short_table(table: pd.DataFrame) -> str:
     wide = whole[whole["metric"].isin(METRICS)].pivot_table(
         index=["run", "condition", "setting", "n"], columns="metric", values="value", dropna=False
     )
+    if wide.index.get_level_values("setting").isna().all():  # no sweep is among them
+        wide = wide.droplevel("setting")
     ratios = whole[whole["metric"].isin(["memory_efficiency", "retention_ratio"])]
     ratios = ratios[ratios["condition"] == ALL]
     lines = [

@@ -97,6 +97,7 @@ def em_by_position(results: Results) -> Figure:
     probes instead, as published.
     """
     figure, grid = style.panels(len(results.runs), sharey=True)
+    lines = {}
     for axes, run in zip(grid, results.runs, strict=True):
         column, label = "position", "third of the dialogue with the fact"
         rows = results.rows("em", by=[column], run=run)
@@ -105,20 +106,21 @@ def em_by_position(results: Results) -> Figure:
             rows = results.rows("em", by=[column], run=run)
         for place, condition in enumerate(c for c in "ABD" if c in results.conditions(run)):
             part = rows[rows["condition"] == condition].set_index(column).reindex(THIRDS)
-            axes.errorbar(
+            lines[condition] = axes.errorbar(
                 np.arange(3) + 0.05 * (place - 1),
                 part["value"],
                 yerr=style.errors(part),
                 color=style.CONDITION_COLOURS[condition],
-                marker="osD"[place],
+                marker="osD"["ABD".index(condition)],
                 capsize=2,
+                label=style.CONDITION_NAMES[condition],
             )
         axes.set_xticks(range(3), THIRDS)
         axes.set_xlabel(label)
         style.share_axis(axes)
         size = f"{style.sample_size(rows)}, {style.of_seeds(rows['seeds'].max())}"
         axes.set_title(f"{results.label(run)}\n{size}")
-    style.legend(figure, [c for c in _conditions(results) if c in "ABD"])
+    figure.legend(handles=list(lines.values()), loc="outside lower left", ncols=3)
     return figure
 
 
