@@ -2,7 +2,7 @@
 
     python examples/remember.py --model results/runs/recall/0/model
 
-`make run` trains that model; `--base data/models/embedded` names a run's base if it has none.
+`make run` trains that model; `--base` names the base of a folder that holds none.
 """
 
 import argparse
@@ -39,7 +39,7 @@ def ask(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="results/runs/recall/0/model", help="a trained run")
-    parser.add_argument("--base", help="base model; default: the run's own")
+    parser.add_argument("--base", help="base model of a folder that holds none")
     args = parser.parse_args()
     logging.disable_progress_bar()
     fw, prompter = open_run(args.model, args.base, torch.device("cpu"))

@@ -97,10 +97,11 @@ def test_sizes_held(gate):
     assert cost.decoder.cache_bytes(2 * 9) == held
 
 
+@pytest.mark.parametrize("update", ["delta", "mesa"])
 @pytest.mark.parametrize("joint", [False, True])
-def test_training_step(joint):
+def test_training_step(joint, update):
     """Within a fifth of what is counted, forward and backward."""
-    fw = memory(tiny(dtype=torch.float32, **SIZES), update="delta")
+    fw = memory(tiny(dtype=torch.float32, **SIZES), update=update)
     cost = Memory(Decoder.of(fw.model.config, "float32"), fw.config)
     bench = Benchmark(probes=2, question=20, answer=20)
     fw.model.requires_grad_(joint)
@@ -133,9 +134,25 @@ def test_a_known_model():
     assert cost.state_bytes(cost.held(140)) == 6 * 140 * (4096 + 12288) * 4
 
 
-def test_conditions():
+@pytest.mark.parametrize(("tokens_held", "dense"), [(40, False), (60, True)])
+def test_bytes_while_solving(tokens_held, dense):
+    """Of least squares before and after, its keys once; by hand, d 32 and ff 48 in two layers."""
+    _, cost = both(update="mesa", chunk=64)
+    held = cost.held(tokens_held)
+    assert held.dense == dense
+    if dense:
+        kept, working = 48 * (32 + 48) + 32 * 48, 2 * 48 * 48 + 48 * 32
+    else:
+        kept, working = 40 * (48 + 32 + 1) + 40 * 32, 2 * 40 * 40 + 40 * 32
+    assert cost.solving_bytes(held) == 4 * (2 * kept + working)
+    solved = cost.solve(1, held)[1]
+    assert cost.solving_bytes(solved) == cost.state_bytes(solved)
+
+
+@pytest.mark.parametrize("update", ["delta", "mesa"])
+def test_conditions(update):
     """What each condition has and has not; a state is read by B and D, context only held by A."""
-    _, cost = both(update="delta")
+    _, cost = both(update=update)
     bench = Benchmark(samples=6, dialogue=18, distractor=60, distracted=3, probes=2, rows=3)
     a, b, c, d = (Estimate(cost, bench, CEILINGS).condition(name) for name in "ABCD")
     assert a.work.memory == c.work.memory == 0 < b.work.memory

@@ -294,6 +294,7 @@ RECOMPUTED = [
     {"update": "mesa", "gate": "top"},
     {"gate": "layer", "target": "input_embed"},
     {"read_while_writing": True, "update": "delta", "gate": "layer"},
+    {"read_while_writing": True, "update": "mesa", "gate": "layer"},
     {"read_while_writing": True, "target": "input_embed", "decay": 0.8},
 ]
 

@@ -231,7 +231,8 @@ def test_bad_arrays_are_refused(tmp_path: Path, arrays: dict, words: list[str]) 
     [
         ({"source": "sine", "fractions": [0.5, 0.5, 0.5]}, ["fractions", "sum to 1"]),
         ({"source": "table"}, ["path", "missing"]),
-        ({"source": "sine", "lenght": 3}, ["lenght", "unknown key"]),
+        ({"source": "sine", "lenght": 3}, ["lenght", "unknown key; is 'length' meant?"]),
+        ({"source": "sine", "stride": 3}, ["stride: unknown key"]),
         ({"source": "wine"}, ["source"]),
         (
             {"source": "table", "path": "x", "time": "t", "target": "y", "features": ["y"]},
@@ -244,6 +245,7 @@ def test_a_bad_dataset_key_is_named(values: dict, words: list[str]) -> None:
         options.validate(Dataset, values, "forecast.datasets.mine")
     for word in ("forecast.datasets.mine", *words):
         assert word in str(error.value)
+    assert "is 'stride' meant" not in str(error.value)  # only another source has it
 
 
 def test_the_weather_of_three_airports_is_package_data() -> None:

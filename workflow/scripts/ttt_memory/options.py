@@ -119,8 +119,8 @@ def describe(error: ValidationError, kind: type, where: str = "", data: Any = No
     key = ".".join(part for part in (where, key) if part) or "config"
     if first["type"] in {"extra_forbidden", "unexpected_keyword_argument"}:
         schema = TypeAdapter(kind).json_schema()
-        known = _keys(schema, path[:-1], schema.get("$defs", {}))
-        near = difflib.get_close_matches(str(path[-1]), known, 1)
+        known = _keys(schema, path[:-1], data, schema.get("$defs", {}))
+        near = difflib.get_close_matches(str(path[-1]), known, n=1, cutoff=0.75)
         text = f"{key}: unknown key" + "".join(f"; is {name!r} meant?" for name in near)
     elif first["type"] in {"missing", "missing_argument"}:
         text = f"{key}: missing"
@@ -137,11 +137,17 @@ def describe(error: ValidationError, kind: type, where: str = "", data: Any = No
     return text + (f" (and {len(more)} more)" if more else "")
 
 
-def _keys(schema: Mapping[str, Any], path: list[Any], shared: Mapping[str, Any]) -> list[str]:
-    """The keys that a JSON schema allows at `path`, in any of its alternatives."""
+def _keys(
+    schema: Mapping[str, Any], path: list[Any], data: Any, shared: Mapping[str, Any]
+) -> list[str]:
+    """The keys that a JSON schema allows at `path` of `data`."""
     schema = shared[schema["$ref"].rsplit("/", 1)[1]] if "$ref" in schema else schema
-    if branches := schema.get("anyOf") or schema.get("oneOf"):
-        return [key for branch in branches for key in _keys(branch, path, shared)]
+    found = data if isinstance(data, Mapping) else {}
+    if choice := schema.get("discriminator"):
+        branch = choice["mapping"].get(found.get(choice["propertyName"]))
+        return _keys({"$ref": branch}, path, data, shared) if branch else []
+    if branches := schema.get("anyOf"):
+        return [key for branch in branches for key in _keys(branch, path, data, shared)]
     if not path:
         return list(schema.get("properties", ()))
     below = [
@@ -150,7 +156,7 @@ def _keys(schema: Mapping[str, Any], path: list[Any], shared: Mapping[str, Any])
     ]
     below += [schema.get(name) for name in ("additionalProperties", "items")]
     inner = next((node for node in below if isinstance(node, Mapping)), {})
-    return _keys(inner, path[1:], shared)
+    return _keys(inner, path[1:], found.get(path[0]), shared)
 
 
 def _expected(message: str) -> str:

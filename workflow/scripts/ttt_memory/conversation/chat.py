@@ -183,7 +183,7 @@ def talk(chat: Chat, said: Iterable[str], echo: bool) -> None:
 def _main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", required=True, help="a trained run, or saved fast weights")
-    parser.add_argument("--base", help="base model, hub-format folder; default: the run's own")
+    parser.add_argument("--base", help="base model of a folder that holds none, in hub format")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
     args = parser.parse_args()
     logging.disable_progress_bar()

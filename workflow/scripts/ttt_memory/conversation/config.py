@@ -324,7 +324,12 @@ class RecallConfig(Options):
         ge=16,
         description="The reader drops its KV cache after this many tokens of a long text.",
     )
-    rows: int = Field(64, ge=1, description="Dialogues read at once.")
+    rows: int = Field(
+        64,
+        ge=1,
+        description="Dialogues read at once, at most: fewer where a GPU's free memory would not"
+        " hold them, and half as many, said in the log, where memory runs out.",
+    )
     probe_rows: int = Field(512, ge=1, description="Probes answered at once.")
     context_tokens: int = Field(
         100_000, ge=1, description="Condition A: context tokens in the KV cache at once."

@@ -167,11 +167,18 @@ class Memory:
         return Work(0, rows * len(self.config.layers) * flops, rows * moved), solved
 
     def solving_bytes(self, held: Held) -> int:
-        """Of one dialogue while it is solved, before and after; keys that stay are in both."""
+        """Of one dialogue while it is solved, at most: before, after, and one layer's working.
+
+        Keys that stay are in both; a system is there once more than its Cholesky factor.
+        """
         after = self._solve(held)[1]
-        kept = 0 if after.dense else after.factors * self.decoder.ff
-        shared = len(self.config.layers) * kept * MEMORY_BYTES
-        return self.state_bytes(held) + (self.state_bytes(after) - shared if after != held else 0)
+        if after == held:
+            return self.state_bytes(held)
+        d, ff, n = self.decoder.d, self.decoder.ff, held.factors
+        shared = 0 if after.dense else len(self.config.layers) * n * ff
+        side = ff if after.dense else n
+        working = 2 * side * side + side * d
+        return self.state_bytes(held) + self.state_bytes(after) + (working - shared) * MEMORY_BYTES
 
     def read(self, rows: int, tokens: int, held: Held) -> Work:
         """What reading a solved state adds to a forward pass; every row has one of its own."""
@@ -228,7 +235,7 @@ class Memory:
             chunk = min(config.chunk, tokens)
             a_token += 2 * d * config.conv_width * (-(-tokens // chunk) * chunk) / tokens
         if config.update == "delta":
-            a_token += self._recall(held) + self._solved(tokens) / tokens
+            a_token += self._recall(held) + self._triangle(tokens) / tokens
         if config.read_while_writing and self._mesa:
             a_token += self._reread(tokens, held) / tokens
         elif config.read_while_writing:
@@ -241,6 +248,9 @@ class Memory:
         pieces = [min(chunk, tokens - start) for start in range(0, tokens, chunk)]
         for i, piece in enumerate([0, *pieces]):
             held = replace(held, factors=held.factors + piece)
+            if held.dense and i:
+                folding, held = self._fold(held)
+                flops += folding
             solving, solved = self._solve(held)
             flops += tokens * self._recall(solved) + (solving if i else 0)
         return flops
@@ -254,7 +264,7 @@ class Memory:
             return folding + ff**3 // 3 + 2 * ff * ff * d, replace(held, solved=True)
         return 2 * n * n * (ff + d) + n**3 // 3, replace(held, solved=True)
 
-    def _solved(self, tokens: int) -> int:
+    def _triangle(self, tokens: int) -> int:
         """Of the delta rule's triangular system, block by block."""
         d, ff, flops = self.decoder.d, self.decoder.ff, 0
         for start in range(0, tokens, BLOCK):

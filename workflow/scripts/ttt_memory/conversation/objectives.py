@@ -121,8 +121,8 @@ class Objective(nn.Module):
         """What reading leaves.
 
         Returns:
-            The state; hidden states [N, d] and labels [N] of probes that had their context; how
-            strongly each token of a document was written in each layer, [layers, B, T].
+            The state, solved; hidden states [N, d] and labels [N] of probes that had their context;
+            how strongly each token of a document was written in each layer, [layers, B, T].
         """
         state, in_context, strengths = None, [], []
         for document in documents:
@@ -133,7 +133,7 @@ class Objective(nn.Module):
                 strengths.append(self._strength(result.gates))
             if (chosen := labels != IGNORE).any():
                 in_context.append((result.hidden[chosen], labels[chosen]))
-        return state, in_context, strengths
+        return state and state.solve(), in_context, strengths
 
     def _read_and_write(self, document: Document, state: FastState | None) -> WriteResult:
         packed = document.packed

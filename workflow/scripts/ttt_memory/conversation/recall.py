@@ -11,7 +11,6 @@ capacity   B with k dialogues written into one state (capacity_context: all k in
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
@@ -24,6 +23,7 @@ from .ask import Answer, answer
 from .attention import positions
 from .config import RecallConfig
 from .prompts import Prompter, prompt_hash
+from .room import Room
 from .writing import write_texts
 
 NAN = float("nan")
@@ -67,6 +67,7 @@ class Recall:
         self, fw: FastWeights, prompter: Prompter, samples: list[Sample], config: RecallConfig
     ):
         self.fw, self.prompter, self.samples, self.config = fw, prompter, samples, config
+        self._room = Room(fw, config)
         self._dialogues = {
             sample.sample_id: ids
             for sample, ids in zip(
@@ -82,8 +83,8 @@ class Recall:
         jobs = [job for i, job in enumerate(self.jobs(condition)) if i % count == index]
         self._check_positions(jobs, condition)
         rows = []
-        for batch in self._batches(jobs, condition):
-            rows += self._ask(batch, condition)
+        for batch in self._room.batches(jobs, condition in IN_CONTEXT):
+            rows += self._room.ask(batch, lambda part: self._ask(part, condition))
         return sorted(rows, key=lambda row: (row["setting"], row["sample_id"], row["probe_id"]))
 
     def jobs(self, condition: str) -> list[Job]:
@@ -168,23 +169,6 @@ class Recall:
                         Job.about(group, [self._dialogues[s.sample_id] for s in group], count)
                     )
         return jobs
-
-    def _batches(self, jobs: list[Job], condition: str) -> Iterator[list[Job]]:
-        """Jobs of similar length together, within the limits on dialogues and probes."""
-        batch: list[Job] = []
-        long_context = condition in IN_CONTEXT
-        for job in sorted(jobs, key=lambda job: (job.tokens, len(job.asked))):
-            width = max(len(other.asked) for other in [*batch, job])
-            rows = self.config.rows
-            if long_context:  # every dialogue's KV cache is held until its probes are answered
-                rows = max(1, min(rows, self.config.context_tokens // max(1, job.tokens)))
-            full = len(batch) >= rows or width * (len(batch) + 1) > self.config.probe_rows
-            if batch and full:
-                yield batch
-                batch = []
-            batch.append(job)
-        if batch:
-            yield batch
 
     def _check_positions(self, jobs: list[Job], condition: str) -> None:
         """Refuse, before any work, what is longer than the base model's positions."""

@@ -19,8 +19,8 @@ from .state import FastState
 # The pass that is running in this thread or task, and the model it runs on.
 _RUNNING: ContextVar["tuple[nn.Module, Pass] | None"] = ContextVar("running", default=None)
 
-# Folding costs what reading as many tokens again as are folded would: up to twice the memory of the
-# dense form, factors stay.
+# Folding a sum costs what reading as many tokens again as are folded would: up to twice the memory
+# of the dense form, factors stay.
 UNFOLDED = 2
 
 
@@ -52,7 +52,7 @@ def current(owner: nn.Module) -> "Pass | None":
 def piece_length(config: FastWeightsConfig, d: int, ff: int) -> int | None:
     """Most tokens of a text that are written at once; None for all of them.
 
-    By least squares about ff, as many as the dense form is made of. Else a token costs
+    By least squares about ff, at which the tokens held are summed up. Else a token costs
     L (d + ff) in a piece of L tokens, and 2 d ff more where the memory before the piece is dense: a
     third of the whole at L = 4 d ff / (d + ff), the length taken.
     """
@@ -117,7 +117,7 @@ class Read(Pass):
 
     def __init__(self, state: FastState, repeat: int) -> None:
         super().__init__(state.layers)
-        # Here, not in a layer, whose activations may be recomputed.
+        # Here, not in a layer, which may be recomputed.
         self.state, self.repeat = state.solve(), repeat
 
     def down(self, layer: int, z: Tensor, y: Tensor) -> Tensor:
@@ -150,8 +150,6 @@ class Write(Pass):
         end: str,
     ) -> None:
         super().__init__(fast)
-        if config.read_while_writing:
-            state.solve()  # kept, and so not done in a layer whose activations are recomputed
         self.config, self.fast, self.weight = config, fast, weight
         self.memory = dict(state.layers)
         self.gates: dict[int, Tensor] = {}

@@ -1,15 +1,15 @@
 """What one layer has to remember, one row per sequence: its tokens as they were, or summed up."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Self
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .least_squares import Factors, Solution, Sums
+from .least_squares import Factors, Solution, Sums, product
 
 
 def full_precision(t: Tensor) -> torch.autocast:
@@ -17,15 +17,8 @@ def full_precision(t: Tensor) -> torch.autocast:
     return torch.autocast(t.device.type, enabled=False)
 
 
-@contextmanager
-def unrounded() -> Iterator[None]:
-    """Products of float32 as they are, no TF32: for factors that nearly cancel in a sum."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
+# The solutions of memories that were read. Beside them, so that they are neither saved nor copied.
+_SOLVED: WeakKeyDictionary["LayerState", "LayerState"] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +62,7 @@ class LayerState:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all tensors."""
+        """Bytes of all tensors; of least squares without the solution that is kept once read."""
         return sum(t.nbytes for t in self.parts())
 
     def parts(self) -> list[Tensor]:
@@ -97,19 +90,23 @@ class LayerState:
     def solve(self) -> Self:
         """The same memory as a sum, which is what can be read, in the form it is in.
 
-        Kept, so that a state is solved once however often it is read. Another rule goes on from the
-        sum; what its tokens counted is then forgotten.
+        Without gradients the solution is kept, so that what is read again is not solved again. What
+        is written to the sum later is weighed against nothing: what its tokens counted is lost.
         """
         if not self.weighed:
             return self
-        solved, traced = vars(self).get("_solved", (None, False))
-        if solved is None or (torch.is_grad_enabled() and not traced):
-            solved = self._solve()
-            vars(self)["_solved"] = solved, torch.is_grad_enabled()
-        return solved
+        if any(t.requires_grad for t in self.parts()):  # a graph serves one backward pass
+            return self._solve()
+        if self not in _SOLVED:
+            _SOLVED[self] = self._solve()
+        return _SOLVED[self]
 
     def _solve(self) -> Self:
-        unweighed = {"counts": self.counts[:, :0], "gram": self.gram[:0]}
+        # New and empty: a slice would keep what it is a part of.
+        unweighed = {
+            "counts": self.counts.new_empty(len(self.counts), 0),
+            "gram": self.gram.new_empty(0, *self.gram.shape[1:]),
+        }
         with full_precision(self.keys):
             if not len(self.dense):
                 update = Factors.apply(self.keys @ self.keys.mT, self.counts, self.values)
@@ -120,9 +117,7 @@ class LayerState:
     def recall(self, z: Tensor) -> Tensor:
         """What dW gives for z `[B, T, ff]`: z dW^T, `[B, T, d]`."""
         memory = self.solve()
-        likeness = torch.bmm(z, memory.keys.mT)
-        with unrounded():  # keys much alike recall differences of values, which are then large
-            out = torch.bmm(likeness, memory.values)
+        out = product(torch.bmm(z, memory.keys.mT), memory.values)
         return torch.baddbmm(out, z, memory.dense.mT) if len(memory.dense) else out
 
     def to_dense(self) -> Tensor:
@@ -130,9 +125,10 @@ class LayerState:
         return self.solve().fold().dense
 
     def outgrown(self, times: int = 1) -> bool:
-        """Whether the tokens take more than `times` the memory of the dense form.
+        """Whether tokens take more than `times` the memory of the dense form: d ff numbers.
 
-        By least squares whether they are more than ff: from there on they also cost more to solve.
+        By least squares that form is ff (d + ff) numbers, as many as ff tokens take, and no `times`
+        of it is waited for: as tokens, more than ff would soon cost more to solve.
         """
         _, d, ff = self.dense.shape
         if self.weighed:
@@ -149,9 +145,11 @@ class LayerState:
                 dense, new = Sums.apply(self.keys, self.values, self.counts)
                 gram = new + gram if len(gram) else new
             else:
-                dense = torch.bmm(self.values.mT, self.keys)
+                dense = product(self.values.mT, self.keys)
         dense = dense + self.dense if len(self.dense) else dense
-        none = {name: getattr(self, name)[:, :0] for name in ("keys", "values", "counts")}
+        # New and empty: a slice would keep what it is a part of.
+        tokens = {name: getattr(self, name) for name in ("keys", "values", "counts")}
+        none = {name: t.new_empty(len(t), 0, *t.shape[2:]) for name, t in tokens.items()}
         return replace(self, dense=dense, gram=gram, **none)
 
     def with_gram(self) -> Self:

@@ -6,10 +6,12 @@ and S the diagonal of the counts s_t that is, in as many unknowns as there are t
     dW = U^T K,  (S^-1 + K K^T) U = V              `Factors`
     dW = (V^T S K) (1 + K^T S K)^-1                `Sums` and `Solution`
 
-Sums are of S^1/2 K and S^1/2 V, each made once: products that round their factors, as TF32 does,
-then solve for tokens that are a little off, where the rounding of S K in one product and of K in
-the other would not belong to any. All by Cholesky: an LU of many threads in a batch fails in oneMKL
-2024.2.
+Where products round their factors, as TF32 does, it matters what is rounded. Sums are of S^1/2 K
+and S^1/2 V, each made once: they are then the sums of tokens a little off, where S K rounded in one
+place and K in another would be those of no tokens at all. And U, whose rows nearly cancel where
+keys are alike, is never rounded: `product`.
+
+All by Cholesky: an LU of many threads in a batch fails in oneMKL 2024.2.
 """
 
 import torch
@@ -49,8 +51,8 @@ class Factors(torch.autograd.Function):
         """With M = (S^-1 + G)^-1: of V, M g; of G, -M g U^T; of s, (g - G M g) (V - G U) by row."""
         gram, root, factor, values, solved = ctx.saved_tensors
         back = torch.cholesky_solve(root * gradient, factor).mul_(root)
-        by_count = (gradient - gram @ back) * (values - gram @ solved)
-        return -back @ solved.mT, by_count.sum(-1), back
+        by_count = (gradient - _product(gram, back)) * (values - _product(gram, solved))
+        return -_product(back, solved.mT), by_count.sum(-1), back
 
 
 class Sums(torch.autograd.Function):
@@ -69,7 +71,7 @@ class Sums(torch.autograd.Function):
         rooted = root * keys
         sums = rooted.mT @ torch.cat([root * values, rooted], -1)
         by_value, gram = sums.split([values.shape[-1], keys.shape[-1]], -1)
-        return by_value.mT, gram
+        return by_value.mT.contiguous(), gram.contiguous()  # neither keeps the other
 
     @staticmethod
     @once_differentiable
@@ -102,6 +104,48 @@ class Solution(torch.autograd.Function):
         factor, solved = ctx.saved_tensors
         back = torch.cholesky_solve(gradient.mT, factor)
         return back.mT, -back @ solved.mT
+
+
+def product(a: Tensor, b: Tensor) -> Tensor:
+    """The product of `[B, m, n]` and `[B, n, p]`, unrounded whatever PyTorch is told to do."""
+    return Product.apply(a, b) if _rounds(a) else torch.bmm(a, b)
+
+
+class Product(torch.autograd.Function):
+    """The product as the sum of three of halves, which TF32 does not round; gradients alike."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, a: Tensor, b: Tensor) -> Tensor:
+        """The product."""
+        ctx.save_for_backward(a, b)
+        return _product(a, b)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        """Of a, g b^T; of b, a^T g."""
+        a, b = ctx.saved_tensors
+        return _product(gradient, b.mT), _product(a.mT, gradient)
+
+
+def _product(a: Tensor, b: Tensor) -> Tensor:
+    if not _rounds(a):
+        return torch.bmm(a, b)
+    high_a, high_b = _ten_bits(a), _ten_bits(b)
+    small = torch.bmm(a - high_a, high_b) + torch.bmm(high_a, b - high_b)
+    return small + torch.bmm(high_a, high_b)
+
+
+def _rounds(t: Tensor) -> bool:
+    """Whether a GPU rounds factors, by whichever of its two ways PyTorch was told."""
+    settings = (torch.backends.cuda.matmul.fp32_precision, torch.backends.fp32_precision)
+    chosen = next((setting for setting in settings if setting != "none"), "ieee")
+    return t.dtype == torch.float32 and chosen == "tf32"
+
+
+def _ten_bits(t: Tensor) -> Tensor:
+    """As TF32 holds t, cut: what is left out has at most thirteen bits."""
+    return (t.contiguous().view(torch.int32) & -(2**13)).view(torch.float32)
 
 
 def _cholesky(gram: Tensor) -> Tensor:

@@ -228,6 +228,7 @@ def _read_weighed(memory: LayerState, plan: Plan, z: Tensor, tokens: list[Tensor
     read = memory.recall(z)
     for chunk, start in enumerate(range(0, plan.count, plan.chunk)):
         memory = memory.weigh(*(t[:, start : start + plan.chunk] for t in tokens))
+        memory = memory.fold() if len(memory.dense) else memory  # or each chunk is summed again
         read = torch.where(plan.text_chunk[..., None] > chunk, memory.recall(z), read)
     return read
 

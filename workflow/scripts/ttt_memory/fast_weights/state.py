@@ -42,12 +42,12 @@ class FastState:
 
     @property
     def rank(self) -> int:
-        """The most unfolded factors that any layer holds."""
+        """The most tokens that any layer holds unfolded."""
         return max(layer.keys.shape[1] for layer in self.layers.values())
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all tensors."""
+        """Bytes of all tensors; see `LayerState.nbytes`."""
         counters = self.pending.nbytes + self.written.nbytes
         return counters + sum(layer.nbytes for layer in self.layers.values())
 
@@ -120,9 +120,10 @@ class FastState:
         return {i: norm / _norm(fw.base_weight(i).detach(), norm) for i, norm in norms.items()}
 
     def solve(self) -> Self:
-        """The same memories as sums, for reading: least squares without what further writing needs.
+        """The same memories as sums, for reading: least squares forgets what its tokens counted.
 
-        `read` does it by itself; to keep only its result spares memory.
+        `read` does it by itself; to keep only this spares memory. Not for a text that goes on: what
+        is written to it later is weighed against nothing.
         """
         return self._map(LayerState.solve)
 
@@ -164,8 +165,9 @@ class FastState:
                 numbers = json.loads(file.metadata()["layers"])
                 names = {i: [f"{i}.{f.name}" for f in fields(LayerState)] for i in numbers}
                 expected = {"pending", "written"}.union(*names.values())
-                if other := expected ^ set(file.keys()):
-                    raise KeyError(min(other))
+                if set(file.keys()) != expected:
+                    other = expected ^ set(file.keys())
+                    raise ValueError(f"other tensors than expected: {', '.join(sorted(other))}")
                 layers = {i: LayerState(*map(file.get_tensor, names[i])) for i in numbers}
                 return cls(layers, file.get_tensor("pending"), file.get_tensor("written"))
         except (SafetensorError, KeyError, TypeError, ValueError) as error:

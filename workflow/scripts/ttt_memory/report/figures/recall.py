@@ -120,7 +120,8 @@ def em_by_position(results: Results) -> Figure:
         style.share_axis(axes)
         size = f"{style.sample_size(rows)}, {style.of_seeds(rows['seeds'].max())}"
         axes.set_title(f"{results.label(run)}\n{size}")
-    figure.legend(handles=list(lines.values()), loc="outside lower left", ncols=3)
+    handles = [lines[condition] for condition in "ABD" if condition in lines]
+    figure.legend(handles=handles, loc="outside lower left", ncols=3)
     return figure
 
 
