@@ -166,7 +166,7 @@ class LayerState:
             return memory.to_dense().flatten(1).norm(dim=1)
         keys, values = memory.keys, memory.values
         with full_precision(keys):
-            square = (keys @ keys.mT * (values @ values.mT)).sum((1, 2))
+            square = (product(keys, keys.mT) * product(values, values.mT)).sum((1, 2))
         return square.clamp_min(0).sqrt()
 
     def scale(self, factor: float | Tensor) -> Self:
