@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from clone import ROOT
@@ -165,6 +166,18 @@ class Opens:
 
     def __reduce__(self):
         return Path.touch, (self.mark,)
+
+
+def test_weights_that_are_cut_short_or_not_all_there(script, base):
+    """A download that broke off, and a tensor that transformers would draw at random."""
+    file = base / "model.safetensors"
+    whole = load_file(file)
+    file.write_bytes(file.read_bytes()[:-1000])
+    assert "cannot load the model" in script.train(base)
+    name = "model.layers.1.mlp.down_proj.weight"
+    save_file({n: t for n, t in whole.items() if n != name}, file, {"format": "pt"})
+    assert f"its weights lack {name} (of 1 in all)" in script.train(base)
+    assert f"its weights lack {name} (of 1 in all)" in script.recall(base, "B", {})
 
 
 def test_code_that_comes_with_a_model_is_not_run(script, base, tmp_path):

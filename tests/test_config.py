@@ -26,6 +26,10 @@ REFUSED = [
     ({"recal": {}}, "recal: unknown key; is 'recall' meant?"),
     ({"recall": {"shard": 2}}, "recall.shard: unknown key; is 'shards' meant?"),
     ({"recall": {"nonsense": 2}}, "recall.nonsense: unknown key"),
+    (
+        {"forecast": {"strategies": {"mine": {"fil": "x.py"}}}},
+        "forecast.strategies.mine.fil: unknown key; is 'file' meant?",
+    ),
     (run(chunks=8), "runs.recall.fast_weights.chunks: unknown key; is 'chunk' meant?"),
     (run(chunk=0), "runs.recall.fast_weights.chunk: found 0, expected greater than or equal to 1"),
     (run(chunk=10**6), "runs.recall.fast_weights.chunk: found 1000000, expected at most the"),

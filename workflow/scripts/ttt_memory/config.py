@@ -139,7 +139,7 @@ def load(
     try:
         config = Config.model_validate(data)
     except ValidationError as error:
-        where = blame(options.key_of(error.errors()[0]["loc"], data), sources)
+        where = blame(options.key_of(options.first_of(error)["loc"], data), sources)
         raise UserError(f"{where}: {options.describe(error, Config, data=data)}") from error
     for key, problem in problems(config, root):
         raise UserError(f"{blame(key.split('.'), sources)}: {key}: {problem}")

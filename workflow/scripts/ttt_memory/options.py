@@ -14,10 +14,12 @@ from typing import Annotated, Any, TypeVar
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from .errors import UserError
 
 T = TypeVar("T")
+UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
 
 
 class Options(BaseModel):
@@ -108,16 +110,21 @@ def key_of(loc: Iterable[Any], data: Any) -> list[Any]:
     return key
 
 
+def first_of(error: ValidationError) -> ErrorDetails:
+    """The mistake to name: an unknown key first, for what is missing may be that key misspelt."""
+    return min(error.errors(include_url=False), key=lambda mistake: mistake["type"] not in UNKNOWN)
+
+
 def describe(error: ValidationError, kind: type, where: str = "", data: Any = None) -> str:
     """The first mistake in `error` as one line: key, found, expected; and how many more.
 
     `data` is what was validated, as a `kind`.
     """
-    first, *more = error.errors(include_url=False)
+    first, more = first_of(error), error.error_count() - 1
     path = key_of(first["loc"], data)
     key = ".".join(map(str, path))
     key = ".".join(part for part in (where, key) if part) or "config"
-    if first["type"] in {"extra_forbidden", "unexpected_keyword_argument"}:
+    if first["type"] in UNKNOWN:
         schema = TypeAdapter(kind).json_schema()
         known = _keys(schema, path[:-1], data, schema.get("$defs", {}))
         near = difflib.get_close_matches(str(path[-1]), known, n=1, cutoff=0.75)
@@ -134,7 +141,7 @@ def describe(error: ValidationError, kind: type, where: str = "", data: Any = No
     else:
         found = json.dumps(first["input"], ensure_ascii=False, default=str)
         text = f"{key}: found {found[:80]}, expected {_expected(first['msg'])}"
-    return text + (f" (and {len(more)} more)" if more else "")
+    return text + (f" (and {more} more)" if more else "")
 
 
 def _keys(

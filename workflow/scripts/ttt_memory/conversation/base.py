@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     AutoModelForCausalLM,
@@ -99,8 +100,8 @@ def load_model(
     """Load a causal language model from a hub-format folder: safetensors only, no code of its own.
 
     Raises:
-        UserError: the folder or its weights are missing, unreadable or not safetensors; the
-            model needs code from the folder, or has no such attention here.
+        UserError: the folder or its weights are missing, in part too, unreadable or not
+            safetensors; the model needs code from the folder, or has no such attention here.
     """
     folder = Path(folder)
     if not (folder / "config.json").is_file():
@@ -115,13 +116,17 @@ def load_model(
             "flash-attn is not usable here"
         )
     try:
-        return AutoModelForCausalLM.from_pretrained(
+        model, report = AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=getattr(torch, dtype),
             attn_implementation=None if attention == "auto" else attention,
             use_safetensors=True,
             local_files_only=True,
             trust_remote_code=False,
-        ).eval()
-    except (OSError, ValueError, RuntimeError, ImportError) as error:
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
         raise UserError(f"{folder}: cannot load the model ({error})") from error
+    if missing := sorted(report["missing_keys"]):  # transformers would draw them at random
+        raise UserError(f"{folder}: its weights lack {missing[0]} (of {len(missing)} in all)")
+    return model.eval()

@@ -140,6 +140,8 @@ def open_run(
             is named.
     """
     folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; expected a trained run or saved fast weights")
     own = folder / BASE
     if own.is_dir() and base is not None:
         raise UserError(f"{folder}: holds its own base model (folder {BASE}); leave out --base")
