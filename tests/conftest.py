@@ -3,9 +3,16 @@
 from collections.abc import Iterator
 
 import pytest
+import torch
 
 import invalidation
 from clone import Clone, copy_repository
+
+
+@pytest.fixture(autouse=True)
+def whole_products() -> None:
+    """Each test begins with products that round nothing: a script run before it may have chosen."""
+    torch.set_float32_matmul_precision("highest")
 
 
 @pytest.fixture(scope="session")
