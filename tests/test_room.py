@@ -42,13 +42,13 @@ def test_half_as_many_where_memory_runs_out():
     """A process that is refused memory answers the same in smaller batches, and says so."""
     expected = str(said(recall(count=16, rows=16).run("B")))
     # How much it takes depends on the allocator: less and less, until it is too little for sixteen.
-    for spare in (n * 2**20 for n in range(48, 12, -4)):
+    for spare in (n * 2**20 for n in range(64, 12, -4)):
         result = refused(spare)
-        if result.stderr:
-            break
-    assert "out of memory with 16 dialogues at once: going on with 8" in result.stderr
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.strip() == expected
+        if result.returncode == 0:
+            assert result.stdout.strip() == expected
+            if "out of memory with 16 dialogues at once: going on with 8" in result.stderr:
+                return
+    pytest.fail(f"sixteen were never too many: {result.stderr}")
 
 
 def test_a_single_job_that_does_not_fit():
@@ -65,13 +65,14 @@ def test_a_single_job_that_does_not_fit():
         engine._room.ask([job], lambda batch: (_ for _ in ()).throw(RuntimeError("shapes")))
 
 
-@pytest.mark.parametrize("condition", ["A", "B"])
+@pytest.mark.parametrize("update", ["hebbian", "mesa"])
+@pytest.mark.parametrize("condition", ["A", "B", "C"])
 @pytest.mark.parametrize("free", [10**12, 10**7, 10**5])
-def test_a_batch_fits_what_is_free(condition, free, monkeypatch):
+def test_a_batch_fits_what_is_free(condition, free, update, monkeypatch):
     """As many rows as set where there is room, fewer where there is less, never none."""
     monkeypatch.setattr(room, "free_bytes", lambda device: free)
     engine = Recall(
-        fast_weights(update="mesa"), prompter(), samples(), RecallConfig(rows=16, device="cpu")
+        fast_weights(update=update), prompter(), samples(), RecallConfig(rows=16, device="cpu")
     )
     jobs = engine.jobs(condition)
     batches = list(engine._room.batches(jobs, condition == "A"))

@@ -188,7 +188,7 @@ class Memory:
     def _advance(self, tokens: int, held: Held) -> tuple[int, Held]:
         """FLOPs of writing a text in one layer, and what is held afterwards."""
         d, ff, flops = self.decoder.d, self.decoder.ff, 0
-        whole = piece_length(self.config, d, ff) or tokens
+        whole = piece_length(self.config, d, ff) or max(tokens, 1)
         for start in range(0, tokens, whole):
             piece = min(whole, tokens - start)
             flops += self._piece(piece, held)
@@ -244,15 +244,14 @@ class Memory:
 
     def _reread(self, tokens: int, held: Held) -> int:
         """Of a piece read while it is written by least squares: all is read after each chunk."""
-        flops, chunk = 0, self.config.chunk
-        pieces = [min(chunk, tokens - start) for start in range(0, tokens, chunk)]
-        for i, piece in enumerate([0, *pieces]):
-            held = replace(held, factors=held.factors + piece)
-            if held.dense and i:
+        flops, chunk = tokens * self._recall(self._solve(held)[1]), self.config.chunk
+        for start in range(0, tokens, chunk):
+            held = replace(held, factors=held.factors + min(chunk, tokens - start))
+            if held.dense:
                 folding, held = self._fold(held)
                 flops += folding
             solving, solved = self._solve(held)
-            flops += tokens * self._recall(solved) + (solving if i else 0)
+            flops += solving + tokens * self._recall(solved)
         return flops
 
     def _solve(self, held: Held) -> tuple[int, Held]:
