@@ -51,9 +51,9 @@ def main() -> None:
         state = fw.write(torch.tensor(text)).state
     with tempfile.TemporaryDirectory() as folder:
         fast_weights.save(fw, Path(folder) / "adapter")  # what was learned: rates, gates, values
-        state.save(Path(folder) / "dialogue.safetensors")  # what was read: this is all of it
+        fast_weights.save_state(fw, state, Path(folder) / "dialogue.safetensors")  # what was read
         fw = fast_weights.load(Path(folder) / "adapter", fw.eject()).eval()
-        state = fast_weights.FastState.load(Path(folder) / "dialogue.safetensors")
+        state = fast_weights.load_state(fw, Path(folder) / "dialogue.safetensors")
 
     remembered, forgotten = (ask(fw, prompter, sample, s) for s in (state, None))
     print(f"\n{'question':<60}{'expected':<32}{'fast weights':<32}nothing")

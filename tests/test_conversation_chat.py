@@ -83,9 +83,27 @@ def test_a_state_is_kept_in_a_file(tmp_path):
     assert second.say(QUESTION) == first.say(QUESTION)
     other = Chat(fast_weights(), prompter())
     other.fw.config = other.fw.config.model_copy(update={"layers": (0,)})
-    with pytest.raises(UserError, match="this memory has"):
+    with pytest.raises(UserError, match="written by another memory"):
         other.say(f"/load {tmp_path / 'state'}")
     assert other.state is None
+
+
+def test_a_text_longer_than_the_models_positions():
+    """Not asked of from the context; dropped piece by piece, and asked of from the fast weights."""
+    talk = chat()
+    (ids,) = prompter().ids([FACT])
+    talk.fw.model.config.max_position_embeddings = len(ids) + ANSWER_TOKENS
+    talk.say(FACT)
+    with pytest.raises(UserError, match="the positions of the model: /drop the text first"):
+        talk.say(QUESTION)
+    talk.fw.model.config.max_position_embeddings = 2 * ANSWER_TOKENS
+    talk.say(" ".join([FACT] * 40))
+    assert len(talk._text()) > 4 * ANSWER_TOKENS
+    talk.say("/drop")
+    assert int(talk.state.written) > 4 * ANSWER_TOKENS
+    assert talk.say(QUESTION).startswith("[from fast weights]")
+    with pytest.raises(UserError, match="write it in pieces"):
+        talk.fw.write(torch.ones(1, 2 * ANSWER_TOKENS + 1, dtype=torch.long))
 
 
 @pytest.mark.parametrize(

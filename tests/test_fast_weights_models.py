@@ -219,6 +219,14 @@ def test_checkpoint_that_does_not_fit(tmp_path):
     with pytest.raises(UserError, match=r"is \(8, 5\), expected \(16, 5\)"):
         load(tmp_path, wide)
     assert not wide.model.layers[0].mlp.down_proj._forward_hooks
+    other = tiny()
+    other.model.layers[1].mlp.up_proj.weight.data.mul_(1.1)
+    with pytest.raises(UserError, match="fast weights of another model"):
+        load(tmp_path, other)
+    assert not other.model.layers[0].mlp.down_proj._forward_hooks
+    save(memory(), tmp_path / "run" / "fast_weights")
+    with pytest.raises(UserError, match=f"is {tmp_path / 'run' / 'fast_weights'} meant"):
+        load(tmp_path / "run", tiny())
     path = tmp_path / "fast_weights.json"
     stored = json.loads(path.read_text())
     path.write_text(json.dumps(stored | {"config": stored["config"] | {"chunk": 0}}))
@@ -276,6 +284,8 @@ def test_bad_models_and_batches():
     with pytest.raises(UserError, match="gated MLPs"):
         inject(experts, settings())
     fw, ids = memory(), tokens(2, 6)
+    with pytest.raises(ValueError, match=r"expected \[B, T\]"):
+        fw.write(ids[0])
     with pytest.raises(ValueError, match="3 rows"):
         fw.write(ids, state=fw.empty_state(3))
     with pytest.raises(ValueError, match="pass write_mask"):

@@ -2,12 +2,13 @@
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from fast_weights_models import FF, D, apart, dense, memory, tokens
 from ttt_memory.errors import UserError
-from ttt_memory.fast_weights import FastState, LayerState
+from ttt_memory.fast_weights import FastState, LayerState, checkpoint, load_state, save_state
 from ttt_memory.fast_weights.merging import absorb
 
 # Rank 4 is kept as factors, rank 30 is beyond twice d ff / (d + ff) = 4.8 and folded.
@@ -98,25 +99,29 @@ def test_least_squares_goes_on_from_both_forms():
         assert apart(continued(scaled.index([0, 1, 2])), expected) < 1e-12
 
 
+@both_forms
 @pytest.mark.parametrize(("first", "then"), [("mesa", "delta"), ("delta", "mesa")])
-def test_another_rule_goes_on(first, then):
-    """What one rule left is where the other begins, whatever the form, and back again."""
-    state = written(LENGTHS["factors"], update=first)
-    after = continued(state, then)
-    assert apart(continued(state.fold(always=True), then), after) < 1e-12
-    assert apart(after.index([2, 0, 1]).index([1, 2, 0]), after) < 1e-12
-    assert apart(continued(after.fold(always=True), first), continued(after, first)) < 1e-12
+def test_a_text_goes_on_by_the_rule_it_began_with(length, first, then):
+    """What another rule wrote, or least squares has solved, would be forgotten: refused."""
+    state = written(length, update=first)
+    with pytest.raises(UserError, match=f"written by another rule than '{then}'"):
+        continued(state, then)
+    with pytest.raises(UserError, match="another rule"):
+        memory(chunk=2, update=then).flush(state)
+    solved = written(length, update="mesa").solve()
+    with pytest.raises(UserError, match="was solved, for reading only"):
+        continued(solved)
+    nothing = memory(chunk=2).empty_state(3)
+    assert continued(nothing, then).concat(continued(nothing.scale(0.5), then)).batch == 6
 
 
-@pytest.mark.parametrize("other", ["noise", "delta"])
-def test_least_squares_beside_another_memory(other):
-    """In one batch each row goes on as it would alone."""
+def test_least_squares_takes_no_sums_beside_it():
+    """One batch could not go on: the solved rows would be weighed against nothing."""
     state = written(LENGTHS["factors"], update="mesa")
-    beside = state.noise_like(torch.Generator().manual_seed(0))
-    beside = beside if other == "noise" else written(LENGTHS["factors"])
-    together = continued(state.concat(beside))
-    assert apart(together.index([0, 1, 2]), continued(state)) < 1e-12
-    assert apart(together.index([3, 4, 5]), continued(beside)) < 1e-12
+    for other in (state.solve(), written(LENGTHS["factors"])):
+        with pytest.raises(ValueError, match="beside least squares"):
+            state.concat(other)
+    assert state.concat(memory().empty_state(1)).batch == 4
 
 
 @both_forms
@@ -175,22 +180,57 @@ def test_noise_is_isotropic():
 @both_forms
 def test_save_and_load(length, update, tmp_path):
     """A state read back reads and continues as the one saved."""
-    state = written(length, update=update)
-    state.save(tmp_path / "state.safetensors")
-    loaded = FastState.load(tmp_path / "state.safetensors")
-    assert apart(loaded, state) == 0
+    state, path = written(length, update=update), tmp_path / "state.safetensors"
     fw, ids = memory(chunk=2, update=update), tokens(3, 5, seed=4)
+    save_state(fw, state, path)
+    loaded = load_state(fw, path)
+    assert apart(loaded, state) == 0
     assert apart(fw.write(ids, state=loaded).state, fw.write(ids, state=state).state) == 0
     assert [p.name for p in tmp_path.iterdir()] == ["state.safetensors"]
+    save_state(fw, state.to(torch.float16), path)
+    assert load_state(fw, path).layers[0].keys.dtype == torch.float64
 
 
 def test_bad_state_files(tmp_path):
-    """A missing file, a file of something else, and a state of another memory."""
+    """A missing file, one of something else, a damaged one, and a state of another version."""
+    fw, path = memory(chunk=2), tmp_path / "state.safetensors"
     with pytest.raises(UserError, match="no such file"):
-        FastState.load(tmp_path / "none")
-    (tmp_path / "junk").write_bytes(b"junk")
+        load_state(fw, tmp_path / "none")
+    path.write_bytes(b"junk")
     with pytest.raises(UserError, match="not a saved fast-weight state"):
-        FastState.load(tmp_path / "junk")
+        load_state(fw, path)
+    state = written(LENGTHS["factors"])
+    save_state(fw, state, path)
+    content, tensors = path.read_bytes(), load_file(path)
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+    save_file(tensors, path)
+    with pytest.raises(UserError, match="not a saved fast-weight state"):
+        load_state(fw, path)
+    for name, wrong in (("0.keys", torch.nan), ("written", 1)):
+        save_file(tensors | {name: torch.full_like(tensors[name], wrong)}, path, metadata)
+        with pytest.raises(UserError, match="not those that were saved"):
+            load_state(fw, path)
+    path.write_bytes(content[:-8])
+    with pytest.raises(UserError, match="not a saved fast-weight state"):
+        load_state(fw, path)
+    tensors["0.wanted"] = torch.zeros(1)
+    save_file(tensors, path, metadata | {"tensors": checkpoint._digest_of(tensors)})
+    with pytest.raises(UserError, match=r"other tensors than expected: 0\.wanted"):
+        load_state(fw, path)
+
+
+def test_a_state_of_another_memory(tmp_path):
+    """Other layers, another rule, something more learned, another model of the same shape."""
+    fw, path = memory(chunk=2), tmp_path / "state"
+    save_state(fw, fw.write(tokens(1, 4)).state, path)
+    assert load_state(memory(chunk=2), path).batch == 1
+    learned, other = memory(chunk=2), memory(chunk=2)
+    learned.fast["0"].proj.data.mul_(1.1)
+    other.model.get_decoder().layers[1].mlp.up_proj.weight.data.mul_(1.1)
+    for memories in (memory(layers=(0,)), memory(chunk=3), learned, other):
+        with pytest.raises(UserError, match="written by another memory"):
+            load_state(memories, path)
     state = memory(layers=(0,)).write(tokens(1, 4)).state
     with pytest.raises(UserError, match="this memory has"):
         memory().read(state, input_ids=tokens(1, 4))
@@ -329,13 +369,3 @@ def test_a_memory_is_solved_once_but_for_gradients():
     for a, b in zip(first, again, strict=True):
         assert a.abs().max() > 0
         assert a.equal(b)
-
-
-def test_a_state_of_another_version(tmp_path):
-    """A file with one tensor too many is no state, and says which."""
-    state = written(LENGTHS["factors"])
-    state.save(tmp_path / "state.safetensors")
-    tensors = load_file(tmp_path / "state.safetensors") | {"0.wanted": torch.zeros(1)}
-    save_file(tensors, tmp_path / "old.safetensors", {"layers": "[0, 2]"})
-    with pytest.raises(UserError, match=r"other tensors than expected: 0\.wanted"):
-        FastState.load(tmp_path / "old.safetensors")

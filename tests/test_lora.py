@@ -16,7 +16,7 @@ from clone import ROOT
 from conversation_models import fast_weights, model, prompter, sampler, samples
 from ttt_memory.benchmark import write_benchmark
 from ttt_memory.conversation import loop as loop_module
-from ttt_memory.conversation.adapter import adapt, fingerprint, is_adapter
+from ttt_memory.conversation.adapter import adapt
 from ttt_memory.conversation.base import load_model
 from ttt_memory.conversation.config import LoraConfig, RunConfig, TrainConfig
 from ttt_memory.conversation.objectives import Batches, Objective
@@ -26,6 +26,7 @@ from ttt_memory.conversation.stage import ADAPTER, load_base, load_run, save_run
 from ttt_memory.conversation.train import choose_trained, train
 from ttt_memory.errors import UserError
 from ttt_memory.fast_weights import FastWeightsConfig, inject
+from ttt_memory.models import fingerprint, is_adapter
 
 LORA = LoraConfig(rank=2, alpha=8, dropout=0.1)
 TRAIN = TrainConfig(regime="lora", lora=LORA, steps=4, dialogues_per_step=4, checkpoint_every=2)

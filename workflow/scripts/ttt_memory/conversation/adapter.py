@@ -4,11 +4,9 @@ peft is imported where it is used: most jobs have no adapter, and importing it d
 """
 
 import json
-from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
@@ -16,13 +14,13 @@ from transformers import PreTrainedModel
 
 from ..errors import UserError
 from ..io import write_json
+from ..models import fingerprint
 from .config import LoraConfig
 
 if TYPE_CHECKING:
     import peft
 
 ORIGIN = "base.json"
-SAMPLED = 256  # values of each tensor in a fingerprint: an 8B model's take under a second
 
 
 def adapt(model: PreTrainedModel, config: LoraConfig) -> "peft.PeftModel":
@@ -49,29 +47,6 @@ def adapt(model: PreTrainedModel, config: LoraConfig) -> "peft.PeftModel":
         target_modules=list(config.target_modules),
     )
     return peft.get_peft_model(model, options)
-
-
-def is_adapter(name: str) -> bool:
-    """Whether a parameter of this name is a factor of an adapter."""
-    return ".lora_" in name
-
-
-def fingerprint(model: PreTrainedModel) -> str:
-    """Digits that tell the base of `model` from another, with or without an adapter on it.
-
-    Of its parameters' names, shapes and a sample of their values, rounded to bfloat16: a base
-    loaded in either type is the same base.
-    """
-    digest = blake2b(digest_size=16)
-    for name, parameter in model.named_parameters():
-        if is_adapter(name):
-            continue
-        name = name.replace(".base_layer", "")
-        values = parameter.detach().flatten()
-        values = values[:: max(1, len(values) // SAMPLED)].to("cpu", torch.bfloat16).contiguous()
-        digest.update(f"{name} {tuple(parameter.shape)}".encode())
-        digest.update(values.view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def save(adapted: "peft.PeftModel", folder: Path) -> None:

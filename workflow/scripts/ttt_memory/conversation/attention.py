@@ -11,6 +11,7 @@ from transformers.integrations.flash_attention import flash_attention_forward
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from ..errors import UserError
+from ..models import positions
 from .packing import CONTEXT, Packed
 
 FLASH = "flash_attention_2"
@@ -98,11 +99,6 @@ def layer_kinds(model: PreTrainedModel) -> list[str]:
                 f"expected {FULL} or {SLIDING}: no other obeys a mask"
             )
     return sorted(set(kinds))
-
-
-def positions(model: PreTrainedModel) -> int | None:
-    """The longest input of `model`, tokens; None where it has no limit."""
-    return getattr(model.get_decoder().config, "max_position_embeddings", None)
 
 
 def _added(mask: Tensor, dtype: torch.dtype) -> Tensor:

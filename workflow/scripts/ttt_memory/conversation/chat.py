@@ -16,9 +16,10 @@ from transformers.utils import logging
 
 from .. import devices
 from ..errors import UserError, run
-from ..fast_weights import FastState, FastWeights
+from ..fast_weights import FastState, FastWeights, load_state, save_state
 from ..fast_weights import load as load_fast_weights
 from ..fast_weights.checkpoint import CONFIG
+from ..models import positions
 from .ask import answer
 from .base import load_model
 from .config import RecallConfig
@@ -79,6 +80,7 @@ class Chat:
     def _ask(self, line: str) -> str:
         (question,) = self.prompter.ids([self.prompter.question(line, language_of(line))])
         contexts = [self._text()] if self.told else None
+        self._check_positions(sum(map(len, contexts or [])) + len(question) + ANSWER_TOKENS)
         state = None if self.told else self.state
         source = "context" if self.told else "fast weights" if state else "nothing"
         ((said,),) = answer(
@@ -86,10 +88,20 @@ class Chat:
         )
         return f"[from {source}] {said.text}"
 
+    def _check_positions(self, tokens: int) -> None:
+        longest, found = positions(self.fw.model), len(self.prompter.opening) + tokens
+        if longest is not None and found > longest:
+            raise UserError(
+                f"text, question and answer take {found} tokens; expected at most {longest}, the"
+                " positions of the model: /drop the text first, or ask less at once"
+            )
+
     def _drop(self, _: str) -> str:
         if not self.told:
             raise UserError("/drop: there is no text to drop; tell something first")
-        segment = RecallConfig().segment_tokens
+        longest = positions(self.fw.model)
+        room = sys.maxsize if longest is None else longest - len(self.prompter.opening)
+        segment = min(RecallConfig().segment_tokens, room)
         self.state = write_texts(self.fw, self.prompter, [[self._text()]], segment, self.state)
         self.told, self.away = [], None
         return f"[dropped; {int(self.state.written)} tokens in {self.state.nbytes / 1e3:.0f} kB]"
@@ -109,15 +121,13 @@ class Chat:
     def _save(self, path: str) -> str:
         if self.state is None or not path:
             raise UserError("/save: expected fast weights (/drop a text first) and a file name")
-        self.state.save(path)
+        save_state(self.fw, self.state, path)
         return f"[saved to {path}]"
 
     def _load(self, path: str) -> str:
         if not path:
             raise UserError("/load: expected the name of a saved state")
-        # The state of another memory is refused here, not at the next question.
-        state = FastState.load(path).to(self.fw.model.device)
-        self.state, self.away = self.fw.flush(state), None
+        self.state, self.away = self.fw.flush(load_state(self.fw, path)), None
         return f"[loaded from {path}]"
 
     def _new(self, _: str) -> str:

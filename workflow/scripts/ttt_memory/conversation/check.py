@@ -5,7 +5,8 @@ from transformers import PreTrainedModel
 
 from ..benchmark import Sample
 from ..errors import UserError
-from .attention import packed_mask, positions
+from ..models import positions
+from .attention import packed_mask
 from .loss import logits_of
 from .packing import pack
 from .prompts import Prompter

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from ..errors import UserError
-from .adapter import is_adapter
+from ..models import is_adapter
 from .config import OptimiserConfig
 from .muon import Muon
 

@@ -19,8 +19,8 @@ import torch
 from ..benchmark import Probe, Sample, distractors
 from ..errors import UserError
 from ..fast_weights import FastState, FastWeights
+from ..models import positions
 from .ask import Answer, answer
-from .attention import positions
 from .config import RecallConfig
 from .prompts import Prompter, prompt_hash
 from .room import Room

@@ -9,7 +9,7 @@ from torch import nn
 
 from ..errors import UserError
 from ..fast_weights import FastWeights
-from .adapter import is_adapter
+from ..models import is_adapter
 from .check import check_model, check_positions
 from .config import RunConfig
 from .data import Sampler

@@ -11,10 +11,10 @@ decay dW_i (ours)                                           Plan.fade           
 g_t = clamp(w . u_t / ||u_t|| + b, 0, 1) (ours)             FastLayer.gate      forms, models
 y = down(z) + (z K^T) U                                     LayerState.recall   state, models
 
-`config` what can be chosen; `injection` the model with a memory; `calls` one pass of it; `module`
-its learned parts; `parallel` the write, `naive` the same as a loop (tests only); `layer_state` and
-`state` what was written, `least_squares` its algebra, `merging` several put together; `checkpoint`
-its files; `published` comparison with the publication's numbers.
+`config` what can be chosen; `injection` the model with a memory, in its `mlps`; `calls` one pass of
+it; `module` its learned parts; `parallel` the write, `naive` the same as a loop (tests only);
+`layer_state` and `state` what was written, `least_squares` its algebra, `merging` several put
+together; `checkpoint` its files; `published` comparison with the publication's numbers.
 """
 
 from importlib import import_module
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from .config import FastWeightsConfig
 
 if TYPE_CHECKING:
-    from .checkpoint import load, save
+    from .checkpoint import load, load_state, save, save_state
     from .injection import FastWeights, WriteResult, inject
     from .layer_state import LayerState
     from .state import FastState
@@ -36,7 +36,9 @@ __all__ = [
     "WriteResult",
     "inject",
     "load",
+    "load_state",
     "save",
+    "save_state",
 ]
 
 # Reading a configuration takes no torch, which is imported at the first of these names.
@@ -47,7 +49,9 @@ _HOMES = {
     "WriteResult": "injection",
     "inject": "injection",
     "load": "checkpoint",
+    "load_state": "checkpoint",
     "save": "checkpoint",
+    "save_state": "checkpoint",
 }
 
 

@@ -1,18 +1,32 @@
-"""The memory's learned parameters as a folder: fast_weights.safetensors and fast_weights.json."""
+"""The memory as files: a folder of what it learned, and a file of what it has read.
+
+fast_weights.safetensors and fast_weights.json hold the learned parameters and the configuration; a
+state is one safetensors file. Both say which model they belong to: another of the same shape would
+take them, and answer nonsense.
+"""
 
 import json
+from collections.abc import Mapping
+from dataclasses import fields
 from hashlib import blake2b
 from pathlib import Path
 
+import torch
 from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
+from safetensors.torch import save_file
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from ..errors import UserError
 from ..io import beside, write_json
+from ..models import fingerprint
 from .config import FastWeightsConfig
 from .injection import FastWeights, inject
+from .layer_state import LayerState
+from .state import FastState
 
 TENSORS, CONFIG = "fast_weights.safetensors", "fast_weights.json"
 
@@ -22,55 +36,142 @@ def save(fw: FastWeights, folder: str | Path) -> None:
 
     The JSON comes last and holds the digest of the tensors: `load` refuses a folder cut short.
     """
-    tensors = {k: v.detach().contiguous().cpu() for k, v in fw.fast.state_dict().items()}
-    content = save_tensors(tensors)
+    content = save_tensors(_plain(fw.fast.state_dict()))
     with beside(Path(folder) / TENSORS) as temporary:
         temporary.write_bytes(content)
-    config = fw.config.model_dump(mode="json")
-    write_json(Path(folder) / CONFIG, {"config": config, "tensors": _digest(content)})
+    stored = {
+        "config": fw.config.model_dump(mode="json"),
+        "tensors": _digest(content),
+        "base": {"name": fw.model.name_or_path, "fingerprint": fingerprint(fw.model)},
+    }
+    write_json(Path(folder) / CONFIG, stored)
 
 
 def load(folder: str | Path, model: PreTrainedModel) -> FastWeights:
     """`inject` into `model` the memory that `save` wrote.
 
     Raises:
-        UserError: the folder or a file is missing, damaged, or does not fit the model.
+        UserError: the folder or a file is missing, damaged, or does not fit the model; it was
+            trained on another.
     """
     folder = Path(folder)
     for path in (folder, folder / CONFIG, folder / TENSORS):
         if not path.exists():
-            raise UserError(f"{path}: not found; expected a folder with {CONFIG} and {TENSORS}")
+            inside = [p.parent for p in folder.glob(f"*/{CONFIG}")]
+            meant = f"; is {inside[0]} meant?" if len(inside) == 1 else ""
+            raise UserError(
+                f"{path}: not found; expected a folder with {CONFIG} and {TENSORS}{meant}"
+            )
     content = (folder / TENSORS).read_bytes()
-    config = _config(folder / CONFIG, content)
+    config, base = _config(folder / CONFIG, content)
     try:
         fw = inject(model, config)
     except UserError as error:
         raise UserError(f"{folder}: does not fit the model: {error}") from error
-    tensors, own = load_tensors(content), fw.fast.state_dict()
-    found = {k: tuple(v.shape) for k, v in tensors.items()}
-    expected = {k: tuple(v.shape) for k, v in own.items()}
-    for name in sorted(found.keys() | expected.keys()):
-        if found.get(name) != expected.get(name):
-            fw.eject()
+    try:
+        tensors = load_tensors(content)
+        _check_shapes(folder / TENSORS, tensors, fw.fast.state_dict())
+        if (found := fingerprint(model)) != base["fingerprint"]:
             raise UserError(
-                f"{folder / TENSORS}: does not fit the model: {name} is {found.get(name)}, "
-                f"expected {expected.get(name)}"
+                f"{folder}: fast weights of another model: they were trained on {base['name']!r}"
+                f" with fingerprint {base['fingerprint']}, found {model.name_or_path!r} with"
+                f" {found}"
             )
+    except UserError:
+        fw.eject()
+        raise
     fw.fast.load_state_dict(tensors)
     return fw
 
 
-def _config(path: Path, content: bytes) -> FastWeightsConfig:
-    """The configuration in `path`, once the digest of the tensors is checked."""
+def save_state(fw: FastWeights, state: FastState, path: str | Path) -> None:
+    """Write what `fw` has read to one safetensors file, atomically."""
+    tensors = {"pending": state.pending, "written": state.written}
+    for i, layer in state.layers.items():
+        tensors |= {f"{i}.{f.name}": getattr(layer, f.name) for f in fields(layer)}
+    tensors = _plain(tensors)
+    metadata = {"memory": _identity(fw), "tensors": _digest_of(tensors)}
+    with beside(path) as temporary:
+        save_file(tensors, temporary, metadata)
+
+
+def load_state(fw: FastWeights, path: str | Path) -> FastState:
+    """Read what `save_state` wrote, onto the device of `fw` and in its type.
+
+    Raises:
+        UserError: the file is missing, damaged or no such state, or `fw` is another memory than
+            the one that wrote it.
+    """
+    if not Path(path).is_file():
+        raise UserError(f"{path}: no such file; expected a saved fast-weight state")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        memory, digest = metadata["memory"], metadata["tensors"]
+    except (SafetensorError, KeyError) as error:
+        raise UserError(f"{path}: not a saved fast-weight state ({error})") from error
+    if digest != _digest_of(tensors):
+        raise UserError(f"{path}: its tensors are not those that were saved; damaged?")
+    if memory != _identity(fw):
+        raise UserError(
+            f"{path}: written by another memory; expected a state of the same model, learned"
+            " parameters and configuration"
+        )
+    names = {i: [f"{i}.{f.name}" for f in fields(LayerState)] for i in fw.config.layers}
+    if other := {"pending", "written"}.union(*names.values()) ^ tensors.keys():
+        raise UserError(f"{path}: other tensors than expected: {', '.join(sorted(other))}")
+    layers = {i: LayerState(*(tensors[name] for name in own)) for i, own in names.items()}
+    state = FastState(layers, tensors["pending"], tensors["written"])
+    return state.to(fw.base_weight(fw.config.layers[0]).device, fw.dtype)
+
+
+def _check_shapes(
+    path: Path, tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]
+) -> None:
+    for name in sorted(tensors.keys() | expected.keys()):
+        shapes = [tuple(t[name].shape) if name in t else None for t in (tensors, expected)]
+        if shapes[0] != shapes[1]:
+            raise UserError(
+                f"{path}: does not fit the model: {name} is {shapes[0]}, expected {shapes[1]}"
+            )
+
+
+def _config(path: Path, content: bytes) -> tuple[FastWeightsConfig, dict[str, str]]:
+    """Configuration and base in `path`, once the digest of the tensors is checked."""
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
         config, digest = FastWeightsConfig(**stored["config"]), stored["tensors"]
+        base = {key: str(stored["base"][key]) for key in ("name", "fingerprint")}
     except (ValueError, KeyError, TypeError, ValidationError) as error:
         raise UserError(f"{path}: not a fast-weight configuration ({error})") from error
     if digest != _digest(content):
         raise UserError(f"{path}: {TENSORS} is not the file it was saved with; half-written?")
-    return config
+    return config, base
+
+
+def _identity(fw: FastWeights) -> str:
+    """Digits that tell one memory from another: its model, what it learned, and its rule.
+
+    A state means something to the memory that wrote it, and to no other.
+    """
+    parts = fingerprint(fw.model), fingerprint(fw.fast), fw.config.model_dump_json()
+    return blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
+
+
+def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """As a file takes them."""
+    return {name: t.detach().contiguous().cpu() for name, t in tensors.items()}
 
 
 def _digest(content: bytes) -> str:
     return blake2b(content, digest_size=16).hexdigest()
+
+
+def _digest_of(tensors: Mapping[str, Tensor]) -> str:
+    """Of names, types, shapes and every byte; the file's own header would have to hold it."""
+    digest = blake2b(digest_size=16)
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()

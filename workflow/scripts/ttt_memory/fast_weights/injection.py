@@ -18,13 +18,13 @@ from transformers import Cache, PreTrainedModel
 from transformers.modeling_outputs import ModelOutput
 
 from ..errors import UserError
+from ..models import positions
 from .calls import Read, Write, current, recomputation, running
 from .config import FastWeightsConfig
 from .layer_state import LayerState
+from .mlps import gated_mlps
 from .module import FastLayer
 from .state import FastState
-
-PROJECTIONS = ("gate_proj", "up_proj", "down_proj")
 
 
 @dataclass(frozen=True)
@@ -136,12 +136,14 @@ class FastWeights(nn.Module):
             model_kwargs: go to the model: position_ids, past_key_values, ...
 
         Raises:
-            UserError: the state does not belong to this memory, or the hooks were not reached.
+            UserError: the state does not belong to this memory or was solved, the text is longer
+                than the model's positions, or the hooks were not reached.
             ValueError: shapes that do not belong together.
         """
         self._check_recomputation()
+        self._check_length(input_ids, **model_kwargs)
         mask = _write_mask(input_ids, attention_mask, write_mask)
-        state = self.empty_state(len(input_ids)) if state is None else self._check_state(state)
+        state = self.empty_state(len(input_ids)) if state is None else self._check_goes_on(state)
         if state.batch != len(input_ids):
             raise ValueError(f"a state of {state.batch} rows for a batch of {len(input_ids)}")
         end = "wait" if not flush else "write" if self.config.flush else "drop"
@@ -160,7 +162,9 @@ class FastWeights(nn.Module):
 
     def flush(self, state: FastState) -> FastState:
         """End the texts of `state`: what is pending is written, or dropped, as by `write`."""
-        state = self._check_state(state)
+        if not state.pending.any():
+            return self._check_state(state)
+        state = self._check_goes_on(state)
         mask = torch.zeros(state.batch, 0, dtype=torch.bool, device=state.pending.device)
         end = "write" if self.config.flush else "drop"
         call = Write(self.config, self._layers, state, mask, None, end)
@@ -210,6 +214,36 @@ class FastWeights(nn.Module):
             )
         return state
 
+    def _check_goes_on(self, state: FastState) -> FastState:
+        """For writing: what least squares has solved, or another rule wrote, cannot go on."""
+        weighed = self.config.update == "mesa"
+        for i, layer in self._check_state(state).layers.items():
+            if not layer.blank and layer.weighed != weighed:
+                raise UserError(
+                    f"layer {i} of the state was solved, for reading only, or written by another"
+                    f" rule than {self.config.update!r}; expected it as `write` left it"
+                )
+        return state
+
+    def _check_length(
+        self,
+        input_ids: Tensor,
+        position_ids: Tensor | None = None,
+        past_key_values: Cache | None = None,
+        **others: object,
+    ) -> None:
+        if input_ids.ndim != 2:
+            raise ValueError(f"input_ids {tuple(input_ids.shape)}; expected [B, T]")
+        longest = positions(self.model)
+        if longest is None or position_ids is not None:  # a row may hold several texts
+            return
+        length = input_ids.shape[1] + (past_key_values.get_seq_length() if past_key_values else 0)
+        if length > longest:
+            raise UserError(
+                f"a text of {length} tokens; expected at most {longest}, the positions of"
+                f" {type(self.model).__name__}: write it in pieces, the state goes on"
+            )
+
     def _on_embeds(self, module: nn.Module, args: tuple, output: Tensor) -> None:
         if call := current(self):
             call.embeds(output)
@@ -234,30 +268,6 @@ def inject(model: PreTrainedModel, config: FastWeightsConfig) -> FastWeights:
         UserError: a layer that the model does not have, or that has no gated MLP.
     """
     return FastWeights(model, config)
-
-
-def gated_mlps(model: PreTrainedModel, layers: tuple[int, ...]) -> dict[int, nn.Module]:
-    """The gated MLP of each of the given decoder layers.
-
-    Raises:
-        UserError: a layer out of range, or without exactly one gated MLP.
-    """
-    name = type(model).__name__
-    decoder = getattr(model.get_decoder(), "layers", None)
-    expected = f"expected a decoder whose layers hold {', '.join(PROJECTIONS)}"
-    if not isinstance(decoder, nn.ModuleList):
-        raise UserError(f"{name} has no gated MLPs; {expected}")
-    found = {}
-    for i in layers:
-        if i >= len(decoder):
-            raise UserError(
-                f"layers: layer {i} of {len(decoder)}; expected 0 to {len(decoder) - 1} for {name}"
-            )
-        mlps = [m for m in decoder[i].modules() if all(hasattr(m, p) for p in PROJECTIONS)]
-        if len(mlps) != 1:
-            raise UserError(f"{name}: layer {i} has {len(mlps)} gated MLPs; {expected}, one each")
-        found[i] = mlps[0]
-    return found
 
 
 def _write_mask(

@@ -56,8 +56,13 @@ class LayerState:
         return cls(*(like.new_zeros(shape) for shape in shapes))
 
     @property
+    def blank(self) -> bool:
+        """Whether nothing was written, by any rule."""
+        return not self.keys.shape[1] and not len(self.dense)
+
+    @property
     def weighed(self) -> bool:
-        """Whether it is a least squares."""
+        """Whether it is a least squares; else a sum, or nothing."""
         return self.counts.shape[1] > 0 or len(self.gram) > 0
 
     @property
@@ -79,19 +84,17 @@ class LayerState:
         """
         if not keys.shape[1]:
             return self
-        memory = self if self.weighed else self.fold() if self.keys.shape[1] else self
         return replace(
-            memory,
-            keys=joined(memory.keys, keys),
-            values=joined(memory.values, values),
-            counts=joined(memory.counts, counts),
+            self,
+            keys=joined(self.keys, keys),
+            values=joined(self.values, values),
+            counts=joined(self.counts, counts),
         )
 
     def solve(self) -> Self:
         """The same memory as a sum, which is what can be read, in the form it is in.
 
-        Without gradients the solution is kept, so that what is read again is not solved again. What
-        is written to the sum later is weighed against nothing: what its tokens counted is lost.
+        Without gradients the solution is kept, so that what is read again is not solved again.
         """
         if not self.weighed:
             return self
@@ -184,13 +187,14 @@ class LayerState:
 def concat(parts: Sequence[LayerState]) -> LayerState:
     """Stack rows; tokens, written or pending, are padded on the right with zeros.
 
-    Rows of one tensor are all dense or none is; beside least squares a sum is dense with a gram of
-    zeros.
+    Rows of one tensor are all dense or none is.
+
+    Raises:
+        ValueError: some are least squares that can go on, and others are sums.
     """
-    kinds = {part.weighed for part in parts if part.keys.shape[1] or len(part.dense)}
-    if len(kinds) > 1:
-        parts = [part.fold() for part in parts]
-    elif any(len(part.dense) for part in parts):
+    if len({part.weighed for part in parts if not part.blank}) > 1:
+        raise ValueError("rows that were solved, or of another rule, beside least squares")
+    if any(len(part.dense) for part in parts):
         parts = [part if len(part.dense) else part.fold() for part in parts]
     if any(len(part.gram) for part in parts):
         parts = [part.with_gram() for part in parts]

@@ -238,7 +238,7 @@ def _append(memory: LayerState, plan: Plan, keys: Tensor, update: Tensor) -> Lay
     kept = plan.fade(plan.chunks)[:, None, None].to(keys)
     later = plan.chunks[:, None] - 1 - plan.key_chunk
     update = update * (plan.written * plan.fade(later))[..., None].to(keys)
-    memory = memory.solve() if plan.decay == 1 else memory.solve().scale(kept)
+    memory = memory if plan.decay == 1 else memory.scale(kept)
     return replace(
         memory,
         keys=joined(memory.keys, keys[:, : plan.count]),

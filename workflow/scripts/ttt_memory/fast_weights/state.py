@@ -4,20 +4,14 @@ Each layer keeps what the change of its `down_proj` weight, dW `[d, ff]`, is mad
 keys and values, beside an optional dense part (`LayerState`).
 """
 
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Self
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
-from ..errors import UserError
-from ..io import beside
 from .layer_state import LayerState, concat
 
 Rows = Sequence[int] | Tensor  # row numbers, or a bool tensor [B]
@@ -122,8 +116,8 @@ class FastState:
     def solve(self) -> Self:
         """The same memories as sums, for reading: least squares forgets what its tokens counted.
 
-        `read` does it by itself; to keep only this spares memory. Not for a text that goes on: what
-        is written to it later is weighed against nothing.
+        `read` does it by itself; to keep only this spares memory. A text cannot go on in it: that
+        would be weighed against nothing, and `write` refuses it.
         """
         return self._map(LayerState.solve)
 
@@ -140,38 +134,6 @@ class FastState:
         device = torch.empty(0, device=self.pending.device).to(*args, **kwargs).device
         state = self._map(lambda layer: LayerState(*(t.to(*args, **kwargs) for t in layer.parts())))
         return replace(state, pending=self.pending.to(device), written=self.written.to(device))
-
-    def save(self, path: str | Path) -> None:
-        """Write to one safetensors file, atomically."""
-        tensors = {"pending": self.pending, "written": self.written}
-        for i, layer in self.layers.items():
-            named = zip(fields(layer), layer.parts(), strict=True)
-            tensors |= {f"{i}.{f.name}": t for f, t in named}
-        tensors = {name: t.detach().contiguous().cpu() for name, t in tensors.items()}
-        with beside(path) as temporary:
-            save_file(tensors, temporary, {"layers": json.dumps(sorted(self.layers))})
-
-    @classmethod
-    def load(cls, path: str | Path) -> Self:
-        """Read what `save` wrote, onto the CPU.
-
-        Raises:
-            UserError: the file is missing or is no such state.
-        """
-        if not Path(path).is_file():
-            raise UserError(f"{path}: no such file; expected a saved fast-weight state")
-        try:
-            with safe_open(path, framework="pt") as file:
-                numbers = json.loads(file.metadata()["layers"])
-                names = {i: [f"{i}.{f.name}" for f in fields(LayerState)] for i in numbers}
-                expected = {"pending", "written"}.union(*names.values())
-                if set(file.keys()) != expected:
-                    other = expected ^ set(file.keys())
-                    raise ValueError(f"other tensors than expected: {', '.join(sorted(other))}")
-                layers = {i: LayerState(*map(file.get_tensor, names[i])) for i in numbers}
-                return cls(layers, file.get_tensor("pending"), file.get_tensor("written"))
-        except (SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise UserError(f"{path}: not a saved fast-weight state ({error})") from error
 
     def _rows(self, rows: Rows) -> Tensor:
         """Row numbers `[N]`."""
