@@ -11,7 +11,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from presets import ROOT, merged
-from ttt_memory import config, options, reference
+from ttt_memory import config, options, reference, sources
 from ttt_memory.errors import UserError
 
 PRESETS = sorted(path.stem for path in (ROOT / "config").glob("*.yaml"))
@@ -76,6 +76,14 @@ REFUSED = [
     ({"report": {"baseline": "absent"}}, "report.baseline: found 'absent', expected one of"),
     ({"runs": {"recall": {"seeds": [1, 1]}}}, "runs.recall.seeds: found [1, 1], expected each"),
     ({"runs": {"b-mini": None, "recall": None}}, "runs: found none, expected at least one run"),
+    ({"runs": {"recal": {"train": {}}}}, "runs: run 'recal' has no fast_weights; is 'recall' mea"),
+    ({"runs": {"recal": None}}, "runs.recal: null drops an entry, and there is none of this name;"),
+    ({"runs": {"mine": None}}, "runs.mine: null drops an entry, and there is none of this name"),
+    (
+        {"forecast": {"datasets": {"sinwav": None}}},
+        "forecast.datasets.sinwav: null drops an entry, and there is none of this name; is 'sinwav",
+    ),
+    ({"recall": None}, "recall: found null, expected a mapping of keys"),
     ({"runs": {"x": {"like": "y"}}}, "runs: run 'x', key like: found 'y', expected one of"),
     ({"runs": {"a/b": {"like": "recall"}}}, 'runs.a/b.[key]: found "a/b", expected'),
     (
@@ -164,12 +172,21 @@ def test_the_file_that_sets_the_key_is_blamed(tmp_path: Path) -> None:
     weak, strong = tmp_path / "weak.yaml", tmp_path / "strong.yaml"
     weak.write_text("recall: {rows: 0, shards: 1}")
     strong.write_text("recall: {shards: 2}")
-    sources = {"--config": {"seed": 1}, str(strong): None, str(weak): None}
-    assert config.blame(("recall", "rows"), sources) == str(weak)
-    assert config.blame(("recall", "shards"), sources) == str(strong)
-    assert config.blame(("seed",), sources) == "--config"
-    assert config.blame(("recall", "absent"), sources) == str(strong)
-    assert config.blame(("absent",), sources) == "default"
+    given = sources.read({"--config": {"seed": 1}, str(strong): None, str(weak): None})
+    assert sources.blame(("recall", "rows"), given) == str(weak)
+    assert sources.blame(("recall", "shards"), given) == str(strong)
+    assert sources.blame(("seed",), given) == "--config"
+    assert sources.blame(("recall", "absent"), given) == str(strong)
+    assert sources.blame(("absent",), given) == "default"
+
+
+def test_a_key_twice_in_a_file_is_refused(tmp_path: Path) -> None:
+    preset = tmp_path / "mine.yaml"
+    preset.write_text("recall:\n  shards: 1\n  rows: &n 2\n  shards: *n\n")
+    with pytest.raises(UserError, match=f"{preset}: .*found key 'shards' twice .*, line 4"):
+        config.load(merged({"recall": {"shards": 2}}), {str(preset): None}, ROOT)
+    preset.write_text("base: &b {source: local}\nother: {<<: *b, source: hub}\n")
+    assert options.read(preset)["other"] == {"source": "hub"}
 
 
 def test_run_like_another_differs_in_what_it_names_only() -> None:

@@ -4,15 +4,15 @@ Only the workflow reads it as a whole. A script reads the part it is given, by t
 that part, so that a new key elsewhere never touches it.
 """
 
+import difflib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import BeforeValidator, Field, StringConstraints, ValidationError
 
-from . import options
+from . import options, sources
 from .benchmark import texts
 from .benchmark.config import BenchmarkConfig, CorpusConfig
 from .conversation.config import BaseConfig, RecallConfig, RunConfig
@@ -24,6 +24,9 @@ from .report.config import ReportConfig
 from .resources import ResourcesConfig
 from .scoring.config import ScoringConfig
 
+# Where null drops an entry.
+SWITCHES = [("runs",), ("imports",)]
+SWITCHES += [("forecast", kind) for kind in ("datasets", "strategies", "baselines")]
 # A name becomes a folder and a wildcard.
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 
@@ -42,7 +45,12 @@ def _resolved(entries: Any) -> Any:
 
 def _inherited(entries: Mapping[str, Any], name: str, seen: tuple[str, ...]) -> Any:
     entry = entries[name]
-    if not isinstance(entry, Mapping) or entry.get("like") is None:
+    if not isinstance(entry, Mapping):
+        return entry
+    if entry.get("like") is None:
+        near = difflib.get_close_matches(name, set(entries) - {name}, n=1, cutoff=0.8)
+        if near and "fast_weights" not in entry:
+            raise ValueError(f"run {name!r} has no fast_weights; is {near[0]!r} meant?")
         return entry
     other = entry["like"]
     if other not in entries or other in (*seen, name):
@@ -123,43 +131,31 @@ class Config(Options):
 
 def load(
     data: Mapping[str, Any],
-    sources: Mapping[str, Mapping[str, Any] | None] | None = None,
+    given: Mapping[str, Mapping[str, Any] | None] | None = None,
     root: Path = Path(),
 ) -> Config:
     """The merged mapping `data` as a checked `Config`.
 
-    `sources` are what `data` was merged from, the strongest first, by name: a mapping, or None
+    `given` is what `data` was merged from, the strongest first, by name: a mapping, or None
     for a YAML file of that name. The one that sets a wrong key is named. Relative paths of
     models, imports, strategies and datasets start at `root`.
 
     Raises:
         UserError: one line with file, key, what was found and what was expected.
     """
-    sources = sources or {}
+    merged_from = sources.read(given or {})
+    if given:
+        for key, problem in sources.idle_nulls(data, SWITCHES, merged_from):
+            where = sources.blame(key, merged_from)
+            raise UserError(f"{where}: {'.'.join(key)}: {problem}")
     try:
         config = Config.model_validate(data)
     except ValidationError as error:
-        where = blame(options.key_of(options.first_of(error)["loc"], data), sources)
+        where = sources.blame(options.key_of(options.first_of(error)["loc"], data), merged_from)
         raise UserError(f"{where}: {options.describe(error, Config, data=data)}") from error
     for key, problem in problems(config, root):
-        raise UserError(f"{blame(key.split('.'), sources)}: {key}: {problem}")
+        raise UserError(f"{sources.blame(key.split('.'), merged_from)}: {key}: {problem}")
     return config
-
-
-def blame(key: Iterable[Any], sources: Mapping[str, Mapping[str, Any] | None]) -> str:
-    """The first of `sources` that sets `key`, else its nearest ancestor, else 'default'."""
-    key, best, depth = list(key), "default", 0
-    for name, node in sources.items():
-        if node is None:
-            node = yaml.safe_load(Path(name).read_text(encoding="utf-8"))
-        reached = 0
-        for part in key:
-            if not isinstance(node, Mapping) or part not in node:
-                break
-            node, reached = node[part], reached + 1
-        if reached > depth:
-            best, depth = str(name), reached
-    return best
 
 
 def problems(config: Config, root: Path) -> Iterable[tuple[str, str]]:

@@ -46,6 +46,25 @@ def without_nulls(entries: Any) -> Any:
     return {name: entry for name, entry in entries.items() if entry is not None}
 
 
+class _Strict(yaml.SafeLoader):
+    """YAML as it is specified: a key twice is a mistake, of which one value would be lost."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """The mapping.
+
+        Raises:
+            ConstructorError: a key stands there twice.
+        """
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen and isinstance(key, yaml.ScalarNode):
+                problem = f"found key {key.value!r} twice"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            if isinstance(key, yaml.ScalarNode):
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def read(source: str | Path) -> dict[str, Any]:
     """The mapping in `source`: JSON text (starting with a brace) or the path of a JSON/YAML file.
 
@@ -61,9 +80,10 @@ def read(source: str | Path) -> dict[str, Any]:
             raise UserError(f"{path}: no such config file")
         text = path.read_text(encoding="utf-8")
     try:
-        data = json.loads(text) if inline else yaml.safe_load(text)
+        data = json.loads(text) if inline else yaml.load(text, _Strict)
     except (json.JSONDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{where}: not readable as JSON or YAML ({error})") from error
+        told = " ".join(str(error).split())
+        raise UserError(f"{where}: not readable as JSON or YAML ({told})") from error
     if not isinstance(data, dict):
         raise UserError(f"{where}: expected a mapping of keys, found {type(data).__name__}")
     return data
@@ -175,5 +195,6 @@ def _expected(message: str) -> str:
 
 
 def _plain(message: str) -> str:
-    """Of lists, which is what is written, and not of the tuples that they become."""
+    """Of lists and mappings, which is what is written, and not of what they become."""
+    message = re.sub(r"dictionary or instance of \w+", "a mapping of keys", message)
     return message.replace("tuple", "list").replace(" after validation", "")
