@@ -52,8 +52,10 @@ OWN = {
     "provenance.py": EVERY,
     "schemas.py": f"{CONVERSATION} report",
     "devices.py": f"{TRAINING} {ASKING} forecast",
+    "models.py": f"{TRAINING} {ASKING}",
     # Read by Snakemake; of the jobs, only the record reads the configuration as a whole.
     "config.py": "provenance",
+    "sources.py": "provenance",
     "record.py": "provenance",
     "resources.py": "provenance",
     "closure.py": "",
@@ -109,6 +111,7 @@ OWN = {
     "conversation/cost.py": "recall",
     "conversation/writing.py": ASKING,
     "conversation/stage.py": f"train {ASKING}",
+    "conversation/adapter.py": f"train {ASKING}",
     "conversation/*.py": f"{TRAINING} {ASKING}",
     "scoring/__init__.py": f"{SCORING} leaderboard report",
     "scoring/config.py": f"{SCORING} leaderboard report",
