@@ -239,8 +239,16 @@ def test_a_dialogue_longer_than_the_models_positions(script, base, world):
     assert "condition A, sample" in line
     assert line.endswith("expected at most 64, the positions of the base model")
     assert "a segment or question has" in script.recall(base, "B", {"max_new_tokens": 2})
-    script.recall(base, "B", {"segment_tokens": 16, "max_new_tokens": 2})
+    short = {"segment_tokens": 16, "max_new_tokens": 2}
+    model = {"model": world / "run"}
+    line = script.on_run("sanity", base, short, model | {"out": script.out / "sanity.json"})
+    assert line.endswith("sanity check failed: parameters_moved")  # it was not trained
+    script.recall(base, "B", short)
     assert (script.out / "predictions.parquet").is_file()
+    given = model | {"run": "recall", "seed": 0, "out": script.out / "diagnostics.parquet"}
+    script.on_run("diagnose", base, short | {"sweep_split": "train"}, given)
+    rows = io.read_table(script.out / "diagnostics.parquet", schemas.DIAGNOSTICS)
+    assert (rows["statistic"] == "next_token_loss").any()
 
 
 def test_distractors_longer_than_the_models_positions(script, base):

@@ -76,7 +76,23 @@ REFUSED = [
     ({"report": {"baseline": "absent"}}, "report.baseline: found 'absent', expected one of"),
     ({"runs": {"recall": {"seeds": [1, 1]}}}, "runs.recall.seeds: found [1, 1], expected each"),
     ({"runs": {"b-mini": None, "recall": None}}, "runs: found none, expected at least one run"),
-    ({"runs": {"recal": {"train": {}}}}, "runs: run 'recal' has no fast_weights; is 'recall' mea"),
+    (
+        {"runs": {"recal": {"train": {}}}},
+        "runs.recal.fast_weights: missing; is run 'recall' meant?",
+    ),
+    ({"runs": {"recall-2": {"lik": "recall"}}}, "runs.recall-2.lik: unknown key; is 'like' meant?"),
+    ({"runs": {"mine": {}}}, "runs.mine.fast_weights: missing"),
+    ({"runs": {2024: {}}}, "runs.2024.[key]: found 2024, expected string"),
+    ({"imports": None}, "imports: found null, expected a mapping of keys"),
+    ({"imports": {"p": None}}, "imports.p: null drops an entry, and there is none of this name"),
+    (
+        {"forecast": {"strategies": {"titan": None}}},
+        "forecast.strategies.titan: null drops an entry, and there is none of this name",
+    ),
+    (
+        {"forecast": {"baselines": {"mean": None}}},
+        "forecast.baselines.mean: null drops an entry, and there is none of this name",
+    ),
     ({"runs": {"recal": None}}, "runs.recal: null drops an entry, and there is none of this name;"),
     ({"runs": {"mine": None}}, "runs.mine: null drops an entry, and there is none of this name"),
     (
@@ -144,11 +160,13 @@ def test_mistake_is_one_line_with_file_key_found_and_expected(
 ) -> None:
     preset = tmp_path / "mine.yaml"
     preset.write_text(yaml.safe_dump(overlay))
-    sources = {str(preset): None, str(ROOT / "config.yaml"): None}
+    files = {str(preset): None, str(ROOT / "config.yaml"): None}
     with pytest.raises(UserError) as caught:
-        config.load(merged(overlay), sources, ROOT)
+        config.load(merged(overlay), files, ROOT)
     assert str(caught.value).startswith(f"{preset}: {message}")
     assert "\n" not in str(caught.value)
+    if overlay == {"runs": {"mine": {}}}:
+        assert "meant" not in str(caught.value)
 
 
 @pytest.mark.parametrize("layer", [36, 40])
@@ -180,13 +198,52 @@ def test_the_file_that_sets_the_key_is_blamed(tmp_path: Path) -> None:
     assert sources.blame(("absent",), given) == "default"
 
 
-def test_a_key_twice_in_a_file_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("recall:\n  shards: 1\n  rows: &n 2\n  shards: *n\n", "line 4: key 'shards' stands twice"),
+        ('{"recall": {"shards": 1,\t"shards": 2}}', "key 'shards' stands twice"),
+        ("a: {<<: {x: 1}, y: 1, y: 2}", "line 1: key 'y' stands twice"),
+    ],
+)
+def test_a_key_twice_in_a_file_is_refused(text: str, message: str, tmp_path: Path) -> None:
     preset = tmp_path / "mine.yaml"
-    preset.write_text("recall:\n  shards: 1\n  rows: &n 2\n  shards: *n\n")
-    with pytest.raises(UserError, match=f"{preset}: .*found key 'shards' twice .*, line 4"):
-        config.load(merged({"recall": {"shards": 2}}), {str(preset): None}, ROOT)
-    preset.write_text("base: &b {source: local}\nother: {<<: *b, source: hub}\n")
-    assert options.read(preset)["other"] == {"source": "hub"}
+    preset.write_text(text)
+    with pytest.raises(UserError) as caught:
+        config.load(merged({}), {str(preset): None}, ROOT)
+    assert str(caught.value) == f"{preset}: {message}"
+    if text.startswith("{"):
+        with pytest.raises(UserError, match=f"--config: {message}"):
+            options.read(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "b: &b {rows: 1}\nx: &x {<<: *b, rows: 2}\nc: {<<: *x}",
+        "b: &b {rows: 1}\nc:\n  <<: *b\n  <<: {shards: 1}",
+        '{1: x, "1": y}',
+        '{\n\t"recall": {"rows": 1}\n}',
+    ],
+)
+def test_what_snakemake_reads_is_read_alike(text: str, tmp_path: Path) -> None:
+    """Anchors laid over, two merges, keys of two types, JSON with tabs."""
+    preset = tmp_path / "mine.yaml"
+    preset.write_text(text)
+    expected = json.loads(text) if "\t" in text else yaml.safe_load(text)
+    assert options.read(preset) == expected
+
+
+def test_null_drops_an_entry_of_any_preset_below(tmp_path: Path) -> None:
+    """Of the one between, too; without files nobody says what there was."""
+    middle = {"runs": {"mine": {"like": "recall"}}}
+    files = {
+        "--config": {"runs": {"mine": None}},
+        "middle": middle,
+        str(ROOT / "config.yaml"): None,
+    }
+    assert config.load(merged({"runs": {"mine": None}}), files, ROOT)
+    assert config.load(merged({"runs": {"mine": None}}), root=ROOT)
 
 
 def test_run_like_another_differs_in_what_it_names_only() -> None:

@@ -1,5 +1,6 @@
 """The chat: what each answer may come from, and that dropped text is really gone."""
 
+import copy
 import os
 import subprocess
 import sys
@@ -92,9 +93,15 @@ def test_a_text_longer_than_the_models_positions():
     """Not asked of from the context; dropped piece by piece, and asked of from the fast weights."""
     talk = chat()
     (ids,) = prompter().ids([FACT])
-    talk.fw.model.config.max_position_embeddings = len(ids) + ANSWER_TOKENS
+    talk.prompter = copy.copy(talk.prompter)
+    talk.prompter.opening = [talk.prompter.end] * 3
+    (question,) = talk.prompter.ids([talk.prompter.question(QUESTION, "en")])
+    needed = 3 + len(question) + ANSWER_TOKENS
+    talk.fw.model.config.max_position_embeddings = needed - 1
+    with pytest.raises(UserError, match=f"take {needed} tokens; .*: ask less at once"):
+        talk.say(QUESTION)
     talk.say(FACT)
-    with pytest.raises(UserError, match="the positions of the model: /drop the text first"):
+    with pytest.raises(UserError, match=f"take {needed + len(ids)} .*: /drop the text first"):
         talk.say(QUESTION)
     talk.fw.model.config.max_position_embeddings = 2 * ANSWER_TOKENS
     talk.say(" ".join([FACT] * 40))

@@ -12,6 +12,7 @@ from transformers import DynamicCache, GPT2Config, GPT2LMHeadModel
 from fast_weights_models import D, apart, dense, memory, settings, tiny, tokens
 from ttt_memory.errors import UserError
 from ttt_memory.fast_weights import FastWeightsConfig, inject, load, save
+from ttt_memory.models import fingerprint, positions
 
 KINDS = ["qwen3", "llama", "mistral", "gemma", "qwen2"]
 
@@ -219,13 +220,18 @@ def test_checkpoint_that_does_not_fit(tmp_path):
     with pytest.raises(UserError, match=r"is \(8, 5\), expected \(16, 5\)"):
         load(tmp_path, wide)
     assert not wide.model.layers[0].mlp.down_proj._forward_hooks
-    other = tiny()
+    other, away = tiny(), tiny()
     other.model.layers[1].mlp.up_proj.weight.data.mul_(1.1)
-    with pytest.raises(UserError, match="fast weights of another model"):
-        load(tmp_path, other)
-    assert not other.model.layers[0].mlp.down_proj._forward_hooks
+    away.lm_head.to("meta")
+    for model, message in ((other, "fast weights of another model"), (away, "not in memory")):
+        with pytest.raises(UserError, match=message):
+            load(tmp_path, model)
+        assert not model.model.layers[0].mlp.down_proj._forward_hooks
     save(memory(), tmp_path / "run" / "fast_weights")
     with pytest.raises(UserError, match=f"is {tmp_path / 'run' / 'fast_weights'} meant"):
+        load(tmp_path / "run", tiny())
+    save(memory(), tmp_path / "run" / "other")
+    with pytest.raises(UserError, match=r"fast_weights\.safetensors$"):
         load(tmp_path / "run", tiny())
     path = tmp_path / "fast_weights.json"
     stored = json.loads(path.read_text())
@@ -244,6 +250,30 @@ def test_checkpoint_that_does_not_fit(tmp_path):
     tensors.touch()
     with pytest.raises(UserError, match="not a fast-weight configuration"):
         load(tmp_path, tiny())
+
+
+def test_a_fingerprint_tells_models_apart(tmp_path):
+    """By any column, name or shape; not by type or by what is not a parameter."""
+    model = tiny()
+    seen = {fingerprint(model)}
+    assert fingerprint(tiny(dtype=torch.float32)) in seen
+    assert fingerprint(tiny().to(torch.bfloat16)) in seen
+    weight = torch.nn.Linear(64, 512, bias=False).weight.detach()
+    other_columns, last_rows = weight.clone(), weight.clone()
+    other_columns[:, 1:] *= 3
+    last_rows[-64:] *= 3
+    for name, values in (
+        ("a", weight),
+        ("b", weight),
+        ("a", other_columns),
+        ("a", last_rows),
+        ("a", weight.view(64, 512)),
+    ):
+        module = torch.nn.ParameterDict({name: values})
+        assert fingerprint(module) not in seen
+        seen.add(fingerprint(module))
+    model.save_pretrained(tmp_path)
+    assert fingerprint(type(model).from_pretrained(tmp_path)) in seen
 
 
 @pytest.mark.parametrize(
@@ -269,6 +299,21 @@ def test_bad_configuration(wrong, message):
     """Each is refused with the key's name."""
     with pytest.raises(ValidationError, match=message):
         FastWeightsConfig(**{"layers": (0,)} | wrong)
+
+
+def test_a_text_is_no_longer_than_the_models_positions():
+    """Counted with the cache and without padding; a row of several texts says where they are."""
+    fw, ids = memory(tiny(max_position_embeddings=6)), tokens(1, 7)
+    with pytest.raises(UserError, match="a text of 7 tokens; expected at most 6"):
+        fw.write(ids)
+    fw.write(ids, attention_mask=torch.tensor([[1] * 6 + [0]]))
+    fw.write(ids, position_ids=torch.tensor([[0, 1, 2, 3, 0, 1, 2]]))
+    cache = DynamicCache()
+    fw.write(ids[:, :4], past_key_values=cache)
+    with pytest.raises(UserError, match="a text of 7 tokens"):
+        fw.write(ids[:, 4:], past_key_values=cache)
+    rope = {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}
+    assert positions(tiny(max_position_embeddings=6, rope_parameters=rope)) is None
 
 
 def test_bad_models_and_batches():

@@ -1,5 +1,7 @@
 """The state as an object: rows, norms, noise, the two forms of a memory, files."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from safetensors import safe_open
@@ -111,6 +113,8 @@ def test_a_text_goes_on_by_the_rule_it_began_with(length, first, then):
     solved = written(length, update="mesa").solve()
     with pytest.raises(UserError, match="was solved, for reading only"):
         continued(solved)
+    with pytest.raises(UserError, match="this memory has"):
+        memory(layers=(0,), chunk=2).flush(memory(chunk=2).empty_state(3))
     nothing = memory(chunk=2).empty_state(3)
     assert continued(nothing, then).concat(continued(nothing.scale(0.5), then)).batch == 6
 
@@ -121,6 +125,9 @@ def test_least_squares_takes_no_sums_beside_it():
     for other in (state.solve(), written(LENGTHS["factors"])):
         with pytest.raises(ValueError, match="beside least squares"):
             state.concat(other)
+        for pair in ((state, other), (other, state)):
+            with pytest.raises(ValueError, match="beside least squares"):
+                absorb(*(replace(s, pending=torch.zeros_like(s.pending)) for s in pair))
     assert state.concat(memory().empty_state(1)).batch == 4
 
 
@@ -187,6 +194,7 @@ def test_save_and_load(length, update, tmp_path):
     assert apart(loaded, state) == 0
     assert apart(fw.write(ids, state=loaded).state, fw.write(ids, state=state).state) == 0
     assert [p.name for p in tmp_path.iterdir()] == ["state.safetensors"]
+    assert load_state(fw, path).layers[0].keys.is_contiguous()
     save_state(fw, state.to(torch.float16), path)
     assert load_state(fw, path).layers[0].keys.dtype == torch.float64
 
@@ -207,8 +215,15 @@ def test_bad_state_files(tmp_path):
     save_file(tensors, path)
     with pytest.raises(UserError, match="not a saved fast-weight state"):
         load_state(fw, path)
-    for name, wrong in (("0.keys", torch.nan), ("written", 1)):
-        save_file(tensors | {name: torch.full_like(tensors[name], wrong)}, path, metadata)
+    keys, swapped = tensors["0.keys"], {"0.keys": tensors["2.keys"], "2.keys": tensors["0.keys"]}
+    for changed in (
+        {"0.keys": torch.full_like(keys, torch.nan)},
+        {"written": tensors["written"] + 1},
+        {"0.keys": keys.mT.reshape(keys.mT.shape).contiguous().view(keys.shape)},
+        {"0.keys": keys.view(1, -1, keys.shape[2])},
+        swapped,
+    ):
+        save_file(tensors | changed, path, metadata)
         with pytest.raises(UserError, match="not those that were saved"):
             load_state(fw, path)
     path.write_bytes(content[:-8])
@@ -231,7 +246,11 @@ def test_a_state_of_another_memory(tmp_path):
     for memories in (memory(layers=(0,)), memory(chunk=3), learned, other):
         with pytest.raises(UserError, match="written by another memory"):
             load_state(memories, path)
+    fw.config = fw.config.model_copy(update={"init": "published"})  # where learning began
+    assert load_state(fw, path).batch == 1
     state = memory(layers=(0,)).write(tokens(1, 4)).state
+    with pytest.raises(UserError, match="this memory has"):
+        save_state(fw, state, path)
     with pytest.raises(UserError, match="this memory has"):
         memory().read(state, input_ids=tokens(1, 4))
     with pytest.raises(UserError, match="this memory has"):

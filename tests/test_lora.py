@@ -25,7 +25,7 @@ from ttt_memory.conversation.sanity import Sanity
 from ttt_memory.conversation.stage import ADAPTER, load_base, load_run, save_run, trained_part
 from ttt_memory.conversation.train import choose_trained, train
 from ttt_memory.errors import UserError
-from ttt_memory.fast_weights import FastWeightsConfig, inject
+from ttt_memory.fast_weights import FastWeightsConfig, inject, load
 from ttt_memory.models import fingerprint, is_adapter
 
 LORA = LoraConfig(rank=2, alpha=8, dropout=0.1)
@@ -128,6 +128,12 @@ def test_a_saved_run_answers_exactly_as_the_one_in_memory(base, run):
     ids = torch.tensor(prompter().ids([samples()[0].dialogue]))
     assert torch.equal(load_base(folder, base)(input_ids=ids).logits, said(fw)[0])
     assert not torch.equal(load_model(base)(input_ids=ids).logits, said(fw)[0])
+
+
+def test_fast_weights_learned_beside_an_adapter_refuse_the_bare_base(base, run):
+    _, folder, _ = run
+    with pytest.raises(UserError, match="fast weights of another model"):
+        load(folder / "fast_weights", load_model(base))
 
 
 def test_a_saved_run_holds_an_adapter_that_peft_reads_and_no_base(base, run):

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, StringConstraints, ValidationError
 
-from . import options, sources
+from . import options
 from .benchmark import texts
 from .benchmark.config import BenchmarkConfig, CorpusConfig
 from .conversation.config import BaseConfig, RecallConfig, RunConfig
@@ -23,6 +23,8 @@ from .options import Options
 from .report.config import ReportConfig
 from .resources import ResourcesConfig
 from .scoring.config import ScoringConfig
+from .sources import blame, idle_nulls
+from .sources import read as read_sources
 
 # Where null drops an entry.
 SWITCHES = [("runs",), ("imports",)]
@@ -45,12 +47,7 @@ def _resolved(entries: Any) -> Any:
 
 def _inherited(entries: Mapping[str, Any], name: str, seen: tuple[str, ...]) -> Any:
     entry = entries[name]
-    if not isinstance(entry, Mapping):
-        return entry
-    if entry.get("like") is None:
-        near = difflib.get_close_matches(name, set(entries) - {name}, n=1, cutoff=0.8)
-        if near and "fast_weights" not in entry:
-            raise ValueError(f"run {name!r} has no fast_weights; is {near[0]!r} meant?")
+    if not isinstance(entry, Mapping) or entry.get("like") is None:
         return entry
     other = entry["like"]
     if other not in entries or other in (*seen, name):
@@ -131,31 +128,39 @@ class Config(Options):
 
 def load(
     data: Mapping[str, Any],
-    given: Mapping[str, Mapping[str, Any] | None] | None = None,
+    sources: Mapping[str, Mapping[str, Any] | None] | None = None,
     root: Path = Path(),
 ) -> Config:
     """The merged mapping `data` as a checked `Config`.
 
-    `given` is what `data` was merged from, the strongest first, by name: a mapping, or None
+    `sources` are what `data` was merged from, the strongest first, by name: a mapping, or None
     for a YAML file of that name. The one that sets a wrong key is named. Relative paths of
     models, imports, strategies and datasets start at `root`.
 
     Raises:
         UserError: one line with file, key, what was found and what was expected.
     """
-    merged_from = sources.read(given or {})
-    if given:
-        for key, problem in sources.idle_nulls(data, SWITCHES, merged_from):
-            where = sources.blame(key, merged_from)
-            raise UserError(f"{where}: {'.'.join(key)}: {problem}")
+    files = read_sources(sources or {})
+    for key, problem in idle_nulls(data, SWITCHES, files) if files else ():
+        raise UserError(f"{blame(key, files)}: {'.'.join(key)}: {problem}")
     try:
         config = Config.model_validate(data)
     except ValidationError as error:
-        where = sources.blame(options.key_of(options.first_of(error)["loc"], data), merged_from)
-        raise UserError(f"{where}: {options.describe(error, Config, data=data)}") from error
+        key = options.key_of(options.first_of(error)["loc"], data)
+        told = options.describe(error, Config, data=data) + _run_meant(key, data)
+        raise UserError(f"{blame(key, files)}: {told}") from error
     for key, problem in problems(config, root):
-        raise UserError(f"{sources.blame(key.split('.'), merged_from)}: {key}: {problem}")
+        raise UserError(f"{blame(key.split('.'), files)}: {key}: {problem}")
     return config
+
+
+def _run_meant(key: list[Any], data: Mapping[str, Any]) -> str:
+    """Of a run that lacks what every run needs: the one whose name it may misspell."""
+    if key[:1] != ["runs"] or key[-1] != "fast_weights":
+        return ""
+    others = [str(name) for name in data["runs"] if name != key[1]]
+    near = difflib.get_close_matches(str(key[1]), others, n=1, cutoff=0.8)
+    return "".join(f"; is run {name!r} meant?" for name in near)
 
 
 def problems(config: Config, root: Path) -> Iterable[tuple[str, str]]:

@@ -19,6 +19,7 @@ from pydantic_core import ErrorDetails
 from .errors import UserError
 
 T = TypeVar("T")
+MERGE = "tag:yaml.org,2002:merge"
 UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
 
 
@@ -47,29 +48,44 @@ def without_nulls(entries: Any) -> Any:
 
 
 class _Strict(yaml.SafeLoader):
-    """YAML as it is specified: a key twice is a mistake, of which one value would be lost."""
+    """YAML as it is specified: a key that stands twice, of which one would be lost, is refused."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """The mapping.
-
-        Raises:
-            ConstructorError: a key stands there twice.
-        """
+    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+        """The mapping as it is written, before anchors are merged into it."""
+        node = super().compose_mapping_node(anchor)
         seen = set()
         for key, _ in node.value:
-            if key.value in seen and isinstance(key, yaml.ScalarNode):
-                problem = f"found key {key.value!r} twice"
-                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
-            if isinstance(key, yaml.ScalarNode):
-                seen.add(key.value)
-        return super().construct_mapping(node, deep)
+            if not isinstance(key, yaml.ScalarNode) or key.tag == MERGE:
+                continue
+            if (key.tag, key.value) in seen:
+                raise UserError(f"line {key.start_mark.line + 1}: key {key.value!r} stands twice")
+            seen.add((key.tag, key.value))
+        return node
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, likewise."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise UserError(f"key {twice!r} stands twice")
+    return found
+
+
+def _parsed(text: str) -> Any:
+    """JSON or, failing that, YAML, as Snakemake takes its configuration files."""
+    try:
+        return json.loads(text, object_pairs_hook=_once)
+    except json.JSONDecodeError:
+        return yaml.load(text, _Strict)
 
 
 def read(source: str | Path) -> dict[str, Any]:
     """The mapping in `source`: JSON text (starting with a brace) or the path of a JSON/YAML file.
 
     Raises:
-        UserError: no such file, not JSON/YAML, or not a mapping.
+        UserError: no such file, not JSON/YAML, not a mapping, or a key stands twice.
     """
     text, where = str(source), "--config"
     inline = text.lstrip().startswith("{")
@@ -80,7 +96,9 @@ def read(source: str | Path) -> dict[str, Any]:
             raise UserError(f"{path}: no such config file")
         text = path.read_text(encoding="utf-8")
     try:
-        data = json.loads(text) if inline else yaml.load(text, _Strict)
+        data = json.loads(text, object_pairs_hook=_once) if inline else _parsed(text)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from error
     except (json.JSONDecodeError, yaml.YAMLError) as error:
         told = " ".join(str(error).split())
         raise UserError(f"{where}: not readable as JSON or YAML ({told})") from error
@@ -196,5 +214,5 @@ def _expected(message: str) -> str:
 
 def _plain(message: str) -> str:
     """Of lists and mappings, which is what is written, and not of what they become."""
-    message = re.sub(r"dictionary or instance of \w+", "a mapping of keys", message)
+    message = re.sub(r"dictionary( or instance of \w+)?", "a mapping of keys", message)
     return message.replace("tuple", "list").replace(" after validation", "")

@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 
 from ..errors import UserError
 from ..io import write_json
-from ..models import fingerprint
+from ..models import check_shapes, fingerprint
 from .config import LoraConfig
 
 if TYPE_CHECKING:
@@ -72,7 +72,8 @@ def load(folder: Path, model: PreTrainedModel) -> PreTrainedModel:
         adapted = peft.get_peft_model(model, config)
     except ValueError as error:
         raise UserError(f"{other} ({origin['name']}): {error}") from error
-    _check_shapes(tensors, peft.get_peft_model_state_dict(adapted), f"{other} ({origin['name']})")
+    own = peft.get_peft_model_state_dict(adapted)
+    check_shapes(f"{other} ({origin['name']})", tensors, own)
     found = fingerprint(model)
     if found != origin["fingerprint"]:
         raise UserError(
@@ -97,10 +98,3 @@ def _read(folder: Path) -> "tuple[peft.LoraConfig, dict[str, Tensor], dict[str, 
         return config, load_file(folder / SAFETENSORS_WEIGHTS_NAME), origin
     except (ValueError, TypeError, KeyError, OSError, SafetensorError) as error:
         raise UserError(f"{folder}: not an adapter in peft's format ({error})") from error
-
-
-def _check_shapes(found: dict[str, Tensor], own: dict[str, Tensor], where: str) -> None:
-    for name in sorted(found.keys() | own.keys()):
-        shapes = [tuple(part[name].shape) if name in part else None for part in (found, own)]
-        if shapes[0] != shapes[1]:
-            raise UserError(f"{where}: {name} is {shapes[0]}, expected {shapes[1]}")

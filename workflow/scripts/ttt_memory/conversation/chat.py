@@ -91,17 +91,19 @@ class Chat:
     def _check_positions(self, tokens: int) -> None:
         longest, found = positions(self.fw.model), len(self.prompter.opening) + tokens
         if longest is not None and found > longest:
+            way = "/drop the text first" if self.told else "ask less at once"
             raise UserError(
                 f"text, question and answer take {found} tokens; expected at most {longest}, the"
-                " positions of the model: /drop the text first, or ask less at once"
+                f" positions of the model: {way}"
             )
 
     def _drop(self, _: str) -> str:
         if not self.told:
             raise UserError("/drop: there is no text to drop; tell something first")
         longest = positions(self.fw.model)
-        room = sys.maxsize if longest is None else longest - len(self.prompter.opening)
-        segment = min(RecallConfig().segment_tokens, room)
+        segment = RecallConfig().segment_tokens
+        if longest is not None:
+            segment = min(segment, max(1, longest - len(self.prompter.opening)))
         self.state = write_texts(self.fw, self.prompter, [[self._text()]], segment, self.state)
         self.told, self.away = [], None
         return f"[dropped; {int(self.state.written)} tokens in {self.state.nbytes / 1e3:.0f} kB]"

@@ -44,7 +44,7 @@ def _measure(
         (dialogue_ids, {FACT: is_fact, FILLER: ~is_fact}),
         (noise_ids, {DISTRACTOR: torch.ones(len(noise_ids), dtype=torch.bool)}),
     ):
-        found.update(_token_means(fw, prompter, ids, segments))
+        found.update(_token_means(fw, prompter, ids, segments, config.segment_tokens))
         state = write_texts(fw, prompter, [[ids]], config.segment_tokens)
         segment = DISTRACTOR if DISTRACTOR in segments else "dialogue"
         for layer, norm in state.norms(fw).items():
@@ -64,25 +64,46 @@ def fact_tokens(prompter: Prompter, sample: Sample) -> tuple[list[int], Tensor]:
 
 
 def _token_means(
-    fw: FastWeights, prompter: Prompter, ids: list[int], segments: dict[str, Tensor]
+    fw: FastWeights,
+    prompter: Prompter,
+    ids: list[int],
+    segments: dict[str, Tensor],
+    length: int,
 ) -> dict[tuple[str, int, str], float]:
-    """Mean gate per layer and mean next-token loss (memory off) over each segment's tokens."""
-    start = len(prompter.opening)
-    input_ids = torch.tensor([prompter.opening + ids], device=fw.model.device)
-    written = (torch.arange(input_ids.shape[1], device=input_ids.device) >= start)[None]
-    gates = fw.write(input_ids=input_ids, write_mask=written).gates or {}
-    gates = {layer: gate[:, start:] for layer, gate in gates.items()}
-    logits = fw.plain(input_ids=input_ids).logits[0, start:-1].float()
-    # The loss of a token is what the model, having read all before it, did not foresee.
-    surprise = F.cross_entropy(logits, input_ids[0, start + 1 :], reduction="none").cpu()
+    """Mean gate per layer and mean next-token loss (memory off) over each segment's tokens.
+
+    The text is read as it is written for recall, `length` tokens at a time.
+    """
+    pieces = [
+        _gates_and_surprise(fw, prompter.opening, ids[start : start + length])
+        for start in range(0, len(ids), length)
+    ]
+    surprise = torch.cat([surprise for _, surprise in pieces])
     found = {}
     for name, chosen in segments.items():
-        if chosen.any():
-            for layer, gate in gates.items():
-                found["gate", layer, name] = gate[0].cpu()[chosen].mean().item()
-        if chosen[1:].any():
-            found["next_token_loss", -1, name] = surprise[chosen[1:]].mean().item()
+        for layer in pieces[0][0]:
+            gate = torch.cat([gates[layer] for gates, _ in pieces])
+            if chosen.any():
+                found["gate", layer, name] = gate[chosen].mean().item()
+        foreseen = chosen & ~surprise.isnan()
+        if foreseen.any():
+            found["next_token_loss", -1, name] = surprise[foreseen].mean().item()
     return found
+
+
+def _gates_and_surprise(
+    fw: FastWeights, opening: list[int], ids: list[int]
+) -> tuple[dict[int, Tensor], Tensor]:
+    """Of T tokens: gates `[T]` by layer, and losses `[T]`, NaN for the first."""
+    start = len(opening)
+    input_ids = torch.tensor([opening + ids], device=fw.model.device)
+    written = (torch.arange(input_ids.shape[1], device=input_ids.device) >= start)[None]
+    gates = fw.write(input_ids=input_ids, write_mask=written).gates or {}
+    logits = fw.plain(input_ids=input_ids).logits[0, start:-1].float()
+    # The loss of a token is what the model, having read all before it, did not foresee.
+    surprise = F.cross_entropy(logits, input_ids[0, start + 1 :], reduction="none")
+    gates = {layer: gate[0, start:].cpu() for layer, gate in gates.items()}
+    return gates, F.pad(surprise.cpu(), (1, 0), value=torch.nan)
 
 
 def _row(statistic: str, layer: int, segment: str, values: np.ndarray, seed: int) -> dict:

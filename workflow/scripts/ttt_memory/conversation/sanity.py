@@ -107,7 +107,7 @@ class Sanity:
 
     def padding_writes_nothing(self) -> tuple[bool, str]:
         """Padding the row on the right leaves the state's reading unchanged."""
-        ids, mask = pad_right([self.dialogues[0][0]], self.prompter.pad)
+        ids, mask = pad_right([self.dialogues[0][0][: self.segment]], self.prompter.pad)
         wide = torch.nn.functional.pad(ids, (0, 17), value=self.prompter.pad)
         wide_mask = torch.nn.functional.pad(mask, (0, 17))
         device = self.fw.model.device

@@ -1,8 +1,8 @@
 """The memory as files: a folder of what it learned, and a file of what it has read.
 
 fast_weights.safetensors and fast_weights.json hold the learned parameters and the configuration; a
-state is one safetensors file. Both say which model they belong to: another of the same shape would
-take them, and answer nonsense.
+state is one safetensors file. Both say whose they are: another model of the same shape would take
+them, and answer nonsense.
 """
 
 import json
@@ -22,7 +22,7 @@ from transformers import PreTrainedModel
 
 from ..errors import UserError
 from ..io import beside, write_json
-from ..models import fingerprint
+from ..models import check_shapes, fingerprint
 from .config import FastWeightsConfig
 from .injection import FastWeights, inject
 from .layer_state import LayerState
@@ -42,7 +42,7 @@ def save(fw: FastWeights, folder: str | Path) -> None:
     stored = {
         "config": fw.config.model_dump(mode="json"),
         "tensors": _digest(content),
-        "base": {"name": fw.model.name_or_path, "fingerprint": fingerprint(fw.model)},
+        "base": fingerprint(fw.model, adapters=True),
     }
     write_json(Path(folder) / CONFIG, stored)
 
@@ -70,14 +70,14 @@ def load(folder: str | Path, model: PreTrainedModel) -> FastWeights:
         raise UserError(f"{folder}: does not fit the model: {error}") from error
     try:
         tensors = load_tensors(content)
-        _check_shapes(folder / TENSORS, tensors, fw.fast.state_dict())
-        if (found := fingerprint(model)) != base["fingerprint"]:
+        where = f"{folder / TENSORS}: does not fit the model"
+        check_shapes(where, tensors, fw.fast.state_dict())
+        if (found := fingerprint(model, adapters=True)) != base:
             raise UserError(
-                f"{folder}: fast weights of another model: they were trained on {base['name']!r}"
-                f" with fingerprint {base['fingerprint']}, found {model.name_or_path!r} with"
-                f" {found}"
+                f"{folder}: fast weights of another model: trained on one with fingerprint {base},"
+                f" found {model.name_or_path!r} with {found}"
             )
-    except UserError:
+    except BaseException:
         fw.eject()
         raise
     fw.fast.load_state_dict(tensors)
@@ -85,7 +85,12 @@ def load(folder: str | Path, model: PreTrainedModel) -> FastWeights:
 
 
 def save_state(fw: FastWeights, state: FastState, path: str | Path) -> None:
-    """Write what `fw` has read to one safetensors file, atomically."""
+    """Write what `fw` has read to one safetensors file, atomically.
+
+    Raises:
+        UserError: `fw` has other layers or sizes.
+    """
+    fw.check_state(state)
     tensors = {"pending": state.pending, "written": state.written}
     for i, layer in state.layers.items():
         tensors |= {f"{i}.{f.name}": getattr(layer, f.name) for f in fields(layer)}
@@ -126,23 +131,12 @@ def load_state(fw: FastWeights, path: str | Path) -> FastState:
     return state.to(fw.base_weight(fw.config.layers[0]).device, fw.dtype)
 
 
-def _check_shapes(
-    path: Path, tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]
-) -> None:
-    for name in sorted(tensors.keys() | expected.keys()):
-        shapes = [tuple(t[name].shape) if name in t else None for t in (tensors, expected)]
-        if shapes[0] != shapes[1]:
-            raise UserError(
-                f"{path}: does not fit the model: {name} is {shapes[0]}, expected {shapes[1]}"
-            )
-
-
-def _config(path: Path, content: bytes) -> tuple[FastWeightsConfig, dict[str, str]]:
-    """Configuration and base in `path`, once the digest of the tensors is checked."""
+def _config(path: Path, content: bytes) -> tuple[FastWeightsConfig, str]:
+    """Configuration and fingerprint of the base, once the digest of the tensors is checked."""
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
-        config, digest = FastWeightsConfig(**stored["config"]), stored["tensors"]
-        base = {key: str(stored["base"][key]) for key in ("name", "fingerprint")}
+        config = FastWeightsConfig(**stored["config"])
+        digest, base = (str(stored[key]) for key in ("tensors", "base"))
     except (ValueError, KeyError, TypeError, ValidationError) as error:
         raise UserError(f"{path}: not a fast-weight configuration ({error})") from error
     if digest != _digest(content):
@@ -155,7 +149,8 @@ def _identity(fw: FastWeights) -> str:
 
     A state means something to the memory that wrote it, and to no other.
     """
-    parts = fingerprint(fw.model), fingerprint(fw.fast), fw.config.model_dump_json()
+    rule = fw.config.model_dump_json(exclude={"init"}, exclude_defaults=True)
+    parts = fingerprint(fw.model, adapters=True), fingerprint(fw.fast), rule
     return blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
 
 

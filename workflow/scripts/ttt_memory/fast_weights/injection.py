@@ -136,13 +136,14 @@ class FastWeights(nn.Module):
             model_kwargs: go to the model: position_ids, past_key_values, ...
 
         Raises:
-            UserError: the state does not belong to this memory or was solved, the text is longer
-                than the model's positions, or the hooks were not reached.
+            UserError: the state does not belong to this memory or was solved, the hooks were not
+                reached, or the text, without position_ids, is longer than the model's positions.
             ValueError: shapes that do not belong together.
         """
         self._check_recomputation()
-        self._check_length(input_ids, **model_kwargs)
         mask = _write_mask(input_ids, attention_mask, write_mask)
+        if "position_ids" not in model_kwargs:  # else a row may hold several texts
+            self._check_length(mask, model_kwargs.get("past_key_values"))
         state = self.empty_state(len(input_ids)) if state is None else self._check_goes_on(state)
         if state.batch != len(input_ids):
             raise ValueError(f"a state of {state.batch} rows for a batch of {len(input_ids)}")
@@ -163,7 +164,7 @@ class FastWeights(nn.Module):
     def flush(self, state: FastState) -> FastState:
         """End the texts of `state`: what is pending is written, or dropped, as by `write`."""
         if not state.pending.any():
-            return self._check_state(state)
+            return self.check_state(state)
         state = self._check_goes_on(state)
         mask = torch.zeros(state.batch, 0, dtype=torch.bool, device=state.pending.device)
         end = "write" if self.config.flush else "drop"
@@ -182,12 +183,26 @@ class FastWeights(nn.Module):
             ValueError: the batch is not `repeat` times the state's.
         """
         self._check_recomputation()
-        with running(self, Read(self._check_state(state), repeat)):
+        with running(self, Read(self.check_state(state), repeat)):
             return self.model(**model_kwargs)
 
     def plain(self, **model_kwargs: object) -> ModelOutput:
         """The model's own forward, memory off."""
         return self.model(**model_kwargs)
+
+    def check_state(self, state: FastState) -> FastState:
+        """`state`, if its layers and sizes are those of this memory.
+
+        Raises:
+            UserError: they are not.
+        """
+        found = {i: tuple(layer.dense.shape[1:]) for i, layer in state.layers.items()}
+        expected = {i: tuple(self.base_weight(i).shape) for i in self.config.layers}
+        if found != expected:
+            raise UserError(
+                f"the state holds layers and shapes {found}; this memory has {expected}"
+            )
+        return state
 
     @property
     def _layers(self) -> dict[int, FastLayer]:
@@ -205,19 +220,10 @@ class FastWeights(nn.Module):
                     "expected it to be enabled by `FastWeights.gradient_checkpointing_enable`"
                 )
 
-    def _check_state(self, state: FastState) -> FastState:
-        found = {i: tuple(layer.dense.shape[1:]) for i, layer in state.layers.items()}
-        expected = {i: tuple(self.base_weight(i).shape) for i in self.config.layers}
-        if found != expected:
-            raise UserError(
-                f"the state holds layers and shapes {found}; this memory has {expected}"
-            )
-        return state
-
     def _check_goes_on(self, state: FastState) -> FastState:
-        """For writing: what least squares has solved, or another rule wrote, cannot go on."""
+        """For writing: what least squares has solved, or a sum, cannot go on as the other."""
         weighed = self.config.update == "mesa"
-        for i, layer in self._check_state(state).layers.items():
+        for i, layer in self.check_state(state).layers.items():
             if not layer.blank and layer.weighed != weighed:
                 raise UserError(
                     f"layer {i} of the state was solved, for reading only, or written by another"
@@ -225,19 +231,13 @@ class FastWeights(nn.Module):
                 )
         return state
 
-    def _check_length(
-        self,
-        input_ids: Tensor,
-        position_ids: Tensor | None = None,
-        past_key_values: Cache | None = None,
-        **others: object,
-    ) -> None:
-        if input_ids.ndim != 2:
-            raise ValueError(f"input_ids {tuple(input_ids.shape)}; expected [B, T]")
-        longest = positions(self.model)
-        if longest is None or position_ids is not None:  # a row may hold several texts
+    def _check_length(self, mask: Tensor, past: Cache | None) -> None:
+        """For a text `mask` `[B, T]` bool, padding excepted, after what is in the cache."""
+        longest, before = positions(self.model), past.get_seq_length() if past is not None else 0
+        if longest is None or before + mask.shape[1] <= longest:
             return
-        length = input_ids.shape[1] + (past_key_values.get_seq_length() if past_key_values else 0)
+        last = mask.any(0).nonzero().flatten()[-1:]
+        length = before + int(last + 1 if len(last) else 0)
         if length > longest:
             raise UserError(
                 f"a text of {length} tokens; expected at most {longest}, the positions of"
@@ -274,6 +274,8 @@ def _write_mask(
     ids: Tensor, attention_mask: Tensor | dict[str, Tensor] | None, mask: Tensor | None
 ) -> Tensor:
     """`[B, T]` bool: the tokens to write."""
+    if ids.ndim != 2:
+        raise ValueError(f"input_ids {tuple(ids.shape)}; expected [B, T]")
     if mask is None and attention_mask is not None:
         if isinstance(attention_mask, dict) or attention_mask.ndim != 2:
             raise ValueError("a 4-D attention mask does not say what to write: pass write_mask")

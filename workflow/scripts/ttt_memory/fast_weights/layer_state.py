@@ -77,6 +77,8 @@ class LayerState:
     def weigh(self, keys: Tensor, values: Tensor, counts: Tensor) -> Self:
         """Least squares over n more tokens, which are only added to those that wait for `solve`.
 
+        Of a memory that is least squares so far, or blank.
+
         Args:
             keys: `[B, n, ff]`, of length one: float32 cannot solve for longer ones.
             values: `[B, n, d]`.

@@ -19,7 +19,8 @@ def absorb(state: FastState, texts: FastState) -> FastState:
     least squares, and read without what they had written: nothing here can tell.
 
     Raises:
-        ValueError: tokens of `texts` are pending; they are not in what it sums up.
+        ValueError: tokens of `texts` are pending, which are not in what it sums up; or one of both
+            was solved.
     """
     if texts.pending.any():
         raise ValueError("tokens are pending in what is to be absorbed: write it to its end")
@@ -28,6 +29,8 @@ def absorb(state: FastState, texts: FastState) -> FastState:
 
 
 def _absorb(memory: LayerState, texts: LayerState) -> LayerState:
+    if not memory.blank and not texts.blank and memory.weighed != texts.weighed:
+        raise ValueError("a memory that was solved, or of another rule, beside least squares")
     memory, texts = memory.fold(), _together(texts).fold()
     grown = replace(memory, dense=memory.dense + texts.dense)
     if not memory.weighed and not texts.weighed:

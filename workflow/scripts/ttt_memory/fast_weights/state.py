@@ -65,7 +65,11 @@ class FastState:
         return replace(self._map(take), pending=self.pending[rows], written=self.written[rows])
 
     def concat(self, others: "FastState | Sequence[FastState]") -> Self:
-        """The rows of this state followed by those of the others."""
+        """The rows of this state followed by those of the others.
+
+        Raises:
+            ValueError: some were solved, and others can go on.
+        """
         states = [self, *([others] if isinstance(others, FastState) else others)]
         layers = {i: concat([s.layers[i] for s in states]) for i in self.layers}
         pending = torch.cat([s.pending for s in states])
