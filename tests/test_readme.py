@@ -1,0 +1,31 @@
+"""The README's code runs as it stands there."""
+
+import re
+
+import torch
+
+from clone import ROOT
+from conversation_models import prompter, samples
+from fast_weights_models import tiny
+
+BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
+
+
+def test_the_memory_in_your_own_model(tmp_path, monkeypatch, capsys):
+    """Read, drop, ask, save and load; the state comes back from its file."""
+    (block,) = BLOCK.findall((ROOT / "README.md").read_text(encoding="utf-8"))
+    tokenizer = prompter().tokenizer
+    ids = torch.tensor(prompter().ids([samples()[0].dialogue]))
+    names = {
+        "model": tiny(dtype=torch.float32, vocab_size=len(tokenizer), num_hidden_layers=17),
+        "tokenizer": tokenizer,
+        "dialogue_ids": ids,
+        "question_ids": ids[:, :5],
+    }
+    monkeypatch.chdir(tmp_path)
+    exec(block, names)
+    assert capsys.readouterr().out.strip()
+    assert names["logits"].shape == (1, 5, len(tokenizer))
+    assert {path.name for path in tmp_path.iterdir()} == {"my-memory", "dialogue.safetensors"}
+    again = names["fw"].read(names["state"], input_ids=names["question_ids"]).logits
+    assert again.equal(names["logits"])
