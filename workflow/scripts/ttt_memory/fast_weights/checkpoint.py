@@ -164,7 +164,7 @@ def _digest(content: bytes) -> str:
 
 
 def _digest_of(tensors: Mapping[str, Tensor]) -> str:
-    """Of names, types, shapes and every byte; the file's own header would have to hold it."""
+    """Of names, types, shapes and every byte, but not of the header that it is written into."""
     digest = blake2b(digest_size=16)
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())

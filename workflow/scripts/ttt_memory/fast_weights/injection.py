@@ -142,7 +142,7 @@ class FastWeights(nn.Module):
         """
         self._check_recomputation()
         mask = _write_mask(input_ids, attention_mask, write_mask)
-        if "position_ids" not in model_kwargs:  # else a row may hold several texts
+        if model_kwargs.get("position_ids") is None:  # else a row may hold several texts
             self._check_length(mask, model_kwargs.get("past_key_values"))
         state = self.empty_state(len(input_ids)) if state is None else self._check_goes_on(state)
         if state.batch != len(input_ids):
