@@ -6,6 +6,7 @@ Bytes are what eager execution moves: every operation reads its inputs and write
 
 import gc
 import os
+import random
 import re
 import statistics
 import time
@@ -63,14 +64,17 @@ def seconds(
 ) -> dict[str, list[float]]:
     """Time every form once a round, after a round that does not count.
 
-    Taken in turns, what else the machine does falls on all forms alike.
+    Taken in turns, what else the machine does falls on all forms alike; in an order drawn anew for
+    each round, so does what one form leaves to the next in caches and in the allocator.
     """
     found: dict[str, list[float]] = {name: [] for name in forms}
+    order, draw = list(forms), random.Random(0)
     for turn in range(rounds + 1):
-        for name, form in forms.items():
+        draw.shuffle(order)
+        for name in order:
             synchronise(device)
             started = time.perf_counter()
-            form()
+            forms[name]()
             synchronise(device)
             if turn:
                 found[name].append(time.perf_counter() - started)
