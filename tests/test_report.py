@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from html.parser import HTMLParser
+from io import BytesIO
 from pathlib import Path
 
 import pandas as pd
@@ -18,8 +19,9 @@ from ttt_memory.errors import UserError
 from ttt_memory.forecast import schemas as forecast_schemas
 from ttt_memory.forecast.config import ComparisonConfig
 from ttt_memory.forecast.leaderboard import leaderboard
-from ttt_memory.report.build import DRAWERS
+from ttt_memory.report.build import DRAWERS, lay_out
 from ttt_memory.report.config import FIGURES, ReportConfig, RunText
+from ttt_memory.report.figures import style
 from ttt_memory.report.figures.inside import over_seeds
 from ttt_memory.report.results import load
 from ttt_memory.report.tables import recall
@@ -359,3 +361,16 @@ def test_inputs_that_do_not_fit_are_refused(inputs, tmp_path):
     done = run_script(inputs, tmp_path / "out", metrics=["../curves/recall"])
     assert "column 'condition' is missing" in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("dpi", [72, 150, 300])
+def test_no_label_is_cut(dpi):
+    """Long names at the left stay inside the figure at the resolution of the file."""
+    with style.look():
+        figure, (axes,) = style.panels(1, size=(7.2, 3))
+        axes.set_yticks(
+            [0, 1], ["chunk 32, partial chunk dropped\nn = 1,200, 3 seeds"] * 2, fontsize=7
+        )
+        lay_out(figure, dpi)
+        figure.savefig(BytesIO(), format="png", dpi=dpi)
+        assert min(label.get_window_extent().x0 for label in axes.get_yticklabels()) >= 0

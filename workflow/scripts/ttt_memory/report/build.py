@@ -47,9 +47,7 @@ def build_report(results: Results, out: Path) -> None:
             if figure is not None:
                 drawn.add(name)
             figure = figure or style.absent(f"{FIGURES[name]}: not run")
-            # The layout is the slow part of drawing: found once, kept for both files.
-            figure.draw_without_rendering()
-            figure.set_layout_engine("none")
+            lay_out(figure, results.report.dpi)
             images[name] = _saved(figure, "svg", results.report.dpi)
             _write(out / "figures" / f"{name}.svg", images[name])
             _write(out / "figures" / f"{name}.png", _saved(figure, "png", results.report.dpi))
@@ -84,6 +82,16 @@ def facts(results: Results) -> dict:
         ],
         "scoring": results.scoring.model_dump(),
     }
+
+
+def lay_out(figure: Figure, dpi: int) -> None:
+    """Find the layout, the slow part of drawing, once for both files.
+
+    At the resolution of the PNG: letters are wider there than a coarser one makes them.
+    """
+    figure.set_dpi(dpi)
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
 
 
 def _saved(figure: Figure, kind: str, dpi: int) -> bytes:
