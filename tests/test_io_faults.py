@@ -104,3 +104,14 @@ def test_change_in_the_future_is_told_but_not_a_little_skew(shard: Path) -> None
 def test_other_mistakes_stay_as_they_are(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), io.beside(tmp_path / "note"):
         _ = 1 / 0
+
+
+def test_folder_where_a_file_goes_is_told_and_kept(tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "kept").touch()
+    with pytest.raises(UserError, match="results: found a folder, expected the name of a file"):
+        io.write_text(tmp_path / "results", "x")
+    assert [p.name for p in tmp_path.rglob("*")] == ["results", "kept"]
+    with io.beside(tmp_path / "results") as temporary:
+        temporary.mkdir()
+    assert not list((tmp_path / "results").iterdir())

@@ -36,7 +36,7 @@ def beside(path: str | Path) -> Iterator[Path]:
     nothing half-written is ever found under the final name.
 
     Raises:
-        UserError: the disk is full or may not be written to.
+        UserError: the disk is full or may not be written to, or a folder stands where a file goes.
     """
     path = Path(path)
     with writable(path.parent):
@@ -51,7 +51,9 @@ def beside(path: str | Path) -> Iterator[Path]:
 
 def _renamed(temporary: Path, path: Path) -> Iterator[Path]:
     yield temporary
-    if temporary.is_dir() and path.is_dir():
+    if path.is_dir():
+        if not temporary.is_dir():
+            raise UserError(f"{path}: found a folder, expected the name of a file")
         shutil.rmtree(path)
     os.replace(temporary, path)
 
