@@ -194,7 +194,6 @@ def test_save_and_load(length, update, tmp_path):
     assert apart(loaded, state) == 0
     assert apart(fw.write(ids, state=loaded).state, fw.write(ids, state=state).state) == 0
     assert [p.name for p in tmp_path.iterdir()] == ["state.safetensors"]
-    assert load_state(fw, path).layers[0].keys.is_contiguous()
     save_state(fw, state.to(torch.float16), path)
     assert load_state(fw, path).layers[0].keys.dtype == torch.float64
 
@@ -219,7 +218,7 @@ def test_bad_state_files(tmp_path):
     for changed in (
         {"0.keys": torch.full_like(keys, torch.nan)},
         {"written": tensors["written"] + 1},
-        {"0.keys": keys.mT.reshape(keys.mT.shape).contiguous().view(keys.shape)},
+        {"0.keys": keys.mT.contiguous().view(keys.shape)},
         {"0.keys": keys.view(1, -1, keys.shape[2])},
         swapped,
     ):

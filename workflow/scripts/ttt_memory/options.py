@@ -88,18 +88,17 @@ def read(source: str | Path) -> dict[str, Any]:
         UserError: no such file, not JSON/YAML, not a mapping, or a key stands twice.
     """
     text, where = str(source), "--config"
-    inline = text.lstrip().startswith("{")
-    if not inline:
+    if not text.lstrip().startswith("{"):
         path = Path(source)
         where = str(path)
         if not path.is_file():
             raise UserError(f"{path}: no such config file")
         text = path.read_text(encoding="utf-8")
     try:
-        data = json.loads(text, object_pairs_hook=_once) if inline else _parsed(text)
+        data = _parsed(text)
     except UserError as error:
         raise UserError(f"{where}: {error}") from error
-    except (json.JSONDecodeError, yaml.YAMLError) as error:
+    except yaml.YAMLError as error:
         told = " ".join(str(error).split())
         raise UserError(f"{where}: not readable as JSON or YAML ({told})") from error
     if not isinstance(data, dict):

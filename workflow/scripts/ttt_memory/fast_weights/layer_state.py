@@ -192,10 +192,9 @@ def concat(parts: Sequence[LayerState]) -> LayerState:
     Rows of one tensor are all dense or none is.
 
     Raises:
-        ValueError: some are least squares that can go on, and others are sums.
+        ValueError: as `require_alike`.
     """
-    if len({part.weighed for part in parts if not part.blank}) > 1:
-        raise ValueError("rows that were solved, or of another rule, beside least squares")
+    require_alike(parts)
     if any(len(part.dense) for part in parts):
         parts = [part if len(part.dense) else part.fold() for part in parts]
     if any(len(part.gram) for part in parts):
@@ -207,6 +206,16 @@ def concat(parts: Sequence[LayerState]) -> LayerState:
 
     columns = zip(*(part.parts() for part in parts), strict=True)
     return LayerState(*(stack(tensors) for tensors in columns))
+
+
+def require_alike(parts: Sequence[LayerState]) -> None:
+    """Refuse to put together what can go on as least squares and what is a sum.
+
+    Raises:
+        ValueError: there are both.
+    """
+    if len({part.weighed for part in parts if not part.blank}) > 1:
+        raise ValueError("a memory that was solved, or of another rule, beside least squares")
 
 
 def joined(before: Tensor, after: Tensor) -> Tensor:

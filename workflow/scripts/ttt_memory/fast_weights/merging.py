@@ -7,7 +7,7 @@ is read with what it has written: no sums.
 
 from dataclasses import replace
 
-from .layer_state import LayerState
+from .layer_state import LayerState, require_alike
 from .state import FastState
 
 
@@ -29,8 +29,7 @@ def absorb(state: FastState, texts: FastState) -> FastState:
 
 
 def _absorb(memory: LayerState, texts: LayerState) -> LayerState:
-    if not memory.blank and not texts.blank and memory.weighed != texts.weighed:
-        raise ValueError("a memory that was solved, or of another rule, beside least squares")
+    require_alike([memory, texts])
     memory, texts = memory.fold(), _together(texts).fold()
     grown = replace(memory, dense=memory.dense + texts.dense)
     if not memory.weighed and not texts.weighed:
