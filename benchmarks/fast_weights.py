@@ -22,10 +22,10 @@ from transformers import PreTrainedModel, Qwen3Config, Qwen3ForCausalLM
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
-from ttt_memory import measure
+from ttt_memory.cost import stopwatch
 from ttt_memory.errors import run
 from ttt_memory.fast_weights import FastWeights, FastWeightsConfig, inject
-from ttt_memory.fast_weights.calls import Write
+from ttt_memory.fast_weights.passes import Write
 
 CPU = torch.device("cpu")
 HEADS, VOCABULARY = 8, 4096
@@ -177,7 +177,7 @@ def training_peak(
     torch.set_num_threads(threads)
     step, fw, x = training_case(shape, whole, chunk, length)
     step(fw, form, x[:, :8].clone())  # threads and libraries are in place
-    return measure.peak_bytes(partial(step, fw, form, x), CPU)
+    return stopwatch.peak_bytes(partial(step, fw, form, x), CPU)
 
 
 def difference(found: list[Tensor], expected: list[Tensor]) -> float:
@@ -189,17 +189,17 @@ def difference(found: list[Tensor], expected: list[Tensor]) -> float:
 class Table:
     """Rows as they come, each with its roofline; and what is missed."""
 
-    def __init__(self, ceilings: measure.Ceilings, rounds: int) -> None:
+    def __init__(self, ceilings: stopwatch.Ceilings, rounds: int) -> None:
         self.ceilings, self.rounds = ceilings, rounds
         self.missed: list[str] = []
 
     def time(self, forms: dict, length: int, base: str, peaks: dict | None = None) -> dict:
         """Time the forms in turns, print a row for each; returns ratio to `base` by form."""
-        times = measure.seconds(forms, self.rounds, CPU)
+        times = stopwatch.seconds(forms, self.rounds, CPU)
         ratios = {}
         for name, form in forms.items():
-            took, count = statistics.median(times[name]), measure.count(form)
-            ratios[name] = measure.ratio(times[name], times[base])
+            took, count = statistics.median(times[name]), stopwatch.count(form)
+            ratios[name] = stopwatch.ratio(times[name], times[base])
             share = self.ceilings.bound(count, "float32") / took
             memory = f"{peaks[name] / 2**20:>9.0f}" if peaks else f"{'':>9}"
             print(
@@ -249,7 +249,7 @@ def training(shape: Shape, table: Table, whole: bool, chunk: int, length: int) -
     case = shape, whole, chunk, length
     step, fw, x = training_case(*case)
     threads = torch.get_num_threads()
-    peaks = {form: measure.in_child(training_peak, *case, form, threads) for form in FORMS}
+    peaks = {form: stopwatch.in_child(training_peak, *case, form, threads) for form in FORMS}
     dense, parallel = (partial(step, fw, form, x) for form in FORMS)
     what = f"{'model' if whole else 'layer'}, T = {length}, chunk {chunk}"
     apart = difference(parallel(), dense())
@@ -278,9 +278,9 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     sizes = Shape(args.d, args.ff, args.layers, args.remember)
-    table = Table(measure.ceilings(CPU, ("float32",)), args.rounds)
+    table = Table(stopwatch.ceilings(CPU, ("float32",)), args.rounds)
     best = table.ceilings
-    print(f"{measure.machine(CPU)}; {sizes}")
+    print(f"{stopwatch.machine(CPU)}; {sizes}")
     print(f"ceilings: {best.matmul['float32'] / 1e9:.1f} GFLOP/s, copy {best.copy / 1e9:.1f} GB/s")
     for length in args.lengths:
         overhead(sizes, table, length)

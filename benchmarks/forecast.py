@@ -23,7 +23,7 @@ from ttt_memory.forecast.config import EntryConfig, ModelConfig, TrainingConfig
 from ttt_memory.forecast.forecaster import Task, build, parameters
 from ttt_memory.forecast.series.data import Split
 from ttt_memory.forecast.strategy import BASELINES, STRATEGIES
-from ttt_memory.forecast.training import mse
+from ttt_memory.forecast.trainer import mse
 
 TARGET = 0.12  # user CPU seconds
 SERIES, LENGTH, WINDOW = 4, 500, 16

@@ -25,21 +25,24 @@ from transformers import Qwen3Config, Qwen3ForCausalLM
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
-from ttt_memory import devices, measure, options
+from ttt_memory import options
 from ttt_memory.benchmark import Sample, corpus, distractors
 from ttt_memory.benchmark.config import BenchmarkConfig
 from ttt_memory.benchmark.generate import benchmark
-from ttt_memory.config import Config, laid_over
-from ttt_memory.conversation.config import RecallConfig, RunConfig
-from ttt_memory.conversation.cost import SHAPES, Decoder, Memory
-from ttt_memory.conversation.data import Sampler
-from ttt_memory.conversation.estimate import GIB, Benchmark, Cost, Estimate, of_samples
-from ttt_memory.conversation.prompts import Prompter
-from ttt_memory.conversation.recall import Recall
-from ttt_memory.conversation.stage import trained_part
-from ttt_memory.conversation.train import train
+from ttt_memory.conversation.config.asking import RecallConfig
+from ttt_memory.conversation.config.training import RunConfig
+from ttt_memory.conversation.models.trained_run import trained_part
+from ttt_memory.conversation.prompts.prompter import Prompter
+from ttt_memory.conversation.recall.conditions import Recall
+from ttt_memory.conversation.train.episodes import Sampler
+from ttt_memory.conversation.train.train_run import train
+from ttt_memory.cost import stopwatch
+from ttt_memory.cost.estimate import GIB, Benchmark, Cost, Estimate, of_samples
+from ttt_memory.cost.model import SHAPES, Decoder, Memory
 from ttt_memory.errors import UserError, run
 from ttt_memory.fast_weights import FastWeights, inject
+from ttt_memory.study import devices
+from ttt_memory.study.config import Config, laid_over
 
 TINY = Decoder(32, 48, 31, 4, 2, 8, 4096, True)  # as many layers as the runs of Qwen3-8B name
 MOST_OVERHEAD, MOST_GIB = 0.05, 38.0
@@ -78,7 +81,7 @@ class Bench:
         self.shape, self.device, self.recall_config = shape, device, recall
         self.model = random_model(shape, device)
         self.prompter = Prompter.load(TOKENIZER)
-        self.best = measure.ceilings(device, tuple(sorted({"float32", shape.dtype})), 4096)
+        self.best = stopwatch.ceilings(device, tuple(sorted({"float32", shape.dtype})), 4096)
         self.missed: list[str] = []
 
     def memory(self, config: RunConfig) -> FastWeights:
@@ -100,7 +103,7 @@ class Bench:
         """What `function` returns, its seconds, and the bytes it holds beside the weights."""
         found: list[dict] = []
         started = time.perf_counter()
-        growth = measure.peak_bytes(lambda: found.extend(function()), self.device)
+        growth = stopwatch.peak_bytes(lambda: found.extend(function()), self.device)
         return found, time.perf_counter() - started, growth
 
     @torch.no_grad()
@@ -112,12 +115,12 @@ class Bench:
             "plain": partial(decoder, input_ids=ids, use_cache=False),
             "write": lambda: fw.write(ids).state.solve(),
         }
-        times = measure.seconds(forms, rounds, self.device)
-        over = measure.ratio(times["write"], times["plain"]) - 1
+        times = stopwatch.seconds(forms, rounds, self.device)
+        over = stopwatch.ratio(times["write"], times["plain"]) - 1
         for name, form in forms.items():
             took = statistics.median(times[name])
-            bound = self.best.bound(measure.count(form), self.shape.dtype) / took
-            gib = self.held(fw, measure.peak_bytes(form, self.device), f"{name}, T = {length}")
+            bound = self.best.bound(stopwatch.count(form), self.shape.dtype) / took
+            gib = self.held(fw, stopwatch.peak_bytes(form, self.device), f"{name}, T = {length}")
             ratio = f"{over:>10.1%}" if name == "write" else f"{'':>10}"
             label = f"{name}, T = {length}"
             print(f"{label:<28}{length / took:>12.0f}{ratio}{gib:>10.2f}{bound:>8.0%}", flush=True)
@@ -214,7 +217,7 @@ def main() -> None:
         raise UserError(f"--runs: found {min(unknown)!r}, expected of {sorted(study.runs)}")
     runs = {name: study.runs[name] for name in args.runs}
     bench = Bench(TINY if args.shape == "tiny" else SHAPES[args.shape], device, recall)
-    print(f"{measure.machine(device)}; {args.shape}, float32 products: {args.precision}")
+    print(f"{stopwatch.machine(device)}; {args.shape}, float32 products: {args.precision}")
     found = ", ".join(f"{k} {v / 1e12:.2f} TFLOP/s" for k, v in bench.best.matmul.items())
     print(f"ceilings: {found}, copy {bench.best.copy / 1e9:.0f} GB/s")
 

@@ -17,11 +17,11 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
 from ttt_memory.benchmark import Sample, read_benchmark
-from ttt_memory.conversation.config import RecallConfig
-from ttt_memory.conversation.naive import answer_naive, write_naive
-from ttt_memory.conversation.prompts import Prompter
-from ttt_memory.conversation.recall import Recall
-from ttt_memory.conversation.stage import load_run
+from ttt_memory.conversation.config.asking import RecallConfig
+from ttt_memory.conversation.models.trained_run import load_run
+from ttt_memory.conversation.prompts.prompter import Prompter
+from ttt_memory.conversation.recall.conditions import Recall
+from ttt_memory.conversation.recall.naive import answer_naive, write_naive
 from ttt_memory.errors import run
 from ttt_memory.fast_weights import FastWeights
 

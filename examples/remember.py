@@ -18,9 +18,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scrip
 
 from ttt_memory import fast_weights
 from ttt_memory.benchmark import Sample, corpus
-from ttt_memory.conversation.ask import answer
-from ttt_memory.conversation.chat import open_run
-from ttt_memory.conversation.prompts import Prompter
+from ttt_memory.chat.terminal import open_run
+from ttt_memory.conversation.prompts.prompter import Prompter
+from ttt_memory.conversation.recall.answers import answer
 from ttt_memory.errors import run
 
 

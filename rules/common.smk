@@ -10,8 +10,8 @@ ROOT = Path(os.path.relpath(Path(str(workflow.current_basedir)).parent))
 SCRIPTS = ROOT / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS.resolve()))
 
-from ttt_memory import closure as closures
-from ttt_memory.config import fetched, load, model_folder
+from ttt_memory.study import closure as closures
+from ttt_memory.study.config import fetched, load, model_folder
 from ttt_memory.errors import UserError
 from ttt_memory.forecast import strategy as strategies
 from ttt_memory.forecast.config import TableDataset

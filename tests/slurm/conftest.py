@@ -7,7 +7,7 @@ import pytest
 
 from clone import Clone, copy_repository
 from cluster import Cluster, Job, Unavailable, require
-from study import LOCAL, Study, row
+from small_study import LOCAL, Study, row
 
 FAULTS = pytest.StashKey[list[str]]()
 JOBS = pytest.StashKey[list[str]]()

@@ -10,7 +10,7 @@ import pytest
 
 from clone import Clone
 from cluster import wait_for
-from study import Study, row
+from small_study import Study, row
 from trial import ATTEMPT, RUN, Trial
 
 TRAINING = "train"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from clone import Clone
 from cluster import Job
-from study import Study, contents
+from small_study import Study, contents
 
 ON_GPUS = {"train", "sanity", "recall", "diagnose"}
 ON_CPUS = {"make_benchmark", "make_corpus", "train_base", "score"}

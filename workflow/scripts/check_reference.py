@@ -3,7 +3,7 @@
     python workflow/scripts/check_reference.py FOLDER
 
 FOLDER holds numbers of the fast weights (config.json, weights.{proj,noproj}.safetensors and
-expected.safetensors, as `ttt_memory.fast_weights.published` says) or of the forecaster
+expected.safetensors, as `ttt_memory.fast_weights.reference` says) or of the forecaster
 (neural_memory.safetensors and mac_titan.safetensors, as `ttt_memory.forecast.reference` says).
 Exit status 1 if a difference exceeds 1e-4, or 1e-5 in a single step of the forecaster's memory.
 """
@@ -14,19 +14,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ttt_memory import errors
-from ttt_memory.fast_weights import published
-from ttt_memory.forecast import reference
+from ttt_memory.fast_weights import reference as fast_weights_reference
+from ttt_memory.forecast import reference as forecast_reference
 
 TOLERANCE = 1e-4  # absolute, float32
 
 
 def differences(folder: Path) -> Iterator[tuple[str, float, float]]:
     """Name, difference and tolerance of every expected tensor of `folder`."""
-    if reference.is_forecast(folder):
-        for name, difference in reference.compare(folder):
-            yield name, difference, reference.tolerance(name)
+    if forecast_reference.is_forecast(folder):
+        for name, difference in forecast_reference.compare(folder):
+            yield name, difference, forecast_reference.tolerance(name)
     else:
-        for name, difference in published.compare(folder):
+        for name, difference in fast_weights_reference.compare(folder):
             yield name, difference, TOLERANCE
 
 

@@ -11,12 +11,15 @@ from pathlib import Path
 import torch
 from transformers import AutoConfig
 
-from ttt_memory import measure, options
+from ttt_memory import options
 from ttt_memory.benchmark import read_benchmark
-from ttt_memory.conversation.config import Dtype, RecallConfig, TrainConfig
-from ttt_memory.conversation.cost import DEVICES, SHAPES, Decoder, Memory
-from ttt_memory.conversation.estimate import Benchmark, Estimate, of_samples, table
-from ttt_memory.conversation.prompts import Prompter
+from ttt_memory.conversation.config.asking import RecallConfig
+from ttt_memory.conversation.config.base_model import Dtype
+from ttt_memory.conversation.config.training import TrainConfig
+from ttt_memory.conversation.prompts.prompter import Prompter
+from ttt_memory.cost import stopwatch
+from ttt_memory.cost.estimate import Benchmark, Estimate, of_samples, table
+from ttt_memory.cost.model import DEVICES, SHAPES, Decoder, Memory
 from ttt_memory.errors import UserError, run
 from ttt_memory.fast_weights import FastWeightsConfig
 
@@ -63,7 +66,7 @@ def main() -> None:
     if args.device == "here":
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         dtypes = tuple({"float32", memory.decoder.dtype})
-        best, gib = measure.ceilings(device, dtypes), None
+        best, gib = stopwatch.ceilings(device, dtypes), None
     else:
         best, gib = DEVICES[args.device]
         if args.tf32:

@@ -5,14 +5,17 @@ python workflow/scripts/diagnose.py --help
 
 import argparse
 
-from ttt_memory import devices, io, options, schemas
+from ttt_memory import io, options
 from ttt_memory.benchmark import read_benchmark
-from ttt_memory.conversation.config import BaseConfig, RecallConfig
-from ttt_memory.conversation.diagnostics import diagnose
-from ttt_memory.conversation.prompts import Prompter
-from ttt_memory.conversation.stage import load_run, prepare_device
+from ttt_memory.conversation import schemas
+from ttt_memory.conversation.config.asking import RecallConfig
+from ttt_memory.conversation.config.base_model import BaseConfig
+from ttt_memory.conversation.models.trained_run import load_run, prepare_device
+from ttt_memory.conversation.prompts.prompter import Prompter
+from ttt_memory.conversation.recall.diagnostics import diagnose
 from ttt_memory.errors import run
-from ttt_memory.provenance import provenance
+from ttt_memory.study import devices
+from ttt_memory.study.provenance import provenance
 
 
 def main() -> None:

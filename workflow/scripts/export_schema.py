@@ -6,7 +6,8 @@ python workflow/scripts/export_schema.py [--root FOLDER]
 import argparse
 from pathlib import Path
 
-from ttt_memory import errors, io, reference
+from ttt_memory import errors, io
+from ttt_memory.study import key_table
 
 
 def main() -> None:
@@ -22,8 +23,8 @@ def main() -> None:
     guide = root / "config" / "README.md"
     if not guide.is_file():
         raise errors.UserError(f"{guide}: no such file")
-    io.write_json(root / "workflow" / "schemas" / "config.schema.json", reference.schema())
-    io.write_text(guide, reference.readme(guide.read_text(encoding="utf-8")))
+    io.write_json(root / "workflow" / "schemas" / "config.schema.json", key_table.schema())
+    io.write_text(guide, key_table.readme(guide.read_text(encoding="utf-8")))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import argparse
 from ttt_memory import options
 from ttt_memory.benchmark.config import CorpusConfig
 from ttt_memory.errors import UserError, run
-from ttt_memory.hub import fetch
+from ttt_memory.study.hub import fetch
 
 
 def main() -> None:

@@ -6,9 +6,9 @@ python workflow/scripts/fetch_model.py --config config/qwen3-8b.yaml --out data/
 import argparse
 
 from ttt_memory import options
-from ttt_memory.conversation.config import BaseConfig
+from ttt_memory.conversation.config.base_model import BaseConfig
 from ttt_memory.errors import UserError, run
-from ttt_memory.hub import fetch
+from ttt_memory.study.hub import fetch
 
 KEPT = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from ttt_memory import io, options
 from ttt_memory.errors import run
 from ttt_memory.forecast import schemas
-from ttt_memory.forecast.job import Job
-from ttt_memory.forecast.job import run as run_job
+from ttt_memory.forecast.experiment import Job
+from ttt_memory.forecast.experiment import run as run_job
 from ttt_memory.forecast.series import data
-from ttt_memory.provenance import provenance
+from ttt_memory.study.provenance import provenance
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ttt_memory.benchmark import read_benchmark, read_published, write_benchmark
 from ttt_memory.errors import run
-from ttt_memory.provenance import provenance
+from ttt_memory.study.provenance import provenance
 
 
 def main() -> None:

@@ -12,9 +12,9 @@ from ttt_memory import io, options
 from ttt_memory.errors import run
 from ttt_memory.forecast.config import ComparisonConfig, part
 from ttt_memory.forecast.leaderboard import leaderboard, table
+from ttt_memory.forecast.results import concatenated, read_forecasts
 from ttt_memory.forecast.schemas import EPOCHS, LEADERBOARD
-from ttt_memory.forecast.study import concatenated, read_forecasts
-from ttt_memory.provenance import provenance
+from ttt_memory.study.provenance import provenance
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from ttt_memory import io, options
 from ttt_memory.benchmark import BenchmarkConfig, card, generate, write_benchmark
 from ttt_memory.errors import run
-from ttt_memory.provenance import provenance
+from ttt_memory.study.provenance import provenance
 
 
 def main() -> None:

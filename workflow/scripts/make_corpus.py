@@ -8,10 +8,10 @@ import argparse
 import time
 from pathlib import Path
 
-from ttt_memory import io, options, schemas
-from ttt_memory.benchmark import CorpusConfig, corpus, texts
+from ttt_memory import io, options
+from ttt_memory.benchmark import CorpusConfig, corpus, own_texts, schemas
 from ttt_memory.errors import run
-from ttt_memory.provenance import provenance
+from ttt_memory.study.provenance import provenance
 
 
 def main() -> None:
@@ -31,7 +31,7 @@ def main() -> None:
     if config.source == "generator":
         io.write_table(args.passages, corpus.passages(config), schemas.PASSAGES, metadata)
     else:
-        own = texts.passages(texts.files_in(args.texts), config.passage_characters)
+        own = own_texts.passages(own_texts.files_in(args.texts), config.passage_characters)
         for made in corpus.write_rows(args.passages, own, schemas.PASSAGES, metadata):
             print(f"{made} passages of own texts", flush=True)
     start = time.monotonic()

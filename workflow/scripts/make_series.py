@@ -10,7 +10,7 @@ from ttt_memory import options
 from ttt_memory.errors import UserError, run
 from ttt_memory.forecast.config import Datasets, part
 from ttt_memory.forecast.series.make import make
-from ttt_memory.provenance import provenance
+from ttt_memory.study.provenance import provenance
 
 
 def main() -> None:

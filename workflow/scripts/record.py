@@ -8,9 +8,9 @@ import argparse
 from pathlib import Path
 
 from ttt_memory import io, options
-from ttt_memory.config import Config
 from ttt_memory.errors import run
-from ttt_memory.record import record
+from ttt_memory.study.config import Config
+from ttt_memory.study.run_record import record
 
 
 def main() -> None:

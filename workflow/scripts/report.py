@@ -16,7 +16,7 @@ import argparse
 from pathlib import Path
 
 from ttt_memory import errors, options
-from ttt_memory.forecast import study
+from ttt_memory.forecast import results as forecast_results
 from ttt_memory.report.build import build_report
 from ttt_memory.report.config import ReportConfig, RunText
 from ttt_memory.report.results import load
@@ -51,7 +51,7 @@ def main() -> None:
         options.section(args.config, "runs", dict[str, RunText]),
         options.section(args.config, "report", ReportConfig),
         options.section(args.config, "scoring", ScoringConfig),
-        study.load(args.leaderboard, *forecasts) if args.leaderboard else None,
+        forecast_results.load(args.leaderboard, *forecasts) if args.leaderboard else None,
     )
     build_report(results, args.out)
     print(args.out / "index.html")

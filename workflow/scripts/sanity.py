@@ -6,13 +6,15 @@ python workflow/scripts/sanity.py --help
 import argparse
 from functools import partial
 
-from ttt_memory import devices, io, options
+from ttt_memory import io, options
 from ttt_memory.benchmark import read_benchmark
-from ttt_memory.conversation.config import BaseConfig, RecallConfig
-from ttt_memory.conversation.prompts import Prompter
-from ttt_memory.conversation.sanity import Sanity
-from ttt_memory.conversation.stage import load_base, load_run, prepare_device
+from ttt_memory.conversation.config.asking import RecallConfig
+from ttt_memory.conversation.config.base_model import BaseConfig
+from ttt_memory.conversation.models.trained_run import load_base, load_run, prepare_device
+from ttt_memory.conversation.prompts.prompter import Prompter
+from ttt_memory.conversation.recall.sanity import Sanity
 from ttt_memory.errors import UserError, run
+from ttt_memory.study import devices
 
 
 def main() -> None:

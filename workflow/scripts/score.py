@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ttt_memory import errors, options
 from ttt_memory.scoring.config import ScoringConfig
-from ttt_memory.scoring.files import score_files
+from ttt_memory.scoring.score_files import score_files
 
 
 def main() -> None:

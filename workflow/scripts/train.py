@@ -7,15 +7,18 @@ import argparse
 
 import torch
 
-from ttt_memory import devices, fast_weights, io, options, schemas
-from ttt_memory.conversation.base import load_model
-from ttt_memory.conversation.config import BaseConfig, RunConfig
-from ttt_memory.conversation.data import corpus_sampler
-from ttt_memory.conversation.prompts import Prompter
-from ttt_memory.conversation.stage import prepare_device, save_run, trained_part
-from ttt_memory.conversation.train import build_accelerator, train
+from ttt_memory import fast_weights, io, options
+from ttt_memory.conversation import schemas
+from ttt_memory.conversation.config.base_model import BaseConfig
+from ttt_memory.conversation.config.training import RunConfig
+from ttt_memory.conversation.models.loading import load_model
+from ttt_memory.conversation.models.trained_run import prepare_device, save_run, trained_part
+from ttt_memory.conversation.prompts.prompter import Prompter
+from ttt_memory.conversation.train.episodes import corpus_sampler
+from ttt_memory.conversation.train.train_run import build_accelerator, train
 from ttt_memory.errors import run
-from ttt_memory.provenance import provenance
+from ttt_memory.study import devices
+from ttt_memory.study.provenance import provenance
 
 
 def main() -> None:

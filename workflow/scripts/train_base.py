@@ -9,22 +9,25 @@ from itertools import chain
 
 from accelerate import Accelerator
 
-from ttt_memory import devices, io, options, schemas
-from ttt_memory.conversation.base import build_model, start_from, train_tokenizer
-from ttt_memory.conversation.config import BaseConfig
-from ttt_memory.conversation.data import corpus_sampler
-from ttt_memory.conversation.pretrain import pretrain
-from ttt_memory.conversation.prompts import Prompter
+from ttt_memory import io, options
+from ttt_memory.benchmark import schemas as benchmark_schemas
+from ttt_memory.conversation import schemas as conversation_schemas
+from ttt_memory.conversation.config.base_model import BaseConfig
+from ttt_memory.conversation.models.loading import build_model, start_from, train_tokenizer
+from ttt_memory.conversation.prompts.prompter import Prompter
+from ttt_memory.conversation.train.episodes import corpus_sampler
+from ttt_memory.conversation.train.pretrain import pretrain
 from ttt_memory.errors import run
-from ttt_memory.provenance import provenance
+from ttt_memory.study import devices
+from ttt_memory.study.provenance import provenance
 
 
 def corpus_texts(corpus: str, passages: str) -> Iterator[str]:
     """All that a tokenizer of the corpus must spell."""
-    columns = io.read_table(corpus, schemas.BENCHMARK)
+    columns = io.read_table(corpus, benchmark_schemas.BENCHMARK)
     questions = chain.from_iterable([p["question"] for p in probes] for probes in columns["probes"])
     layout = ["问：\n答：", "Q: \nA:"]
-    texts = io.read_table(passages, schemas.PASSAGES)["text"]
+    texts = io.read_table(passages, benchmark_schemas.PASSAGES)["text"]
     return chain(columns["dialogue"], questions, layout, texts)
 
 
@@ -57,7 +60,7 @@ def main() -> None:
         model.save_pretrained(folder, safe_serialization=True)
         prompter.tokenizer.save_pretrained(folder)
     rows = [{"run": "base", "seed": seed, **row} for row in rows]
-    io.write_table(args.curve, rows, schemas.CURVE, provenance(config, seed=seed))
+    io.write_table(args.curve, rows, conversation_schemas.CURVE, provenance(config, seed=seed))
 
 
 if __name__ == "__main__":

@@ -9,10 +9,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from . import card, corpus, generate, texts
+    from . import card, corpus, generate, own_texts
     from .config import BenchmarkConfig, CorpusConfig
     from .files import check_integrity, read_benchmark, write_benchmark
-    from .published import read_published
+    from .import_published import read_published
     from .sample import Fact, Probe, Sample
     from .validity import validate
 
@@ -26,9 +26,9 @@ __all__ = [
     "check_integrity",
     "corpus",
     "generate",
+    "own_texts",
     "read_benchmark",
     "read_published",
-    "texts",
     "validate",
     "write_benchmark",
 ]
@@ -42,7 +42,7 @@ _HOMES = {
     "Sample": "sample",
     "check_integrity": "files",
     "read_benchmark": "files",
-    "read_published": "published",
+    "read_published": "import_published",
     "validate": "validity",
     "write_benchmark": "files",
 }

@@ -10,8 +10,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from .. import io, schemas
-from . import composer, distractors
+from .. import io
+from . import composer, distractors, schemas
 from .config import CorpusConfig
 from .sample import Sample
 from .skeletons import skeletons

@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from .. import io, schemas
+from .. import io
 from ..errors import UserError
+from . import schemas
 from .sample import Sample
 
 

@@ -22,7 +22,7 @@ from transformers import PreTrainedModel
 
 from ..errors import UserError
 from ..io import beside, write_json
-from ..models import check_shapes, fingerprint
+from .base_model import check_shapes, fingerprint
 from .config import FastWeightsConfig
 from .injection import FastWeights, inject
 from .layer_state import LayerState

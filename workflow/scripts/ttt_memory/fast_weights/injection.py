@@ -18,12 +18,12 @@ from transformers import Cache, PreTrainedModel
 from transformers.modeling_outputs import ModelOutput
 
 from ..errors import UserError
-from ..models import positions
-from .calls import Read, Write, current, recomputation, running
+from .base_model import positions
 from .config import FastWeightsConfig
+from .layer import FastLayer
 from .layer_state import LayerState
 from .mlps import gated_mlps
-from .module import FastLayer
+from .passes import Read, Write, current, recomputation, running
 from .state import FastState
 
 

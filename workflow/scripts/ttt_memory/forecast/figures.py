@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .study import Study
+from .results import Study
 
 PANEL = (4.6, 3.0)  # inches
 COLOURS = [

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from torch import nn
 
 from ..errors import UserError
-from .check import check
 from .config import EntryConfig, ModelConfig
 from .model import MACTitan
 from .series.data import Series
 from .strategy import BASELINES, import_file, load, options_of, path_of
+from .strategy_checks import check
 
 
 @dataclass(frozen=True)

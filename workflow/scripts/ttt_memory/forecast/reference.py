@@ -17,7 +17,7 @@ from torch import Tensor
 from ..errors import UserError
 from . import network
 from .network import State
-from .published import PublishedTitan, Rates, SharedMemory
+from .published_titan import PublishedTitan, Rates, SharedMemory
 
 MEMORY, FORECASTER = "neural_memory.safetensors", "mac_titan.safetensors"
 # Largest absolute differences that rounding explains, float32.

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from .. import io
 from ..forecast import figures as forecast
-from ..forecast.study import Study
+from ..forecast.results import Study
 from . import page
 from .config import FIGURES
 from .figures import inside, recall, style, sweeps

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from .. import io, schemas
+from .. import io
+from ..benchmark import schemas as benchmark_schemas
+from ..conversation import schemas as conversation_schemas
 from ..errors import UserError
-from ..forecast.study import Study
+from ..forecast.results import Study
+from ..scoring import schemas as scoring_schemas
 from ..scoring.config import ScoringConfig
 from ..scoring.verdict import verdict
 from .config import ReportConfig, RunText
@@ -24,7 +27,7 @@ SPLITS = {
     "heldout_skeletons": "held-out skeletons",
     "heldout_both": "both held out",
 }
-_NAMES = schemas.METRICS.names
+_NAMES = scoring_schemas.METRICS.names
 GROUPS = [*_NAMES[_NAMES.index("level") : _NAMES.index("metric")]]
 
 
@@ -129,16 +132,16 @@ def load(
     tables = [
         _concatenated(paths, schema)
         for paths, schema in (
-            (metrics, schemas.METRICS),
-            (curves, schemas.CURVE),
-            (diagnostics, schemas.DIAGNOSTICS),
+            (metrics, scoring_schemas.METRICS),
+            (curves, conversation_schemas.CURVE),
+            (diagnostics, conversation_schemas.DIAGNOSTICS),
         )
     ]
     key = ["run", "condition", "setting", *GROUPS, "metric"]
     twice = tables[0][tables[0].duplicated(key)]
     if len(twice):
         raise UserError(f"run {twice.iloc[0].run}: its metrics are in two of the files given")
-    samples = io.read_table(benchmark, schemas.BENCHMARK)
+    samples = io.read_table(benchmark, benchmark_schemas.BENCHMARK)
     notes = {str(path): io.read_metadata(path) for path in [*metrics, *curves, *diagnostics]}
     forecast = forecast or Study()
     notes |= forecast.notes

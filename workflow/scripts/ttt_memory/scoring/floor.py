@@ -16,7 +16,7 @@ from collections import Counter, defaultdict
 import numpy as np
 import pandas as pd
 
-from .text import normalise
+from .normalise import normalise
 
 
 def guesses(probes: pd.DataFrame) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from .. import schemas
+from . import schemas
 from .config import ScoringConfig
 from .floor import guesses
 from .intervals import Cells, percentile, quotient, sign_flip

@@ -14,8 +14,9 @@ from typing import Any
 
 import pandas as pd
 
-from .. import io, schemas
+from .. import io
 from ..errors import UserError
+from . import schemas
 
 KEY = ["run", "seed", "condition", "setting", "order", "sample_id", "probe_id"]
 COLUMNS = [*KEY, "prediction", "answer", "gold", "file"]

@@ -7,7 +7,7 @@ import pandas as pd
 
 from ..benchmark import Sample
 from ..errors import UserError
-from . import text
+from . import normalise
 from .predictions import KEY
 
 METRICS = ["em", "em_contains", "f1_char", "degenerate"]
@@ -41,7 +41,9 @@ def score(samples: Sequence[Sample], predictions: pd.DataFrame) -> pd.DataFrame:
     for key, part in rows.groupby(KEY[:5], dropna=False, sort=False):
         _check_complete(part, probes, key)
     for name, metric in zip(
-        METRICS, (text.exact, text.contains, text.f1_char, text.degenerate), strict=True
+        METRICS,
+        (normalise.exact, normalise.contains, normalise.f1_char, normalise.degenerate),
+        strict=True,
     ):
         columns = ["answer" if name == "em" else "prediction"]
         columns += ["gold"] if name != "degenerate" else []

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from ttt_memory.errors import UserError
+from ...errors import UserError
 
 NEEDS_TARGET = True
 

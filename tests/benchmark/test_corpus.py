@@ -1,0 +1,102 @@
+"""Training dialogues: valid, varied, of training values and wording only, and written streaming."""
+
+import subprocess
+import sys
+from collections import Counter
+from itertools import islice
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from ttt_memory import io
+from ttt_memory.benchmark import (
+    CorpusConfig,
+    corpus,
+    distractors,
+    read_benchmark,
+    schemas,
+    validate,
+)
+from ttt_memory.benchmark.values import held_out
+
+SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
+LANGUAGES = ("zh", "en")
+
+
+@pytest.fixture(scope="module", params=LANGUAGES)
+def training(request):
+    return list(corpus.dialogues(request.param, seed=3, count=3000))
+
+
+def test_every_training_dialogue_is_valid(training):
+    faults = {sample.sample_id: validate(sample) for sample in training}
+    assert len(faults) == 3000
+    assert not {name: fault for name, fault in faults.items() if fault}
+
+
+def test_no_held_out_value_is_ever_trained_on(training):
+    assert not any(held_out(fact.value) for sample in training for fact in sample.facts)
+    assert {sample.split for sample in training} == {"train"}
+
+
+def test_training_is_varied(training):
+    kinds = Counter(probe.kind.split(":")[0] for sample in training for probe in sample.probes)
+    assert kinds["bridge"] > 500
+    assert kinds["pair"] > 1000
+    categories = Counter(fact.category for sample in training for fact in sample.facts)
+    assert len(categories) == 6
+    synthetic = [sample for sample in training if sample.skeleton_id == "synthetic"]
+    assert 0.65 < len(synthetic) / len(training) < 0.75
+    questions = [probe.question for sample in synthetic for probe in sample.probes]
+    assert len(set(questions)) > 0.6 * len(questions)
+    values = [fact.value for sample in training for fact in sample.facts]
+    assert len(set(values)) > 0.75 * len(values)
+    # Facts stand everywhere: first word of a turn, after a verb, at the end.
+    places = Counter(4 * fact.start // len(s.dialogue) for s in synthetic for fact in s.facts)
+    assert min(places.values()) > 0.15 * places.total()
+
+
+def test_the_same_seed_gives_the_same_dialogues():
+    for language in LANGUAGES:
+        first = list(corpus.dialogues(language, 8, 50))
+        assert first == list(islice(corpus.dialogues(language, 8), 50))
+        assert first != list(corpus.dialogues(language, 9, 50))
+
+
+def test_the_share_of_synthetic_dialogues_is_obeyed():
+    for share in (0.0, 1.0):
+        made = corpus.dialogues("en", 0, 30, synthetic_share=share)
+        assert {sample.skeleton_id == "synthetic" for sample in made} == {bool(share)}
+
+
+def test_script_writes_dialogues_in_row_groups_and_training_passages(tmp_path, monkeypatch):
+    config = CorpusConfig(seed=2, dialogues=70, passages=30)
+    monkeypatch.setattr(corpus, "ROW_GROUP", 32)
+    out = tmp_path / "library.parquet"
+    assert list(corpus.write_dialogues(out, config, {"note": 1})) == [32, 64, 70]
+    assert pq.ParquetFile(out).num_row_groups == 3
+    assert io.read_metadata(out) == {"note": 1}
+    samples = read_benchmark(out)
+    streams = [corpus.dialogues(language, 2, 35) for language in config.languages]
+    assert samples == [next(streams[i % 2]) for i in range(70)]
+
+    script = tmp_path / "script.parquet"
+    passages = tmp_path / "passages.parquet"
+    command = [sys.executable, SCRIPTS / "make_corpus.py", "--out", script, "--passages", passages]
+    text = '{"corpus": {"seed": 2, "dialogues": 70, "passages": 30}}'
+    subprocess.run([*command, "--config", text], check=True, capture_output=True)
+    assert read_benchmark(script) == samples
+    rows = io.read_table(passages, schemas.PASSAGES)
+    assert list(rows["language"]) == ["zh", "en"] * 15
+    assert rows["passage_id"].is_unique
+    for language, topic in zip(rows["language"], rows["topic"], strict=True):
+        assert topic in distractors.topics(language, "train")
+
+
+def test_nothing_half_written_is_left_behind(tmp_path, monkeypatch):
+    monkeypatch.setattr(corpus, "ROW_GROUP", 16)
+    writing = corpus.write_dialogues(tmp_path / "c.parquet", CorpusConfig(dialogues=64), {})
+    next(writing)
+    writing.close()
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,174 @@
+"""The generator: the same bytes for the same seed, the shares asked for, held-out wording apart."""
+
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from ttt_memory import io
+from ttt_memory.benchmark import BenchmarkConfig, distractors, generate, read_benchmark
+from ttt_memory.benchmark.skeletons import skeletons
+from ttt_memory.benchmark.values import load_yaml
+
+SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
+LANGUAGES = ("zh", "en")
+
+
+def make(folder: Path, config: str) -> tuple[Path, Path]:
+    out, card = folder / "benchmark.parquet", folder / "CARD.md"
+    command = [sys.executable, SCRIPTS / "make_benchmark.py", "--config", config]
+    subprocess.run([*command, "--out", out, "--card", card], check=True, capture_output=True)
+    return out, card
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    config = '{"benchmark": {"seed": 5, "samples_per_level": 16}}'
+    return [make(tmp_path_factory.mktemp("made"), config) for _ in range(2)]
+
+
+def test_same_seed_same_bytes(made):
+    (first, card), (second, other_card) = made
+    assert first.read_bytes() == second.read_bytes()
+    assert card.read_bytes() == other_card.read_bytes()
+
+
+def test_the_file_is_what_the_library_generates(made):
+    samples = generate.benchmark(BenchmarkConfig(seed=5, samples_per_level=16))
+    assert read_benchmark(made[0][0]) == samples
+    assert io.read_metadata(made[0][0])["config"]["samples_per_level"] == 16
+
+
+def test_another_seed_gives_other_dialogues():
+    one, other = (
+        generate.benchmark(BenchmarkConfig(seed=seed, levels=(1,), samples_per_level=20))
+        for seed in (0, 1)
+    )
+    assert not {s.dialogue for s in one} & {s.dialogue for s in other}
+
+
+def test_more_samples_do_not_change_the_first_ones():
+    few, many = (
+        generate.benchmark(BenchmarkConfig(levels=(2,), samples_per_level=count))
+        for count in (10, 30)
+    )
+    assert many[:10] == few
+
+
+def test_languages_alternate_and_splits_follow_their_shares():
+    splits = {"train": 1, "heldout_values": 4, "heldout_both": 3, "heldout_skeletons": 2}
+    config = BenchmarkConfig(levels=(1,), samples_per_level=200, splits=splits)
+    samples = generate.benchmark(config)
+    assert [s.language for s in samples[:4]] == ["zh", "en", "zh", "en"]
+    for language in LANGUAGES:
+        counts = Counter(s.split for s in samples if s.language == language)
+        assert counts == {name: 10 * share for name, share in splits.items()}
+    for sample in samples:
+        held = sample.skeleton_id in {s.skeleton_id for s in skeletons(sample.language, True)}
+        assert held == (sample.split in ("heldout_skeletons", "heldout_both"))
+
+
+def test_every_skeleton_is_used_and_there_are_enough():
+    config = BenchmarkConfig(levels=(1, 2), samples_per_level=96, splits={"train": 1})
+    held = BenchmarkConfig(levels=(1, 2), samples_per_level=48, splits={"heldout_both": 1})
+    for options, held_out, least in ((config, False, 12), (held, True, 4)):
+        samples = generate.benchmark(options)
+        for language in LANGUAGES:
+            known = {skeleton.skeleton_id for skeleton in skeletons(language, held_out)}
+            assert len(known) >= least
+            for level in (1, 2):
+                used = {
+                    s.skeleton_id for s in samples if (s.language, s.level) == (language, level)
+                }
+                assert used == known
+
+
+def test_distractors_have_the_length_asked_for_and_dialogues_are_short():
+    config = BenchmarkConfig(levels=(3,), samples_per_level=40)
+    samples = generate.benchmark(config)
+    lengths = [distractors.count(sample.distractor) for sample in samples]
+    assert min(lengths) >= 2000
+    assert max(lengths) < 4060
+    assert max(lengths) - min(lengths) > 1000
+    for sample in samples:
+        words = len(sample.dialogue) if sample.language == "zh" else len(sample.dialogue.split())
+        assert 80 <= words <= 280
+
+
+def test_most_held_out_questions_share_words_and_some_share_none():
+    config = BenchmarkConfig(levels=(1,), samples_per_level=240, splits={"heldout_both": 1})
+    samples = generate.benchmark(config)
+    for language in LANGUAGES:
+        groundings = Counter(
+            probe.grounding for s in samples if s.language == language for probe in s.probes
+        )
+        assert set(groundings) == {"shared", "none"}
+        assert 0.05 < groundings["none"] / groundings.total() < 0.4
+
+
+def test_the_card_counts_what_is_there(made):
+    samples = read_benchmark(made[0][0])
+    card = made[0][1].read_text(encoding="utf-8")
+    probes = sum(len(sample.probes) for sample in samples)
+    assert f"{len(samples)} dialogues" in card
+    assert f"{probes} probes" in card
+    rows = re.findall(
+        r"^\| \d [a-z][^|]*\| (?:en|zh) \| \w+ \| (\d+) \| \d+ \| (\d+) \|$", card, re.M
+    )
+    assert sum(int(dialogues) for dialogues, _ in rows) == len(samples)
+    assert sum(int(count) for _, count in rows) == probes
+    for sample in (samples[0], samples[1]):
+        assert sample.dialogue in card
+    assert "make_benchmark.py --config" in card
+
+
+def spoken(entries: list[dict]) -> list[str]:
+    """Utterances and questions of skeletons or fragments, as written."""
+    lines = []
+    for entry in entries:
+        lines += [words for _, words in entry["turns"]]
+        for asked in (*entry["facts"], *entry.get("compose", ())):
+            lines += asked["ask"]
+    return lines
+
+
+def texts(data) -> list[str]:
+    """All strings in nested lists and mappings."""
+    if isinstance(data, str):
+        return [data]
+    parts = data.values() if isinstance(data, dict) else data if isinstance(data, list) else ()
+    return [text for part in parts for text in texts(part)]
+
+
+def wording(language: str, lines: list[str]) -> dict[tuple, str]:
+    """Runs of 4 words (5 characters) with at least 2 (3) content ones; a slot counts as one."""
+    stop = load_yaml("stopwords.yaml")
+    words = set(stop["en"].split()) | {"_"} if language == "en" else set(stop["zh"]) | {"_"}
+    size, content = (4, 2) if language == "en" else (5, 3)
+    runs = {}
+    for line in lines:
+        flat = re.sub(r"\{[^{}]*\}", "_", re.sub(r"[<>|]", " | ", line))
+        for clause in re.split(r"[.?!;:,|。？！；：，…]+", flat):
+            found = re.findall(r"[a-z']+|_|[\u3400-\u9fff]", clause.lower())
+            for i in range(len(found) - size + 1):
+                run = tuple(found[i : i + size])
+                if sum(word not in words for word in run) >= content:
+                    runs[run] = line
+    return runs
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_held_out_skeletons_share_no_wording_with_training(language):
+    held = wording(language, spoken(load_yaml(f"heldout_{language}.yaml")))
+    written = [
+        *spoken(load_yaml(f"skeletons_{language}.yaml")),
+        *spoken(load_yaml(f"fragments_{language}.yaml")),
+        *texts(load_yaml(f"synthetic_{language}.yaml")),
+    ]
+    training = wording(language, written)
+    assert len(held) > 200
+    assert len(training) > 800
+    assert {run: (held[run], training[run]) for run in held if run in training} == {}

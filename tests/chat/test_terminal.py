@@ -1,0 +1,163 @@
+"""The chat: what each answer may come from, and that dropped text is really gone."""
+
+import copy
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from conversation_models import fast_weights, prompter
+from ttt_memory.chat.terminal import ANSWER_TOKENS, Chat, open_run
+from ttt_memory.conversation.models.trained_run import save_run
+from ttt_memory.conversation.recall.naive import answer_naive, write_naive
+from ttt_memory.errors import UserError
+from ttt_memory.fast_weights import save
+
+ROOT = Path(__file__).resolve().parents[2]
+FACT, QUESTION = "My badge number is 40713.", "What is the badge number?"
+
+
+def chat() -> Chat:
+    return Chat(fast_weights(), prompter())
+
+
+def said(source: str, talk: Chat, state) -> str:
+    """The oracle's answer, one token at a time."""
+    (question,) = prompter().ids([prompter().question(QUESTION, "en")])
+    text = answer_naive(talk.fw, prompter(), question, state, ANSWER_TOKENS).text
+    return f"[from {source}] {text}"
+
+
+def test_forgotten_and_remembered():
+    """Context, then fast weights, then nothing, then fast weights again."""
+    talk = chat()
+    (ids,) = prompter().ids([FACT])
+    empty, written = talk.fw.empty_state(1), write_naive(talk.fw, ids)
+    assert talk.say(QUESTION) == said("nothing", talk, empty)
+    assert talk.say(FACT) == f"[told, {len(ids)} tokens in context]"
+    assert talk.say(QUESTION).startswith("[from context]")
+    assert talk.say("/drop").startswith(f"[dropped; {len(ids)} tokens")
+    assert talk.told == []
+    with_memory = said("fast weights", talk, written)
+    assert talk.say(QUESTION) == with_memory
+    talk.say("/forget")
+    assert talk.say(QUESTION) == said("nothing", talk, empty)
+    talk.say("/remember")
+    assert talk.say(QUESTION) == with_memory
+    talk.say("/new")
+    assert talk.say(QUESTION) == said("nothing", talk, empty)
+
+
+def test_a_second_text_goes_on_top_of_the_first():
+    """Two drops are two texts, read in order into one state."""
+    talk = chat()
+    first, second = prompter().ids([FACT, "He lives in Lisbon."])
+    for line in (FACT, "/drop", "He lives in Lisbon.", "/drop"):
+        talk.say(line)
+    with torch.no_grad():
+        state = talk.fw.write(torch.tensor([first])).state
+        state = talk.fw.write(torch.tensor([second]), state=state).state
+    for i, layer in state.layers.items():
+        torch.testing.assert_close(talk.state.layers[i].to_dense(), layer.to_dense())
+
+
+def test_lines_of_a_text_are_one_text():
+    """Told line by line, dropped at once."""
+    talk = chat()
+    for line in (FACT, "He lives in Lisbon.", "/drop"):
+        talk.say(line)
+    (ids,) = prompter().ids([FACT + "\nHe lives in Lisbon."])
+    expected = write_naive(talk.fw, ids)
+    for i, layer in expected.layers.items():
+        torch.testing.assert_close(talk.state.layers[i].to_dense(), layer.to_dense())
+
+
+def test_a_state_is_kept_in_a_file(tmp_path):
+    """Saved by one chat, asked in another; a state of another memory is refused."""
+    first, second = chat(), chat()
+    for line in (FACT, "/drop", f"/save {tmp_path / 'state'}"):
+        first.say(line)
+    second.say(f"/load {tmp_path / 'state'}")
+    assert second.say(QUESTION) == first.say(QUESTION)
+    other = Chat(fast_weights(), prompter())
+    other.fw.config = other.fw.config.model_copy(update={"layers": (0,)})
+    with pytest.raises(UserError, match="written by another memory"):
+        other.say(f"/load {tmp_path / 'state'}")
+    assert other.state is None
+
+
+def test_a_text_longer_than_the_models_positions():
+    """Not asked of from the context; dropped piece by piece, and asked of from the fast weights."""
+    talk = chat()
+    (ids,) = prompter().ids([FACT])
+    talk.prompter = copy.copy(talk.prompter)
+    talk.prompter.opening = [talk.prompter.end] * 3
+    (question,) = talk.prompter.ids([talk.prompter.question(QUESTION, "en")])
+    needed = 3 + len(question) + ANSWER_TOKENS
+    talk.fw.model.config.max_position_embeddings = needed - 1
+    with pytest.raises(UserError, match=f"take {needed} tokens; .*: ask less at once"):
+        talk.say(QUESTION)
+    talk.say(FACT)
+    with pytest.raises(UserError, match=f"take {needed + len(ids)} .*: /drop the text first"):
+        talk.say(QUESTION)
+    talk.fw.model.config.max_position_embeddings = 2 * ANSWER_TOKENS
+    talk.say(" ".join([FACT] * 40))
+    assert len(talk._text()) > 4 * ANSWER_TOKENS
+    talk.say("/drop")
+    assert int(talk.state.written) > 4 * ANSWER_TOKENS
+    assert talk.say(QUESTION).startswith("[from fast weights]")
+    with pytest.raises(UserError, match="write it in pieces"):
+        talk.fw.write(torch.ones(1, 2 * ANSWER_TOKENS + 1, dtype=torch.long))
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("/drop", "no text to drop"),
+        ("/forget", "no fast weights"),
+        ("/remember", "nothing has been forgotten"),
+        ("/save x", "expected fast weights"),
+        ("/load", "expected the name"),
+        ("/load nowhere", "no such file"),
+        ("/lose", "no such command"),
+    ],
+)
+def test_what_cannot_be_done(line, message):
+    """One line that says what was expected."""
+    with pytest.raises(UserError, match=message):
+        chat().say(line)
+
+
+def test_the_command_on_a_run_and_on_an_adapter(tmp_path):
+    """A trained run's folder by its own base, saved fast weights by --base; from standard input."""
+    fw = fast_weights()
+    save_run(fw, tmp_path / "run", fw.model, prompter().tokenizer)
+    save(fw, tmp_path / "adapter")
+    with pytest.raises(UserError, match="name one with --base"):
+        open_run(tmp_path / "adapter", None, torch.device("cpu"))
+    with pytest.raises(UserError, match="holds its own base model"):
+        open_run(tmp_path / "run", tmp_path / "other", torch.device("cpu"))
+    script = "\n".join([FACT, "/drop", QUESTION, "/lose", "/forget", QUESTION, "/quit", FACT])
+    outputs = []
+    for arguments in (
+        ["--model", tmp_path / "run"],
+        ["--model", tmp_path / "adapter", "--base", tmp_path / "run" / "base"],
+    ):
+        result = subprocess.run(
+            [sys.executable, "-m", "ttt_memory.chat.terminal", "--device", "cpu", *arguments],
+            input=script,
+            capture_output=True,
+            text=True,
+            env=os.environ | {"PYTHONPATH": str(ROOT / "workflow" / "scripts")},
+        )
+        assert result.returncode == 0, result.stderr
+        outputs.append(result.stdout)
+    assert outputs[0] == outputs[1]
+    talk = chat()
+    expected = [talk.say(line) for line in (FACT, "/drop", QUESTION)]
+    assert [line for line in outputs[0].splitlines() if line in expected] == expected
+    assert "error: /lose: no such command" in outputs[0]
+    assert outputs[0].splitlines()[-1] == "> /quit"

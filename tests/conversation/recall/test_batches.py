@@ -1,0 +1,83 @@
+"""Batches that fit: by a GPU's free memory, and by what a process was really refused."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from asked_runs import recall, said
+from conversation_models import fast_weights, prompter, samples
+from ttt_memory.conversation.config.asking import RecallConfig
+from ttt_memory.conversation.recall import batches as batching
+from ttt_memory.conversation.recall.conditions import Recall
+from ttt_memory.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[3]
+
+# A process that may map `spare` bytes more once all is loaded; prints what it answers.
+REFUSED = """
+import resource, sys
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+sys.path[:0] = sys.argv[2:]
+from asked_runs import recall, said
+engine = recall(count=16, rows=16)
+recall(engine.fw, count=1).run("B")  # libraries are in place
+mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+limit = mapped + int(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+print(said(engine.run("B")))
+"""
+
+
+def refused(spare: int) -> subprocess.CompletedProcess:
+    folders = [str(ROOT / "tests" / "helpers"), str(ROOT / "workflow" / "scripts")]
+    command = [sys.executable, "-c", REFUSED, str(spare), *folders]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_half_as_many_where_memory_runs_out():
+    """A process that is refused memory answers the same in smaller batches, and says so."""
+    expected = str(said(recall(count=16, rows=16).run("B")))
+    # How much it takes depends on the allocator: less and less, until it is too little for sixteen.
+    for spare in (n * 2**20 for n in range(64, 12, -4)):
+        result = refused(spare)
+        if result.returncode == 0:
+            assert result.stdout.strip() == expected
+            if "out of memory with 16 dialogues at once: going on with 8" in result.stderr:
+                return
+    pytest.fail(f"sixteen were never too many: {result.stderr}")
+
+
+def test_a_single_job_that_does_not_fit():
+    """One line that says what was asked and what may help; other errors pass."""
+    engine = recall(count=1)
+    (job,) = engine.jobs("B")
+
+    def too_much(batch):
+        raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+
+    with pytest.raises(UserError, match=r"one dialogue of \d+ tokens .* recall.segment_tokens"):
+        engine._room.ask([job], too_much)
+    with pytest.raises(RuntimeError, match="shapes"):
+        engine._room.ask([job], lambda batch: (_ for _ in ()).throw(RuntimeError("shapes")))
+
+
+@pytest.mark.parametrize("update", ["hebbian", "mesa"])
+@pytest.mark.parametrize("condition", ["A", "B", "C"])
+@pytest.mark.parametrize("free", [10**12, 10**7, 10**5])
+def test_a_batch_fits_what_is_free(condition, free, update, monkeypatch):
+    """As many rows as set where there is room, fewer where there is less, never none."""
+    monkeypatch.setattr(batching, "free_bytes", lambda device: free)
+    engine = Recall(
+        fast_weights(update=update), prompter(), samples(), RecallConfig(rows=16, device="cpu")
+    )
+    jobs = engine.jobs(condition)
+    batches = list(engine._room.batches(jobs, condition == "A"))
+    assert sum(map(len, batches)) == len(jobs)
+    most = max(map(len, batches))
+    assert most == {10**12: 16, 10**5: 1}.get(free, most)
+    if free == 10**7:
+        assert 1 < most < 16

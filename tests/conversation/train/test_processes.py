@@ -1,0 +1,183 @@
+"""Several processes of `accelerate launch` train as one does."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+from accelerate import Accelerator
+
+from clone import ROOT
+from conversation_models import model, passages, prompter, samples
+from presets import merged
+from ttt_memory import io
+from ttt_memory.benchmark import schemas as benchmark_schemas
+from ttt_memory.benchmark import write_benchmark
+from ttt_memory.conversation import schemas as conversation_schemas
+from ttt_memory.conversation.config.training import RunConfig
+from ttt_memory.conversation.models.loading import load_model
+from ttt_memory.conversation.models.trained_run import load_run
+from ttt_memory.conversation.train.episodes import corpus_sampler
+from ttt_memory.conversation.train.train_run import train
+from ttt_memory.errors import UserError
+from ttt_memory.fast_weights import inject
+from ttt_memory.study import config
+
+RUN = {
+    "fast_weights": {"layers": [0, 1], "chunk": 8},
+    "train": {
+        "regime": "joint",
+        # In a step one process may ask in context what the other writes and reads.
+        "context_share": 0.2,
+        "steps": 5,
+        "dialogues_per_step": 4,
+        "accumulation": 4,
+        "checkpoint_every": 2,
+        "optimiser": {"warmup": 0, "muon_lr": 0.002},
+    },
+}
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A tiny base and its training text, as files."""
+
+    folder: Path
+
+    @property
+    def base(self) -> Path:
+        return self.folder / "base"
+
+    @property
+    def parts(self) -> tuple[Path, Path]:
+        return self.folder / "dialogues.parquet", self.folder / "passages.parquet"
+
+    def launch(self, name: str, *options: str, steps: int = 5) -> subprocess.Popen[str]:
+        """Train by the real script in two processes; everything goes to the folder `name`."""
+        out, (dialogues, texts) = self.folder / name, self.parts
+        run = RUN | {"train": RUN["train"] | {"steps": steps}}
+        command = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "2"]
+        command += ["--num_machines", "1", "--main_process_port", "0", *options]
+        command += [ROOT / "workflow" / "scripts" / "train.py", "--run", "r", "--seed", "0"]
+        command += ["--config", json.dumps({"runs": {"r": run}, "base": {"dtype": "float32"}})]
+        command += ["--base", self.base, "--corpus", dialogues, "--passages", texts]
+        command += ["--out", out / "model", "--curve", out / "curve.parquet"]
+        command += ["--checkpoints", out / "checkpoints"]
+        return subprocess.Popen(
+            list(map(str, command)),
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def launched(self, name: str, *options: str, steps: int = 5) -> None:
+        """`launch` to its end, which must be a good one."""
+        training = self.launch(name, *options, steps=steps)
+        said, _ = training.communicate()
+        assert training.returncode == 0, said
+
+    def alone(self, checkpoints: Path | None = None):
+        """The same training in this process: the memory and the losses."""
+        torch.manual_seed(0)
+        run = RunConfig(**RUN)
+        fw = inject(load_model(self.base), run.fast_weights)
+        sampler = corpus_sampler(*self.parts, prompter(), 0, run.train.probes_per_dialogue)
+        return fw, train(fw, sampler, run, Accelerator(cpu=True), checkpoints)
+
+    def losses(self, name: str) -> list[float]:
+        return io.read_table(self.folder / name / "curve.parquet", conversation_schemas.CURVE)[
+            "loss"
+        ].tolist()
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    folder = tmp_path_factory.mktemp("processes")
+    model().save_pretrained(folder / "base")
+    prompter().tokenizer.save_pretrained(folder / "base")
+    made = Corpus(folder)
+    write_benchmark(made.parts[0], samples(), {})
+    rows = [
+        {"passage_id": f"{language}-{i}", "language": language, "topic": "x", "text": text}
+        for language, texts in passages().items()
+        for i, text in enumerate(texts)
+    ]
+    io.write_table(made.parts[1], rows, benchmark_schemas.PASSAGES, {})
+    return made
+
+
+def test_two_processes_share_each_step_and_end_where_one_does(corpus):
+    corpus.launched("two", "--multi_gpu")
+    fw, rows = corpus.alone()
+    curve = io.read_table(corpus.folder / "two" / "curve.parquet", conversation_schemas.CURVE)
+    assert curve["loss"].tolist() == pytest.approx([row["loss"] for row in rows], rel=1e-4)
+    for name in ("tokens", "objective"):
+        assert curve[name].tolist() == [row[name] for row in rows]
+    loaded = load_run(corpus.folder / "two" / "model", corpus.base, torch.device("cpu"))
+    for (name, a), b in zip(fw.named_parameters(), loaded.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4, msg=name)
+    # Each process wrote its part of a checkpoint, from which one alone goes on.
+    checkpoints = corpus.folder / "two" / "checkpoints"
+    assert len(list((checkpoints / "step-000004").glob("random_states_*.pkl"))) == 2
+    _, resumed = corpus.alone(checkpoints)
+    assert [row["loss"] for row in resumed] == pytest.approx(curve["loss"].tolist(), rel=1e-4)
+    assert [row["seconds"] for row in resumed[:4]] == curve["seconds"].tolist()[:4]
+
+
+def test_sigterm_to_all_processes_writes_a_checkpoint_and_the_losses_go_on(corpus):
+    """As Slurm does before it takes the nodes away: to the launcher and to both at once."""
+    checkpoints, steps = corpus.folder / "stopped" / "checkpoints", 40
+    training = corpus.launch("stopped", "--multi_gpu", steps=steps)
+    while not list(checkpoints.glob("step-*")):
+        assert training.poll() is None, training.communicate()[0]
+        time.sleep(0.01)
+    os.killpg(training.pid, signal.SIGTERM)
+    said, _ = training.communicate()
+    assert training.returncode, said
+    stopped = int(re.search(r"SIGTERM after step (\d+); goes on from", said)[1])
+    assert sorted(checkpoints.glob("step-*"))[-1].name == f"step-{stopped:06d}"
+    assert stopped < steps
+    for name in ("stopped", "whole"):
+        corpus.launched(name, "--multi_gpu", steps=steps)
+    assert corpus.losses("stopped") == corpus.losses("whole")
+
+
+MEANS = [
+    ({"processes": 2}, "accumulation: found 1, expected a multiple of resources.train.processes"),
+    ({"processes": 1, "gpu": 2}, "resources.train.gpu: found 2, expected one for each of the 1 pr"),
+    ({"accelerate": "no.yaml"}, "resources.train.accelerate: found 'no.yaml', expected an existin"),
+]
+
+
+@pytest.mark.parametrize(("means", "message"), MEANS)
+def test_the_configuration_refuses(means, message):
+    with pytest.raises(UserError) as caught:
+        config.load(merged({"resources": {"train": means}}), root=ROOT)
+    assert message in str(caught.value)
+
+
+def test_sharded_over_two_processes_it_ends_where_one_does_and_goes_on(corpus):
+    """The same under FSDP, by the configuration that comes with the project."""
+    fsdp = ("--config_file", str(ROOT / "envs" / "fsdp.yaml"))
+    out = corpus.folder / "fsdp"
+    corpus.launched("fsdp", *fsdp, str(ROOT / "tests" / "helpers" / "fsdp_on_cpu.py"))
+    fw, rows = corpus.alone()
+    losses = corpus.losses("fsdp")
+    assert losses == pytest.approx([row["loss"] for row in rows], rel=1e-4)
+    loaded = load_run(out / "model", corpus.base, torch.device("cpu"))
+    for (name, a), b in zip(fw.named_parameters(), loaded.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4, msg=name)
+    # Each process wrote its shards, from which both go on: the last step is made again.
+    assert len(list((out / "checkpoints" / "step-000004").glob("*.distcp"))) == 2
+    (out / "curve.parquet").unlink()
+    corpus.launched("fsdp", *fsdp, str(ROOT / "tests" / "helpers" / "fsdp_on_cpu.py"))
+    assert corpus.losses("fsdp") == pytest.approx(losses, rel=1e-6)

@@ -1,0 +1,194 @@
+"""The benchmarks measure what they say: their forms agree, and a missed target has a name."""
+
+import importlib
+import json
+import re
+import sys
+from functools import cache, partial
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+import yaml
+from snakemake.utils import update_config
+
+from ttt_memory.cost import stopwatch
+from ttt_memory.study.config import Config, load
+
+FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
+CPU = torch.device("cpu")
+MEGABYTE = 2**20
+
+
+@cache
+def script(name: str) -> ModuleType:
+    """A benchmark as a module; child processes find it by the same name."""
+    sys.path.insert(0, str(FOLDER))
+    return importlib.import_module(name)
+
+
+@pytest.mark.parametrize("chunk", [3, 8, 64])
+@pytest.mark.parametrize("whole", [False, True])
+def test_training_forms_agree(whole, chunk):
+    """Loss or output, and every gradient; lengths with and without a partial chunk."""
+    bench = script("fast_weights")
+    shape = bench.Shape(d=32, ff=48, layers=3, remember=2)
+    for length in (8, 17):
+        step, fw, x = bench.training_case(shape, whole, chunk, length)
+        with torch.no_grad():
+            for parameter in fw.fast_parameters():
+                parameter += 0.1 * torch.randn_like(parameter)
+        found, expected = (step(fw, form, x) for form in ("parallel", "dense-cumulative"))
+        assert bench.difference(found, expected) < 1e-4
+        reads = chunk < length
+        # A text of one chunk reads nothing, so that nothing of the memory is learned.
+        assert len(expected) == (1 + 2 * (2 if whole else 1) + (not whole))
+        assert any(t.abs().max() > 0 for t in expected[1:3]) == reads
+
+
+def grow(megabytes: int) -> int:
+    """Peak of a function that holds so much; for a fresh process."""
+    torch.zeros(8).add(1)
+    return stopwatch.peak_bytes(partial(torch.ones, megabytes * MEGABYTE // 4), CPU)
+
+
+def test_peak_memory_is_what_is_held():
+    """Within 5 MB of 100, though the caller held more before."""
+    ballast = torch.ones(50 * MEGABYTE)
+    del ballast
+    assert stopwatch.in_child(grow, 100) == pytest.approx(100 * MEGABYTE, abs=5 * MEGABYTE)
+
+
+def test_counted_flops_and_bytes():
+    """A product, a solve and attention on the CPU, forward and backward."""
+    a, b = torch.rand(3, 4), torch.rand(4, 5)
+    assert stopwatch.count(lambda: a @ b) == stopwatch.Count(2 * 3 * 4 * 5, 4 * (12 + 20 + 15))
+    assert stopwatch.count(lambda: a.T[None]) == stopwatch.Count(0, 0)
+    lower = torch.eye(4).expand(2, 4, 4).clone()
+    right = torch.rand(2, 4, 3)
+    solve = partial(torch.linalg.solve_triangular, lower, right, upper=False)
+    assert stopwatch.count(solve).flops == 2 * 4 * 4 * 3
+    q = torch.rand(1, 2, 8, 4, requires_grad=True)
+
+    def attend() -> None:
+        torch.nn.functional.scaled_dot_product_attention(q, q, q).sum().backward()
+
+    product = 2 * 2 * 8 * 8 * 4
+    assert stopwatch.count(attend).flops == (2 + 5) * product
+
+
+def test_bound_is_the_slower_of_both():
+    """Ten FLOPs at five a second, a hundred bytes at ten a second."""
+    ceilings = stopwatch.Ceilings({"float32": 5.0}, 10.0)
+    assert ceilings.bound(stopwatch.Count(10, 5), "float32") == 2
+    assert ceilings.bound(stopwatch.Count(10, 100), "float32") == 10
+
+
+def test_a_missed_target_has_a_name(monkeypatch, capsys):
+    """The whole command on a tiny model: its table, and the one target that cannot be met."""
+    bench = script("fast_weights")
+    tiny = "fast_weights.py --d 32 --ff 48 --layers 2 --remember 1 --rounds 1 --threads 1 --check"
+    monkeypatch.setattr(sys, "argv", [*tiny.split(), "--lengths", "512", "--chunks", "64"])
+    monkeypatch.setattr(bench, "LEAST_TIME", float("inf"))
+    monkeypatch.setattr(bench, "LEAST_MEMORY", 0.0)
+    monkeypatch.setattr(bench, "MOST_OVERHEAD", float("inf"))
+    with pytest.raises(SystemExit) as missed:
+        bench.main()
+    assert "layer, T = 512, chunk 64, parallel" in capsys.readouterr().out
+    assert str(missed.value).count("time ratio") == 2
+    assert "memory" not in str(missed.value)
+
+
+def test_the_gpu_table_on_a_tiny_model(tmp_path, monkeypatch, capsys):
+    """Every part of it runs, on a CPU too; what holds more than it may is named."""
+    bench = script("gpu")
+    config = {
+        "runs": {
+            "recall": {
+                "fast_weights": {"layers": [0, 6], "chunk": 64},
+                "train": {"regime": "frozen", "dialogues_per_step": 2},
+            }
+        },
+        "recall": {"rows": 4, "probe_rows": 32, "max_new_tokens": 2},
+    }
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    tiny = f"gpu.py --shape tiny --device cpu --config {tmp_path / 'config.json'} --runs recall"
+    sizes = "--samples 3 --steps 2 --lengths 64 --rounds 1 --check"
+    monkeypatch.setattr(sys, "argv", f"{tiny} {sizes}".split())
+    monkeypatch.setattr(bench, "MOST_GIB", 0.0)
+    with pytest.raises(SystemExit) as missed:
+        bench.main()
+    parts = ["write, T = 64", *(f"recall {c}" for c in "ABCD"), "training recall"]
+    printed = capsys.readouterr().out
+    for part in parts:
+        assert re.search(rf"{part}: \d\.\d GiB > 0 GiB", str(missed.value))
+        assert part in printed
+    assert "300 samples, A to D:" in printed
+
+
+@pytest.mark.parametrize("jobs", [10, 1000])
+def test_what_grows_is_jobs_of_one_kind(jobs):
+    scale = script("scale")
+    shards = loaded(scale.preset("shards", jobs))
+    assert len(shards.recall.conditions) * shards.recall.shards == pytest.approx(jobs, abs=3)
+    study = loaded(scale.preset("strategies", jobs)).forecast
+    assert len(study.datasets) * len(study.strategies) * len(study.seeds) == jobs
+    assert not study.baselines
+
+
+def loaded(overlay: dict) -> Config:
+    """config.yaml under a benchmark's preset, checked."""
+    data = yaml.safe_load((FOLDER.parent / "config.yaml").read_text())
+    update_config(data, overlay)
+    return load(data, root=FOLDER.parent)
+
+
+def chain(*rules: str):
+    """Jobs each of which waits for the one before."""
+    found = script("cluster").Graph(dict(enumerate(rules)))
+    for job in range(1, len(rules)):
+        found.needs[job] = 1
+        found.next[job - 1].append(job)
+    return found
+
+
+SURE = {"wait": 1e-9, "failures": 0.0, "per_second": 1e9, "poll": 1.0}
+TIMES = {"train": [10.0], "recall": [4.0]}
+
+
+def test_a_chain_takes_its_sum_however_many_nodes():
+    cluster = script("cluster")
+    jobs = chain("train", "recall", "all")
+    assert cluster.bound(jobs, TIMES) == (14.0, 14.0)
+    for nodes in (1, 8):
+        end, busy, lost = cluster.simulate(jobs, TIMES, cluster.Cluster(nodes, **SURE), seed=0)
+        assert end == pytest.approx(14, abs=3.1)  # each end is noticed at a poll
+        assert (busy, lost) == (14.0, 0)
+
+
+def test_independent_jobs_share_the_nodes():
+    cluster = script("cluster")
+    jobs = cluster.Graph(dict.fromkeys(range(8), "train"))
+    ends = [
+        cluster.simulate(jobs, TIMES, cluster.Cluster(nodes, **SURE), seed=0)[0]
+        for nodes in (1, 2, 8)
+    ]
+    assert ends == pytest.approx([80, 40, 10], abs=1.1)
+
+
+def test_what_always_fails_is_given_up_after_its_retries():
+    cluster = script("cluster")
+    means = cluster.Cluster(2, **{**SURE, "failures": 1.0}, retries=3)
+    _, busy, lost = cluster.simulate(chain("train", "recall"), TIMES, means, seed=0)
+    assert lost == 1  # what waits for it never starts
+    assert 0 < busy < 4 * 10
+
+
+def test_the_simulated_graph_is_snakemake_s():
+    jobs = script("cluster").graph("config/smoke.yaml")
+    (last,) = (job for job, rule in jobs.rules.items() if rule == "all")
+    assert jobs.needs[last] == 3 - 1  # index.html and RESULTS.md are of one job
+    assert not jobs.next[last]
+    first = {jobs.rules[job] for job in jobs.rules if not jobs.needs[job]}
+    assert first == {"make_benchmark", "make_corpus", "make_series"}

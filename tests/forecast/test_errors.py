@@ -1,0 +1,266 @@
+"""A strategy file that breaks its interface stops its job with one line, before any work."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from forecast_models import SMALL, TASK, TRAINING, WINDOW, dataset
+from ttt_memory import options
+from ttt_memory.errors import UserError
+from ttt_memory.forecast.config import (
+    EntryConfig,
+    ForecastConfig,
+    ModelConfig,
+    SineDataset,
+    entry_of,
+)
+from ttt_memory.forecast.experiment import Job, run
+from ttt_memory.forecast.forecaster import Task, build
+from ttt_memory.forecast.problems import problems
+from ttt_memory.forecast.series.data import Split
+from ttt_memory.forecast.strategy import BASELINES
+from ttt_memory.forecast.strategy_checks import check_forecaster
+from ttt_memory.forecast.trainer import Trainer
+
+GOOD = """
+import torch
+from torch import nn
+
+OPTIONS = {"rate": 0.5, "steps": 2}
+
+
+def init_memory_state(memory, emb_dim):
+    memory.key = nn.Linear(emb_dim, emb_dim)
+    return {"m": torch.zeros(1, emb_dim, emb_dim)}
+
+
+def compute_keys_values(memory, x):
+    return memory.key(x), x
+
+
+def compute_surprise(memory, state, keys, values, gates):
+    return {"m": values.transpose(1, 2) @ keys / keys.shape[1]}
+
+
+def apply_update(memory, state, surprise, gates):
+    return {"m": memory.options["rate"] * state["m"] + surprise["m"]}
+
+
+def retrieve(memory, state, queries):
+    return queries @ state["m"].transpose(1, 2)
+"""
+
+
+def forecaster(folder: Path, text: str, **settings: object) -> torch.nn.Module:
+    path = folder / "mine.py"
+    path.write_text(text, encoding="utf-8")
+    entry = EntryConfig(file=str(path), options=settings)
+    return build("mine", entry, "strategy", TASK, SMALL)
+
+
+def refused(folder: Path, text: str, *words: str, **settings: object) -> None:
+    with pytest.raises(UserError) as error:
+        forecaster(folder, text, **settings)
+    assert "\n" not in str(error.value).strip()
+    for word in ("'mine'", *words):
+        assert word in str(error.value), str(error.value)
+
+
+def test_the_good_file_is_good(tmp_path: Path) -> None:
+    model = forecaster(tmp_path, GOOD, rate=0.9)
+    assert model(torch.zeros(2, 20, 2)).shape == (2, 20)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("def apply_update(", "def update(", ["apply_update", "missing", "mine.py"]),
+        (
+            "compute_keys_values(memory, x)",
+            "compute_keys_values(x)",
+            ["compute_keys_values(x)", "expected compute_keys_values(memory, x)"],
+        ),
+        (
+            "compute_surprise(memory, state, keys, values, gates)",
+            "compute_surprise(memory, keys, state, values, gates)",
+            ["compute_surprise(memory, keys, state, values, gates)", "in this order"],
+        ),
+        ("return memory.key(x), x", "return x", ["compute_keys_values", "pair"]),
+        (
+            "return memory.key(x), x",
+            "return memory.key(x)[0], x",
+            ["compute_keys_values", "keys", "expected [3, 5, width]"],
+        ),
+        (
+            'return {"m": torch.zeros(1, emb_dim',
+            'return {"m": torch.zeros(2, emb_dim',
+            ["init_memory_state", "'m'", "[1, ...]"],
+        ),
+        (
+            'return {"m": torch.zeros(1, emb_dim, emb_dim)}',
+            "return 3",
+            ["init_memory_state", "int", "dictionary"],
+        ),
+        ('return {"m": memory', 'return {"n": memory', ["apply_update", "'n'", "expected"]),
+        (
+            'state["m"].transpose(1, 2)\n',
+            'state["m"][:, :, :3]\n',
+            ["retrieve", "[3, 5, 3]", "expected [3, 5, 8]"],
+        ),
+        ("/ keys.shape[1]", "/ 0 * 0", ["compute_surprise", "NaN"]),
+        ("/ keys.shape[1]", "+ undefined", ["compute_surprise", "NameError", "undefined"]),
+        ("import torch\n", "import torch\nimport no_such_module\n", ["no_such_module"]),
+        ("import torch\n", "import torch\ndef:\n", ["SyntaxError"]),
+        (
+            'surprise["m"]}',
+            'surprise["m"].sum(0, keepdim=True)}',
+            ["apply_update", "influence each other"],
+        ),
+        ("def retrieve(", "def recall(", ["retrieve", "missing"]),
+    ],
+)
+def test_a_broken_file_is_named(tmp_path: Path, old: str, new: str, words: list[str]) -> None:
+    assert old in GOOD
+    refused(tmp_path, GOOD.replace(old, new), *words)
+
+
+def test_queries_that_see_later_tokens_are_refused(tmp_path: Path) -> None:
+    """Keys mixed within a chunk are queries too, unless a function makes those by themselves."""
+    mixed = GOOD.replace(
+        "return memory.key(x), x", "k = memory.key(x)\n    return k - k.mean(1, True), x"
+    )
+    label = "strategy 'mine' on 'waves', seed 0"
+    with pytest.raises(UserError, match=f"{label}: the forecast made at sample .* changes with"):
+        check_forecaster(forecaster(tmp_path, mixed), WINDOW, 2, label)
+    own = mixed + "\n\ndef compute_queries(memory, x):\n    return memory.key(x)\n"
+    check_forecaster(forecaster(tmp_path, own), WINDOW, 2, label)
+
+
+def test_what_no_gradient_passes_is_refused(tmp_path: Path) -> None:
+    broken = GOOD.replace(
+        'return {"m": memory.options["rate"] * state["m"] + surprise["m"]}',
+        'surprise["m"] += state["m"]\n    state["m"].clamp_(-1, 1)\n    return surprise',
+    ).replace(
+        "torch.zeros(1, emb_dim, emb_dim)}", "nn.Parameter(torch.zeros(1, emb_dim, emb_dim))}"
+    )
+    with pytest.raises(UserError, match=r"'mine'.*") as error:
+        check_forecaster(forecaster(tmp_path, broken), WINDOW, 2, "strategy 'mine' on 'waves'")
+    assert "\n" not in str(error.value)
+
+
+def test_a_baseline_is_tried_before_it_trains(tmp_path: Path) -> None:
+    """Wrong shape, NaN, and NaN that only the test series bring out."""
+    text = """
+import torch
+
+
+class Mine(torch.nn.Module):
+    protocol = "strict"
+
+    def fit(self, train, valid):
+        pass
+
+    def forward(self, x):
+        return RESULT
+
+
+def build(task, config, options):
+    return Mine()
+"""
+    path = tmp_path / "mine.py"
+    entry = EntryConfig(file=str(path))
+    series = dataset()
+    series.splits["test"].inputs[0, 20, 0] = 1e6
+    data = SineDataset(context_window=WINDOW, length=45, epochs=1)
+    job = Job("waves", "mine", "baseline", 0, entry, data, SMALL, TRAINING, torch.device("cpu"))
+    for result, words in {
+        "x": r"forecasts are \[2, \d+, 2\], expected \[2, \d+\]",
+        "x[:, :, 0] / 0": "forecasts hold NaN",
+        "torch.where(x[:, :, 0] > 1e5, torch.nan, x[:, :, 0])": "forecasts of the test series hold",
+    }.items():
+        path.write_text(text.replace("RESULT", result), encoding="utf-8")
+        with pytest.raises(UserError, match=f"baseline 'mine' on 'waves', seed 0: {words}"):
+            run(job, series)
+
+
+def test_options_are_checked(tmp_path: Path) -> None:
+    refused(tmp_path, GOOD, "unknown option 'pace'", "rate, steps", pace=1)
+    refused(tmp_path, GOOD, "option steps", "2.5", "int", steps=2.5)
+    with pytest.raises(UserError, match=r"no such file .*gone\.py.* mesa"):
+        build("mine", EntryConfig(file="gone.py"), "strategy", TASK, SMALL)
+    with pytest.raises(UserError, match=r"one of .*lstm"):
+        build("mine", EntryConfig(file="nothing"), "baseline", TASK, SMALL)
+
+
+def test_nan_in_training_names_strategy_dataset_epoch_and_step(tmp_path: Path) -> None:
+    """The memory blows up after two steps of training: the file's own check cannot see it."""
+    text = GOOD.replace(
+        'return {"m": memory',
+        'memory.calls += 1\n    return {"m": (1 if memory.calls < 15 else float("nan")) * memory',
+    ).replace("    memory.key =", "    memory.calls = 0\n    memory.key =")
+    model = forecaster(tmp_path, text)
+    label = "strategy 'mine' on 'waves', seed 0"
+    with pytest.raises(UserError, match=r"'mine' on 'waves', seed 0, epoch 1, step \d.*nan"):
+        Trainer(model, dataset(), WINDOW, 3, TRAINING, 0, label).train()
+
+
+def test_an_exception_in_training_names_where(tmp_path: Path) -> None:
+    text = GOOD.replace(
+        '    return {"m": values',
+        "    if memory.training and len(keys) == 4:\n"
+        "        raise RuntimeError('too many')\n    return {\"m\": values",
+    )
+    model = forecaster(tmp_path, text)
+    with pytest.raises(UserError, match=r"here, epoch 1, step 1: strategy 'mine'.*too many"):
+        Trainer(model, dataset(), WINDOW, 3, TRAINING, 0, "here").train()
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"model": {"width": 15}}, ["heads is 2", "width 15"]),
+        ({"seeds": [1, 1]}, ["seeds"]),
+        ({"strategies": {"lstm": "mesa"}}, ["'lstm'", "both"]),
+        ({"datasets": {"s": {"source": "sine", "length": 10}}}, ["datasets.s", "context_window"]),
+        ({"training": {"learning_rate": -1}}, ["training.learning_rate", "greater than 0"]),
+        ({"model": {"memory": {"association": "last"}}}, ["association"]),
+    ],
+)
+def test_bad_configuration_is_refused(values: dict, words: list[str]) -> None:
+    with pytest.raises(UserError) as error:
+        options.validate(ForecastConfig, values, "forecast")
+    for word in words:
+        assert word in str(error.value)
+
+
+def test_an_unknown_name_is_refused() -> None:
+    with pytest.raises(UserError, match="'nobody'"):
+        entry_of({"forecast": {"strategies": {"mesa": "mesa"}}}, "nobody")
+
+
+def test_a_baseline_that_needs_an_unseen_target_is_refused_before_any_work(tmp_path: Path) -> None:
+    """It says so in its file, which is read, not run."""
+    for name in ("train", "test"):
+        (tmp_path / f"{name}.npy").touch()
+    hidden = {"source": "arrays", "train": "train.npy", "test": "test.npy", "observe_target": False}
+    config = ForecastConfig.model_validate(
+        {"datasets": {"wind": hidden}, "baselines": {"last_value": "last_value", "lstm": "lstm"}}
+    )
+    ((key, problem),) = problems(config, tmp_path)
+    assert key == "baselines.last_value"
+    assert "'wind'" in problem
+    assert "observe_target" in problem
+
+
+@pytest.mark.parametrize("channels", [1, 2, 6])
+@pytest.mark.parametrize("name", sorted(path.stem for path in BASELINES.glob("*.py")))
+def test_every_baseline_passes_what_it_is_tried_on(name: str, channels: int) -> None:
+    """With a window and channels other than the small model's, too."""
+    task = Task(16, channels, True)
+    model = build(name, EntryConfig(file=name), "baseline", task, ModelConfig())
+    if hasattr(model, "fit"):
+        x = torch.randn(6, 64, channels)
+        part = Split(x, x[:, :, -1], torch.ones(6, 64, dtype=torch.bool), tuple("abcdef"))
+        model.fit(part, part)
+    check_forecaster(model, 16, channels, name)

@@ -1,0 +1,138 @@
+"""The leaderboard's statistics on forecasts whose errors are known."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from forecast_waves import SCALES, SERIES, epochs, job
+from ttt_memory import io
+from ttt_memory.errors import UserError
+from ttt_memory.forecast.config import ComparisonConfig
+from ttt_memory.forecast.leaderboard import leaderboard, student, table
+from ttt_memory.forecast.results import read_forecasts
+from ttt_memory.forecast.schemas import EPOCHS, FORECASTS
+
+
+@pytest.fixture(scope="module")
+def board() -> pd.DataFrame:
+    rows, costs = [], []
+    for name, scales in SCALES.items():
+        for seed, scale in enumerate(scales):
+            rows += job(name, seed, scale)
+            costs += epochs(name, seed)
+    rows += job("last_value", 0, 0.5, "baseline") + job(
+        "titans_published", 0, 0.01, "baseline", "published"
+    )
+    costs += epochs("last_value", 0) + epochs("titans_published", 0)
+    found = leaderboard(pd.DataFrame(rows), pd.DataFrame(costs), ComparisonConfig())
+    return found.set_index("strategy")
+
+
+def mean_mse(scale: float) -> float:
+    return float(np.mean([(scale * (1 + series / SERIES)) ** 2 for series in range(SERIES)]))
+
+
+def test_strict_forecasters_stand_first_and_best_first(board: pd.DataFrame) -> None:
+    assert list(board.index) == [
+        "mesa",
+        "titans_default",
+        "no_memory",
+        "last_value",
+        "titans_published",
+    ]
+
+
+def test_means_and_student_intervals_over_seeds(board: pd.DataFrame) -> None:
+    for name, scales in SCALES.items():
+        means = [mean_mse(scale) for scale in scales]
+        expected = stats.t.interval(0.95, 2, np.mean(means), stats.sem(means))
+        assert board.loc[name, "mse"] == pytest.approx(np.mean(means))
+        assert (board.loc[name, "low"], board.loc[name, "high"]) == pytest.approx(expected)
+        assert board.loc[name, "rmse"] == pytest.approx(2 * np.sqrt(np.mean(means)))
+    assert np.isnan(board.loc["last_value", "low"])
+    assert student(pd.Series([3.0]))[0] == 3
+
+
+def test_memory_gain_pairs_the_seeds(board: pd.DataFrame) -> None:
+    gains = [
+        mean_mse(without) - mean_mse(scale)
+        for without, scale in zip(SCALES["no_memory"], SCALES["mesa"], strict=True)
+    ]
+    expected = stats.t.interval(0.95, 2, np.mean(gains), stats.sem(gains))
+    found = board.loc["mesa", ["gain", "gain_low", "gain_high"]].tolist()
+    assert found == pytest.approx([np.mean(gains), *expected])
+    assert board.loc[["no_memory", "last_value"], "gain"].isna().all()
+
+
+def test_the_paired_comparison_is_over_series(board: pd.DataFrame) -> None:
+    mesa, reference = (
+        np.mean([mean_mse(s) for s in SCALES[n]]) for n in ("mesa", "titans_default")
+    )
+    row = board.loc["mesa"]
+    assert row["difference"] == pytest.approx(mesa - reference)
+    assert row["difference_low"] < row["difference"] < row["difference_high"] < 0
+    # All twelve series agree: of 2^12 sign patterns two are as extreme.
+    assert row["p"] < 0.005
+    assert board.loc["no_memory", "difference"] > 0
+    assert np.isnan(board.loc["titans_default", "difference"])
+    # The published protocol forecasts with later samples in hand.
+    assert np.isnan(board.loc["titans_published", ["difference", "p"]].astype(float)).all()
+    # One seed in common is compared on that seed alone.
+    alone = mean_mse(0.5) - mean_mse(SCALES["titans_default"][0])
+    assert board.loc["last_value", "difference"] == pytest.approx(alone)
+
+
+def test_an_interval_holds_the_spread_of_seeds() -> None:
+    """Seeds that disagree widen it, though every series agrees within a seed."""
+    rows = [row for seed in range(3) for row in job("titans_default", seed, 0.3)]
+    for name, scales in {"even": (0.2, 0.2, 0.2), "uneven": (0.1, 0.2, 0.2646)}.items():
+        rows += [row for seed, scale in enumerate(scales) for row in job(name, seed, scale)]
+    costs = [row for name in ("titans_default", "even", "uneven") for row in epochs(name, 0)]
+    found = leaderboard(pd.DataFrame(rows), pd.DataFrame(costs), ComparisonConfig())
+    found = found.set_index("strategy")
+    width = found["difference_high"] - found["difference_low"]
+    assert found.loc["even", "difference"] == pytest.approx(
+        found.loc["uneven", "difference"], rel=0.01
+    )
+    assert width["uneven"] > 2 * width["even"]
+
+
+def test_windows_of_one_record_are_no_sample_of_series() -> None:
+    """Their interval is over seeds, and there is no p."""
+    scales = {"titans_default": (0.30, 0.33, 0.36), "mesa": (0.20, 0.21, 0.19)}
+    rows = [
+        row
+        for name, of_seeds in scales.items()
+        for seed, scale in enumerate(of_seeds)
+        for row in job(name, seed, scale, separate=False)
+    ]
+    costs = [row for name in scales for row in epochs(name, 0)]
+    found = leaderboard(pd.DataFrame(rows), pd.DataFrame(costs), ComparisonConfig())
+    row = found.set_index("strategy").loc["mesa"]
+    paired = [mean_mse(a) - mean_mse(b) for a, b in zip(*reversed(scales.values()), strict=True)]
+    expected = student(pd.Series(paired))
+    assert row[["difference", "difference_low", "difference_high"]].tolist() == pytest.approx(
+        expected
+    )
+    assert np.isnan(row["p"])
+
+
+def test_costs_are_means_over_epochs(board: pd.DataFrame) -> None:
+    assert board.loc["mesa", "epoch_seconds"] == pytest.approx(3.5)
+    assert board.loc["mesa", "best_epoch"] == 2
+
+
+def test_the_printed_table_marks_the_published_protocol(board: pd.DataFrame) -> None:
+    shown = table(board.reset_index(), "waves").set_index("strategy")
+    assert "titans_published *" in shown.index
+    assert shown.loc["mesa", "test MSE"].startswith(f"{board.loc['mesa', 'mse']:.5f} [")
+    assert shown.loc["last_value", "memory gain"] == "–"
+
+
+def test_the_same_job_twice_is_refused(tmp_path) -> None:
+    for name in ("a", "b"):
+        io.write_table(tmp_path / f"{name}.parquet", job("mesa", 0, 0.1), FORECASTS, {})
+    with pytest.raises(UserError, match="'mesa' on 'waves', seed 0"):
+        read_forecasts([tmp_path / "a.parquet", tmp_path / "b.parquet"])
+    assert EPOCHS.names == list(epochs("mesa", 0)[0])

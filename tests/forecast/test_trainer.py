@@ -1,0 +1,160 @@
+"""Training: resumption, the kept epoch, what counts in the loss, and the rows it leaves."""
+
+import itertools
+from pathlib import Path
+
+import pytest
+import torch
+
+from forecast_models import SMALL, TASK, TRAINING, WINDOW, dataset, split
+from ttt_memory.errors import UserError
+from ttt_memory.forecast.config import EntryConfig, SineDataset, TrainingConfig
+from ttt_memory.forecast.experiment import Job, run
+from ttt_memory.forecast.forecaster import build, parameters
+from ttt_memory.forecast.series.data import Split
+from ttt_memory.forecast.trainer import CHECKPOINT, Trainer, learning_rate, mse, predict
+
+CPU = torch.device("cpu")
+
+
+def trainer(
+    epochs: int, folder: Path | None = None, name: str = "titans_default", seed: int = 3
+) -> Trainer:
+    torch.manual_seed(0)
+    model = build(name, EntryConfig(file=name), "strategy", TASK, SMALL)
+    return Trainer(model, dataset(), WINDOW, epochs, TRAINING, seed, f"test, seed {seed}", folder)
+
+
+def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path: Path) -> None:
+    whole = trainer(4)
+    rows = whole.train()
+    broken = trainer(4, tmp_path)
+    steps = 0
+
+    def interrupt(*_) -> None:
+        nonlocal steps
+        steps += 1
+        if steps == 8:  # in the third epoch, of three steps each
+            raise KeyboardInterrupt
+
+    broken.model.register_forward_pre_hook(
+        lambda module, _: interrupt() if module.training else None
+    )
+    with pytest.raises(KeyboardInterrupt):
+        broken.train()
+    resumed = trainer(4, tmp_path)
+    assert resumed.progress.epoch == 2
+    again = resumed.train()
+    for one, other in zip(rows, again, strict=True):
+        assert {**one, "seconds": 0} == {**other, "seconds": 0}
+    for one, other in zip(whole.model.parameters(), resumed.model.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_a_foreign_checkpoint_is_refused(tmp_path: Path) -> None:
+    trainer(1, tmp_path).train()
+    with pytest.raises(UserError, match="no checkpoint of"):
+        trainer(1, tmp_path, "mesa")
+    (tmp_path / CHECKPOINT).write_bytes(b"not a checkpoint")
+    with pytest.raises(UserError, match="no checkpoint of"):
+        trainer(1, tmp_path)
+
+
+def test_a_checkpoint_of_another_seed_is_refused(tmp_path: Path) -> None:
+    trainer(1, tmp_path).train()
+    with pytest.raises(UserError, match=r"no checkpoint of test, seed 4.*of test, seed 3"):
+        trainer(1, tmp_path, seed=4)
+    with pytest.raises(UserError, match=r"no checkpoint of test, seed 3, 2 epochs"):
+        trainer(2, tmp_path)
+
+
+def test_the_epoch_with_the_best_validation_forecasts() -> None:
+    # A rate that overshoots: the last epoch is not the best.
+    config = TrainingConfig(batch=4, warmup=0, learning_rate=0.05, final_fraction=1.0)
+    torch.manual_seed(0)
+    model = build("no_memory", EntryConfig(file="no_memory"), "strategy", TASK, SMALL)
+    rows = Trainer(model, dataset(), WINDOW, 8, config, 0, "test").train()
+    valid = dataset().splits["valid"]
+    kept = mse(predict(model, valid, config), valid, WINDOW).item()
+    best = min(rows, key=lambda row: row["valid_mse"])
+    assert kept == pytest.approx(best["valid_mse"], rel=1e-6)
+    assert [row["best"] for row in rows].index(True) == best["epoch"] - 1
+    assert best["epoch"] < 8
+    assert [row["epoch"] for row in rows] == list(range(1, 9))
+
+
+def test_training_learns() -> None:
+    rows = trainer(6).train()
+    assert rows[-1]["train_mse"] < 0.7 * rows[0]["train_mse"]
+
+
+def test_only_scored_positions_from_the_window_on_count() -> None:
+    whole = split(3)
+    forecast = torch.zeros_like(whole.target)
+    scored = whole.scored.clone()
+    scored[:, 20:30] = False
+    part = Split(whole.inputs, whole.target, scored, whole.origins)
+    kept = torch.cat([whole.target[:, WINDOW:20], whole.target[:, 30:]], 1)
+    torch.testing.assert_close(mse(forecast, part, WINDOW), kept.square().mean())
+    # Entry t forecasts position t + 1.
+    perfect = whole.target.roll(-1, 1)
+    assert mse(perfect, whole, WINDOW) == 0
+
+
+def test_the_learning_rate_warms_up_and_decays() -> None:
+    config = TrainingConfig(learning_rate=1.0, warmup=10, final_fraction=0.1)
+    rates = [learning_rate(config, step, 100) for step in range(101)]
+    assert rates[0] == pytest.approx(0.1)
+    assert max(rates) <= 1
+    assert rates[100] == pytest.approx(0.1)
+    assert all(a < b for a, b in itertools.pairwise(rates[:10]))
+    assert all(a > b for a, b in itertools.pairwise(rates[15:]))
+
+
+@pytest.mark.parametrize("name", ["mesa", "no_memory"])
+def test_a_job_reports_forecasts_epochs_and_traces(name: str) -> None:
+    data = SineDataset(context_window=WINDOW, length=45, epochs=2)
+    entry = EntryConfig(file=name)
+    job = Job("waves", name, "strategy", 1, entry, data, SMALL, TRAINING, CPU)
+    found = run(job, dataset())
+    test = dataset().splits["test"]
+    assert [row["series"] for row in found.forecasts] == list(range(4))
+    for row, truth in zip(found.forecasts, test.target, strict=True):
+        assert row["first"] == WINDOW
+        assert torch.equal(torch.from_numpy(row["truth"]), truth[WINDOW:])
+        error = torch.from_numpy(row["forecast"]) - truth[WINDOW:]
+        assert row["mse"] == pytest.approx(error.square().mean().item(), rel=1e-5)
+    means = sum(row["mse"] for row in found.forecasts) / 4
+    assert means == pytest.approx(found.test_mse, rel=1e-5)
+    assert [row["epoch"] for row in found.epochs] == [1, 2]
+    model = build(name, entry, "strategy", TASK, SMALL)
+    assert found.forecasts[0]["parameters"] == parameters(model) > 0
+    quantities = {(row["layer"], row["quantity"]) for row in found.traces}
+    expected = {"recall_error", "keep", "weight"} if name == "mesa" else set()
+    assert quantities == {(layer, name) for layer in (0, 1) for name in expected}
+    first = [row for row in found.traces if row["layer"] == 0]
+    places = {q: [r["position"] for r in first if r["quantity"] == q] for q in expected}
+    # Five whole chunks of eight in 45 samples; a weight for each of their tokens.
+    for quantity, found_places in places.items():
+        step = 1 if quantity == "weight" else WINDOW
+        assert found_places == list(range(step - 1, 40, step))
+
+
+def test_the_same_seed_gives_the_same_forecasts() -> None:
+    data = SineDataset(context_window=WINDOW, length=45, epochs=1)
+    jobs = [
+        Job(
+            "waves",
+            "mesa",
+            "strategy",
+            seed,
+            EntryConfig(file="mesa"),
+            data,
+            SMALL,
+            TRAINING,
+            CPU,
+        )
+        for seed in (0, 0, 1)
+    ]
+    first, again, other = (run(job, dataset()).test_mse for job in jobs)
+    assert first == again != other

@@ -1,0 +1,100 @@
+"""The forecast study inside the workflow: a strategy file concerns its own jobs alone."""
+
+from pathlib import Path
+
+import numpy as np
+
+from clone import ROOT, Clone
+from documents import fence
+
+SMOKE = ("--configfile", "config/smoke.yaml")
+
+
+def preset(clone: Clone, text: str) -> str:
+    """Path of a preset with this text."""
+    (clone.path / "config" / "forecast_mine.yaml").write_text(text)
+    return "config/forecast_mine.yaml"
+
+
+def my_memory(clone: Clone) -> Path:
+    """The documented example as a user's file."""
+    path = clone.path / "my_memory.py"
+    text = (ROOT / "docs" / "strategies.md").read_text(encoding="utf-8")
+    path.write_text(fence(text, "python"), encoding="utf-8")
+    return path
+
+
+def test_adding_a_strategy_runs_its_own_jobs_and_the_leaderboard(executed: Clone) -> None:
+    my_memory(executed)
+    mine = preset(executed, "forecast: {strategies: {mine: my_memory.py}}")
+    assert executed.planned(*SMOKE, mine) == {
+        "forecast": 1,
+        "leaderboard": 1,
+        "report": 1,
+        "provenance": 1,
+        "all": 1,
+    }
+
+
+def test_editing_a_strategy_reruns_its_own_jobs_and_the_leaderboard(executed: Clone) -> None:
+    path = executed.path / "workflow/scripts/ttt_memory/forecast/strategies/mesa.py"
+    before = path.read_text()
+    try:
+        path.write_text(before.replace('"forget_bias": 6.0', '"forget_bias": 5.0'))
+        planned = executed.planned(*SMOKE)
+    finally:
+        path.write_text(before)
+    assert planned == {"forecast": 1, "leaderboard": 1, "report": 1, "provenance": 1, "all": 1}
+
+
+def test_an_option_of_one_strategy_concerns_no_other(executed: Clone) -> None:
+    mine = preset(
+        executed, "forecast: {strategies: {mesa: {file: mesa, options: {forget_bias: 4.0}}}}"
+    )
+    assert executed.planned(*SMOKE, mine) == {
+        "forecast": 1,
+        "leaderboard": 1,
+        "report": 1,
+        "provenance": 1,
+        "all": 1,
+    }
+
+
+def test_how_forecasts_are_compared_reruns_no_forecast(executed: Clone) -> None:
+    mine = preset(executed, "forecast: {comparison: {bootstrap: 123}}")
+    assert executed.planned(*SMOKE, mine) == {
+        "leaderboard": 1,
+        "report": 1,
+        "provenance": 1,
+        "all": 1,
+    }
+
+
+def test_a_strategy_file_that_is_not_there_is_refused_before_any_work(clone: Clone) -> None:
+    mine = preset(clone, "forecast: {strategies: {mine: nowhere.py}}")
+    result = clone.snakemake("--profile", "local", "-n", *SMOKE, mine)
+    assert result.returncode == 2
+    errors = [line for line in result.stdout.splitlines() if line.startswith("error:")]
+    assert len(errors) == 1
+    assert "forecast.strategies.mine" in errors[0]
+    assert "'nowhere.py'" in errors[0]
+    assert "mesa" in errors[0]
+
+
+def test_switched_off_no_forecast_is_planned(clone: Clone) -> None:
+    planned = clone.planned(*SMOKE, preset(clone, "forecast: null"))
+    assert not {"make_series", "forecast", "leaderboard"} & set(planned)
+    assert planned["report"] == 1
+
+
+def test_arrays_are_planned_where_their_files_are(clone: Clone) -> None:
+    for name in ("train", "test"):
+        np.save(clone.path / f"{name}.npy", np.zeros((4, 48, 1)))
+    arrays = "{source: arrays, train: train.npy, test: test.npy, length: 48}"
+    mine = preset(clone, f"forecast: {{datasets: {{sinwave: null, mine: {arrays}}}}}")
+    target = (*SMOKE, mine, "--", "results/smoke/series/mine.parquet")
+    assert clone.planned(*target) == {"make_series": 1}
+    (clone.path / "train.npy").unlink()
+    result = clone.snakemake("--profile", "local", "-n", *target)
+    assert result.returncode != 0
+    assert "train.npy" in result.stdout

@@ -1,0 +1,59 @@
+"""A tiny trained-from-scratch world for the conversation tests: tokenizer, model, samples."""
+
+import random
+from functools import cache
+from itertools import islice
+
+from ttt_memory.benchmark import Sample, corpus, distractors
+from ttt_memory.conversation.config.base_model import ArchitectureConfig
+from ttt_memory.conversation.models.loading import build_model, train_tokenizer
+from ttt_memory.conversation.prompts.prompter import Prompter
+from ttt_memory.conversation.train.episodes import Sampler
+from ttt_memory.fast_weights import FastWeights, FastWeightsConfig, inject
+
+ARCHITECTURE = ArchitectureConfig(
+    hidden_size=32,
+    intermediate_size=64,
+    num_hidden_layers=2,
+    num_attention_heads=2,
+    num_key_value_heads=2,
+    head_dim=16,
+    vocab_size=2048,
+)
+
+
+@cache
+def samples(count: int = 40) -> list[Sample]:
+    """Training dialogues, half of each language."""
+    found = [islice(corpus.dialogues(language, 0), count // 2) for language in ("zh", "en")]
+    return [sample for part in found for sample in part]
+
+
+@cache
+def passages() -> dict[str, list[str]]:
+    """Training passages of both languages."""
+    rng = random.Random(0)
+    draw = distractors.passage
+    return {name: [draw(rng, name, "train")[1] for _ in range(20)] for name in ("zh", "en")}
+
+
+@cache
+def prompter() -> Prompter:
+    """A tokenizer trained on those texts."""
+    texts = [s.dialogue for s in samples()] + [t for part in passages().values() for t in part]
+    return Prompter(train_tokenizer(texts, ARCHITECTURE.vocab_size))
+
+
+def sampler(seed: int = 0) -> Sampler:
+    """A sampler over those texts."""
+    return Sampler(samples(), passages(), prompter(), seed, 4)
+
+
+def model(seed: int = 0):
+    """A random tiny Qwen3 for that tokenizer."""
+    return build_model(ARCHITECTURE, prompter().tokenizer, seed).eval()
+
+
+def fast_weights(seed: int = 0, **config) -> FastWeights:
+    """That model with fast weights in both layers."""
+    return inject(model(seed), FastWeightsConfig(layers=(0, 1), chunk=8, **config)).eval()

@@ -1,0 +1,168 @@
+"""What each edit is expected to rerun, written by hand: nothing here reads an import."""
+
+from fnmatch import fnmatch
+from pathlib import Path
+
+# The pipeline of the README: what follows each rule at once.
+FOLLOWS = {
+    "make_benchmark": "sanity recall diagnose score report",
+    "make_corpus": "train_base train",
+    "train_base": "train sanity recall diagnose",
+    "train": "sanity recall diagnose report",
+    "sanity": "recall diagnose",
+    "recall": "score",
+    "diagnose": "report",
+    "score": "report",
+    "import_benchmark": "score_imported",
+    "score_imported": "report",
+    "make_series": "forecast",
+    "forecast": "leaderboard report",
+    "leaderboard": "report",
+    "report": "provenance",
+    "provenance": "all",
+    "all": "",
+}
+RULES = list(FOLLOWS)
+MAKERS = "make_benchmark make_corpus"
+TRAINING = "train_base train"
+ASKING = "sanity recall diagnose"
+SCORING = "score score_imported"
+# All rules of the first study but the report, which knows no dialogue and no model.
+CONVERSATION = f"{MAKERS} {TRAINING} {ASKING} {SCORING} import_benchmark"
+FORECAST = "make_series forecast leaderboard"
+EVERY = f"{CONVERSATION} {FORECAST} report provenance"
+
+# The rules whose own code a file is; the first pattern that fits counts.
+OWN = {
+    "scripts/score.py": SCORING,
+    "scripts/record.py": "provenance",
+    # Run by hand, or for models of the hub, which a revision pins.
+    "scripts/check_reference.py": "",
+    "scripts/export_schema.py": "",
+    "scripts/fetch_model.py": "",
+    "scripts/fetch_corpus.py": "",
+    "scripts/cost.py": "",
+    # A script is named after its rule.
+    "scripts/*.py": "{stem}",
+    "__init__.py": EVERY,
+    "errors.py": EVERY,
+    "io.py": EVERY,
+    # Importing a published benchmark takes no configuration.
+    "options.py": f"{MAKERS} {TRAINING} {ASKING} {SCORING} {FORECAST} report provenance",
+    "study/__init__.py": EVERY,
+    "study/provenance.py": EVERY,
+    "study/devices.py": f"{TRAINING} {ASKING} forecast",
+    # Read by Snakemake; of the jobs, only the record reads the configuration as a whole.
+    "study/config.py": "provenance",
+    "study/config_files.py": "provenance",
+    "study/run_record.py": "provenance",
+    "study/resources.py": "provenance",
+    "study/*.py": "",
+    # What a study would cost, and talking to a run: by hand.
+    "cost/*.py": "",
+    "chat/*.py": "",
+    # Whoever reads or makes a dialogue depends on the package.
+    "benchmark/__init__.py": CONVERSATION,
+    "benchmark/data/*": CONVERSATION,
+    "benchmark/sample.py": CONVERSATION,
+    # The corpus has a writer of its own.
+    "benchmark/files.py": f"make_benchmark import_benchmark {TRAINING} {ASKING} {SCORING}",
+    "benchmark/schemas.py": f"{CONVERSATION} report",
+    "benchmark/config.py": MAKERS,
+    "benchmark/card.py": "make_benchmark",
+    "benchmark/generate.py": "make_benchmark",
+    "benchmark/import_published.py": f"import_benchmark {SCORING}",
+    "benchmark/own_texts.py": f"make_corpus {TRAINING} provenance",
+    "benchmark/validity.py": "",
+    "benchmark/distractors/*": f"{MAKERS} {ASKING}",
+    # Hand-written skeletons serve both; those made up on the way only the corpus.
+    "benchmark/composer.py": "make_corpus",
+    "benchmark/corpus.py": "make_corpus",
+    "benchmark/draws.py": "make_corpus",
+    "benchmark/fragments.py": "make_corpus",
+    "benchmark/synthetic.py": "make_corpus",
+    "benchmark/*.py": MAKERS,
+    "fast_weights/__init__.py": f"{TRAINING} {ASKING} provenance",
+    "fast_weights/config.py": f"{TRAINING} {ASKING} provenance",
+    # Oracles of tests, and the comparison with the publication.
+    "fast_weights/naive.py": "",
+    "fast_weights/reference.py": "",
+    "fast_weights/base_model.py": f"{TRAINING} {ASKING}",
+    "fast_weights/*.py": f"train {ASKING}",
+    "conversation/config/*.py": f"{TRAINING} {ASKING} provenance",
+    "conversation/schemas.py": f"{TRAINING} diagnose report",
+    "conversation/train/objective.py": "train",
+    "conversation/train/train_run.py": "train",
+    "conversation/train/loss.py": f"{TRAINING} sanity",
+    "conversation/train/*.py": TRAINING,
+    # A model is checked before it trains and before it is asked.
+    "conversation/models/requirements.py": f"{TRAINING} sanity",
+    "conversation/models/trained_run.py": f"train {ASKING}",
+    "conversation/models/lora.py": f"train {ASKING}",
+    "conversation/models/*.py": f"{TRAINING} {ASKING}",
+    "conversation/prompts/*.py": f"{TRAINING} {ASKING}",
+    "conversation/recall/naive.py": "",
+    "conversation/recall/sanity.py": "sanity",
+    "conversation/recall/diagnostics.py": "diagnose",
+    "conversation/recall/write_dialogues.py": ASKING,
+    "conversation/recall/__init__.py": ASKING,
+    "conversation/recall/*.py": "recall",
+    "conversation/__init__.py": f"{TRAINING} {ASKING} provenance report",
+    "scoring/__init__.py": f"recall {SCORING} leaderboard report",
+    "scoring/schemas.py": f"recall {SCORING} report",
+    "scoring/config.py": f"{SCORING} leaderboard report",
+    "scoring/intervals.py": f"{SCORING} leaderboard report",
+    "scoring/verdict.py": "report",
+    "scoring/*.py": SCORING,
+    # A strategy or baseline is an input of its own jobs alone.
+    "forecast/strategies/*.py": "forecast:{stem}",
+    "forecast/baselines/*.py": "forecast:{stem}",
+    "forecast/__init__.py": f"{FORECAST} report",
+    "forecast/config.py": f"{FORECAST} report",
+    "forecast/schemas.py": f"{FORECAST} report",
+    "forecast/figures.py": "report",
+    "forecast/results.py": "leaderboard report",
+    "forecast/leaderboard.py": "leaderboard report",
+    "forecast/series/__init__.py": "make_series forecast",
+    "forecast/series/data.py": "make_series forecast",
+    "forecast/series/*.py": "make_series",
+    "forecast/problems.py": "provenance",
+    # The published model is a baseline; its comparison with the reference is run by hand.
+    "forecast/published_titan.py": "forecast:titans_published",
+    "forecast/reference.py": "",
+    "forecast/*.py": "forecast",
+    "report/*": "report",
+}
+
+
+def own(file: str) -> str:
+    """The rules whose own code is `file`, named from the scripts' folder."""
+    return OWN[pattern_of(file)].format(stem=Path(file).stem)
+
+
+def pattern_of(file: str) -> str:
+    """The first pattern that fits. A star is a name in one folder, but for the report.
+
+    Raises:
+        KeyError: none does.
+    """
+    library = file.startswith("ttt_memory/")
+    name = file.removeprefix("ttt_memory/") if library else f"scripts/{file}"
+    for pattern in OWN:
+        deep = pattern == "report/*" or name.count("/") == pattern.count("/")
+        if deep and fnmatch(name, pattern):
+            return pattern
+    raise KeyError(f"{file}: expected a pattern in OWN that says whose code it is")
+
+
+def with_all_that_follows(rules: str) -> frozenset[str]:
+    """The rules named and every rule downstream; `forecast:mesa` is that strategy's jobs alone."""
+    found: set[str] = set()
+    waiting = rules.split()
+    while waiting:
+        rule = waiting.pop()
+        if rule not in found:
+            found.add(rule)
+            waiting.extend(FOLLOWS[rule.split(":")[0]].split())
+    # All of them are no less for one of them being named.
+    return frozenset(name for name in found if ":" not in name or "forecast" not in found)

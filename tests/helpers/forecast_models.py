@@ -1,0 +1,73 @@
+"""Small forecasters and series for the forecast tests."""
+
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from ttt_memory.forecast import strategy
+from ttt_memory.forecast.config import EntryConfig, MemoryConfig, ModelConfig, TrainingConfig
+from ttt_memory.forecast.forecaster import Task, build
+from ttt_memory.forecast.memory import Memory
+from ttt_memory.forecast.series.data import Series, Split
+from ttt_memory.forecast.trainer import Trainer
+
+STRATEGIES = sorted(file.stem for file in strategy.STRATEGIES.glob("*.py"))
+BASELINES = sorted(file.stem for file in strategy.BASELINES.glob("*.py"))
+STRICT_BASELINES = [name for name in BASELINES if name != "titans_published"]
+WINDOW, LENGTH = 8, 45  # five whole chunks and a partial one
+SMALL = ModelConfig(width=8, heads=2, layers=2, ffn=16, persistent=2)
+TRAINING = TrainingConfig(batch=4, warmup=2)
+TASK = Task(context_window=WINDOW, channels=2, observed=True)
+
+
+def series(count: int, seed: int = 0, length: int = LENGTH) -> Tensor:
+    """Inputs [count, length, 2]: a driver, and a target that follows it."""
+    generator = torch.Generator().manual_seed(seed)
+    driver = torch.randn(count, length, 1, generator=generator).cumsum(1) / 3
+    noise = 0.1 * torch.randn(count, length, 1, generator=generator)
+    return torch.cat([driver, torch.sin(driver).roll(1, 1) + noise], 2)
+
+
+def split(count: int, seed: int = 0, length: int = LENGTH) -> Split:
+    """A split of `series`, all of it scored."""
+    inputs = series(count, seed, length)
+    scored = torch.ones(count, length, dtype=torch.bool)
+    return Split(inputs, inputs[:, :, -1], scored, tuple(map(str, range(count))))
+
+
+def dataset() -> Series:
+    """Twelve training series, four to validate, four to test."""
+    splits = {"train": split(12, 0), "valid": split(4, 1), "test": split(4, 2)}
+    return Series(
+        splits, ("driver", "target"), "target", observed=True, mean=0.0, unit=1.0, separate=True
+    )
+
+
+@cache
+def trained(kind: str, name: str) -> torch.nn.Module:
+    """A forecaster after two epochs (or a fit), in evaluation mode. Do not change it."""
+    torch.manual_seed(0)
+    model = build(name, EntryConfig(file=name), kind, TASK, SMALL)
+    if hasattr(model, "fit"):
+        model.fit(dataset().splits["train"], dataset().splits["valid"])
+    else:
+        with torch.enable_grad():
+            Trainer(model, dataset(), WINDOW, 2, TRAINING, 0, name).train()
+    return model.eval()
+
+
+def memory_of(name: str, seed: int = 0, width: int = 6, **options: object) -> Memory:
+    """A float64 memory of a built-in strategy with options, without gradient clipping."""
+    torch.manual_seed(seed)
+    found = strategy.load(name, EntryConfig(file=name, options=options))
+    config = MemoryConfig(hidden=7, inner_clip=0.0)
+    return Memory(found, width, config).double()
+
+
+def randomise(module: torch.nn.Module, seed: int = 0) -> None:
+    """Give every parameter random values, so that none hides behind a zero start."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.5)

@@ -1,0 +1,66 @@
+"""Made-up forecasts of a data set "waves", whose errors are known."""
+
+import numpy as np
+
+SERIES, STEPS = 12, 5
+
+
+def job(
+    strategy: str,
+    seed: int,
+    scale: float,
+    kind: str = "strategy",
+    protocol: str = "strict",
+    separate: bool = True,
+):
+    """Forecasts that miss the truth by `scale` times a number of the series."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for series in range(SERIES):
+        truth = rng.normal(size=STEPS).astype(np.float32)
+        miss = scale * (1 + series / SERIES)
+        rows.append(
+            {
+                "dataset": "waves",
+                "strategy": strategy,
+                "kind": kind,
+                "protocol": protocol,
+                "seed": seed,
+                "series": series,
+                "first": 16,
+                "forecast": truth + np.float32(miss),
+                "truth": truth,
+                "scored": np.ones(STEPS, bool),
+                "mse": miss**2,
+                "mae": miss,
+                "unit": 2.0,
+                "parameters": 10,
+                "separate": separate,
+            }
+        )
+    return rows
+
+
+def epochs(strategy: str, seed: int) -> list[dict]:
+    return [
+        {
+            "dataset": "waves",
+            "strategy": strategy,
+            "seed": seed,
+            "epoch": epoch,
+            "train_mse": 1.0,
+            "valid_mse": 1.0,
+            "learning_rate": 0.1,
+            "gradient_norm": 1.0,
+            "seconds": 2.0 + epoch,
+            "best": epoch == 2,
+        }
+        for epoch in (1, 2)
+    ]
+
+
+SCALES = {
+    "no_memory": (0.40, 0.42, 0.41),
+    "titans_default": (0.30, 0.33, 0.36),
+    "mesa": (0.20, 0.21, 0.19),
+}

@@ -1,0 +1,347 @@
+"""The typed configuration: what it refuses, how it says so, and that it is documented."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+
+from presets import ROOT, merged
+from ttt_memory import options
+from ttt_memory.errors import UserError
+from ttt_memory.study import config, config_files, key_table
+
+PRESETS = sorted(path.stem for path in (ROOT / "config").glob("*.yaml"))
+
+
+def run(**keys: Any) -> dict[str, Any]:
+    return {"runs": {"recall": {"fast_weights": keys}}}
+
+
+NOTHING = {"plain": 0, "after": 0, "before": 0, "several": 0}
+REFUSED = [
+    ({"recal": {}}, "recal: unknown key; is 'recall' meant?"),
+    ({"recall": {"shard": 2}}, "recall.shard: unknown key; is 'shards' meant?"),
+    ({"recall": {"nonsense": 2}}, "recall.nonsense: unknown key"),
+    (
+        {"forecast": {"strategies": {"mine": {"fil": "x.py"}}}},
+        "forecast.strategies.mine.fil: unknown key; is 'file' meant?",
+    ),
+    (run(chunks=8), "runs.recall.fast_weights.chunks: unknown key; is 'chunk' meant?"),
+    (run(chunk=0), "runs.recall.fast_weights.chunk: found 0, expected greater than or equal to 1"),
+    (run(chunk=10**6), "runs.recall.fast_weights.chunk: found 1000000, expected at most the"),
+    (run(lr=-0.1), "runs.recall.fast_weights.lr: found -0.1, expected greater than 0"),
+    (run(layers=[0, 2]), "runs.recall.fast_weights.layers: found layer 2, expected 0 to 1"),
+    (
+        run(update="delta"),
+        "runs.recall: train.share_distractors sums what was written apart: expected",
+    ),
+    (
+        run(update="hebbian", decay=0.9),
+        "runs.recall: train.share_distractors sums what was written apart: expected",
+    ),
+    (
+        run(read_while_writing=True, gate="layer"),
+        "runs.recall: train.share_distractors sums what was written apart: expected",
+    ),
+    (
+        {"runs": {"recall": {"train": {"reading": {"several": [6, 2]}}}}},
+        "runs.recall.train.reading: several: found [6, 2], expected the smaller number first",
+    ),
+    (
+        {"runs": {"recall": {"train": {"reading": {"distractor_tokens": [-5, 9]}}}}},
+        "runs.recall.train.reading.distractor_tokens.0: found -5, expected greater than or equal",
+    ),
+    (
+        {"runs": {"recall": {"train": {"reading": {"step_mix": NOTHING}}}}},
+        "runs.recall.train.reading.step_mix: every frequency is 0, expected one above it",
+    ),
+    (
+        {"base": {"architecture": {"num_attention_heads": 2, "num_key_value_heads": 3}}},
+        "base.architecture: num_key_value_heads: found 3, expected a divisor of the 2 heads",
+    ),
+    ({"base": {"revision": "main"}}, "base.revision: found 'main', expected a 40-digit commit"),
+    ({"recall": {"distances": [-1]}}, "recall.distances.0: found -1, expected greater than or"),
+    ({"recall": {"dialogues": []}}, "recall.dialogues: found [], expected list should have at"),
+    ({"recall": {"conditions": ["A", "A"]}}, "recall.conditions: found ['A', 'A'], expected each"),
+    ({"results": ""}, 'results: found "", expected string should have at least 1 character'),
+    ({"recall": {"shards": 9}}, "recall.shards: found 9, expected at most the 8 samples"),
+    ({"recall": {"conditions": ["A", "X"]}}, "recall.conditions.1: found \"X\", expected 'A', 'B'"),
+    ({"recall": {"sweep_split": "none"}}, "recall.sweep_split: found 'none', expected one of"),
+    ({"benchmark": {"levels": [1, 2]}}, "benchmark.levels: found [1, 2], expected 3 too"),
+    ({"benchmark": {"levels": [2, 3]}}, "benchmark.levels: found [2, 3], expected 1 too"),
+    ({"report": {"baseline": "absent"}}, "report.baseline: found 'absent', expected one of"),
+    ({"runs": {"recall": {"seeds": [1, 1]}}}, "runs.recall.seeds: found [1, 1], expected each"),
+    ({"runs": {"b-mini": None, "recall": None}}, "runs: found none, expected at least one run"),
+    (
+        {"runs": {"recal": {"train": {}}}},
+        "runs.recal.fast_weights: missing; is run 'recall' meant?",
+    ),
+    ({"runs": {"recall-2": {"lik": "recall"}}}, "runs.recall-2.lik: unknown key; is 'like' meant?"),
+    ({"runs": {2024: {}}}, "runs.2024.[key]: found 2024, expected string"),
+    ({"imports": None}, "imports: found null, expected a mapping of keys"),
+    ({"imports": {"p": None}}, "imports.p: null drops an entry, and there is none of this name"),
+    (
+        {"forecast": {"strategies": {"titan": None}}},
+        "forecast.strategies.titan: null drops an entry, and there is none of this name",
+    ),
+    (
+        {"forecast": {"baselines": {"mean": None}}},
+        "forecast.baselines.mean: null drops an entry, and there is none of this name",
+    ),
+    ({"runs": {"recal": None}}, "runs.recal: null drops an entry, and there is none of this name;"),
+    ({"runs": {"mine": None}}, "runs.mine: null drops an entry, and there is none of this name"),
+    (
+        {"forecast": {"datasets": {"sinwav": None}}},
+        "forecast.datasets.sinwav: null drops an entry, and there is none of this name; is 'sinwav",
+    ),
+    ({"recall": None}, "recall: found null, expected a mapping of keys"),
+    ({"runs": {"x": {"like": "y"}}}, "runs: run 'x', key like: found 'y', expected one of"),
+    ({"runs": {"a/b": {"like": "recall"}}}, 'runs.a/b.[key]: found "a/b", expected'),
+    (
+        {"base": {"source": "local", "path": "nowhere"}},
+        "base.path: found 'nowhere', expected an existing model folder",
+    ),
+    (
+        {"base": {"source": "local", "path": "config"}},
+        "base.path: 'config' holds no config.json, expected a hub-format folder",
+    ),
+    ({"base": {"source": "hub"}}, "base: source 'hub' needs hub_id and revision"),
+    (
+        {"imports": {"p": {"benchmark": "no.json", "predictions": {"A": "no.json"}}}},
+        "imports.p.benchmark: found 'no.json', expected an existing file",
+    ),
+    ({"imports": {"p": {"benchmark": "no.json"}}}, "imports.p.predictions: missing"),
+    (
+        {"forecast": {"datasets": {"sinwave": {"length": 2}}}},
+        "forecast.datasets.sinwave.length: found 2, expected greater than or equal to 3",
+    ),
+    (
+        {"forecast": {"datasets": {"w": {"source": "wine"}}}},
+        "forecast.datasets.w.source: found 'wine', expected one of 'sine', 'arrays', 'table'",
+    ),
+    ({"forecast": {"datasets": {"w": {"length": 9}}}}, "forecast.datasets.w.source: missing"),
+    (
+        {"forecast": {"datasets": {"w": {"source": "arrays", "train": "a.npy", "test": "b.npy"}}}},
+        "forecast.datasets.w.train: found 'a.npy', expected an existing file",
+    ),
+    (
+        {"forecast": {"strategies": {"mine": "mine.py"}}},
+        "forecast.strategies.mine: found 'mine.py', expected an existing .py file or one of",
+    ),
+    (
+        {"forecast": {"strategies": {"mine": "config/smoke.yaml"}}},
+        "forecast.strategies.mine: 'config/smoke.yaml' is not valid Python",
+    ),
+    (
+        {"forecast": {"strategies": {"mine": "benchmarks/recall.py"}}},
+        "forecast.strategies.mine: 'benchmarks/recall.py' has no function init_memory_state, "
+        "expected a file that defines init_memory_state, compute_keys_values, ",
+    ),
+    (
+        {"forecast": {"baselines": {"mine": "benchmarks/recall.py"}}},
+        "forecast.baselines.mine: 'benchmarks/recall.py' has no function build",
+    ),
+    (
+        {"forecast": {"comparison": {"reference": "muon"}}},
+        "forecast.comparison.reference: found 'muon', expected one of the strategies",
+    ),
+    ({"resources": {"train": {"gpus": 1}}}, "resources.train.gpus: unknown key"),
+]
+
+
+@pytest.mark.parametrize(("overlay", "message"), REFUSED, ids=[text for _, text in REFUSED])
+def test_mistake_is_one_line_with_file_key_found_and_expected(
+    overlay: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    preset = tmp_path / "mine.yaml"
+    preset.write_text(yaml.safe_dump(overlay))
+    files = {str(preset): None, str(ROOT / "config.yaml"): None}
+    with pytest.raises(UserError) as caught:
+        config.load(merged(overlay), files, ROOT)
+    assert str(caught.value).startswith(f"{preset}: {message}")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_run_unlike_every_other_is_not_taken_for_one() -> None:
+    with pytest.raises(UserError, match=r"runs\.mine\.fast_weights: missing$"):
+        config.load(merged({"runs": {"mine": {}}}), root=ROOT)
+
+
+@pytest.mark.parametrize("layer", [36, 40])
+def test_layer_beyond_a_local_base_is_refused(layer: int, tmp_path: Path) -> None:
+    shape = {"num_hidden_layers": 36, "max_position_embeddings": 40960}
+    (tmp_path / "config.json").write_text(json.dumps(shape))
+    base = {"base": {"source": "local", "path": str(tmp_path)}}
+    assert config.load(merged(base, run(layers=[35])), root=ROOT)
+    with pytest.raises(UserError, match=rf"found layer {layer}, expected 0 to 35: the base has 36"):
+        config.load(merged(base, run(layers=[0, layer])), root=ROOT)
+
+
+def test_layers_of_a_multimodal_base_are_those_of_its_language_part(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"text_config": {"num_hidden_layers": 3}}))
+    base = {"base": {"source": "local", "path": str(tmp_path)}}
+    with pytest.raises(UserError, match="found layer 3, expected 0 to 2"):
+        config.load(merged(base, run(layers=[3])), root=ROOT)
+
+
+def test_the_file_that_sets_the_key_is_blamed(tmp_path: Path) -> None:
+    weak, strong = tmp_path / "weak.yaml", tmp_path / "strong.yaml"
+    weak.write_text("recall: {rows: 0, shards: 1}")
+    strong.write_text("recall: {shards: 2}")
+    given = config_files.read({"--config": {"seed": 1}, str(strong): None, str(weak): None})
+    assert config_files.blame(("recall", "rows"), given) == str(weak)
+    assert config_files.blame(("recall", "shards"), given) == str(strong)
+    assert config_files.blame(("seed",), given) == "--config"
+    assert config_files.blame(("recall", "absent"), given) == str(strong)
+    assert config_files.blame(("absent",), given) == "default"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("recall:\n  shards: 1\n  rows: &n 2\n  shards: *n\n", "line 4: key 'shards' stands twice"),
+        ('{"recall": {"shards": 1,\t"shards": 2}}', "key 'shards' stands twice"),
+        ("a: {<<: {x: 1}, y: 1, y: 2}", "line 1: key 'y' stands twice"),
+    ],
+)
+def test_a_key_twice_in_a_file_is_refused(text: str, message: str, tmp_path: Path) -> None:
+    preset = tmp_path / "mine.yaml"
+    preset.write_text(text)
+    with pytest.raises(UserError) as caught:
+        config.load(merged({}), {str(preset): None}, ROOT)
+    assert str(caught.value) == f"{preset}: {message}"
+    if text.startswith("{"):
+        with pytest.raises(UserError, match=f"--config: {message}"):
+            options.read(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "b: &b {rows: 1}\nx: &x {<<: *b, rows: 2}\nc: {<<: *x}",
+        "b: &b {rows: 1}\nc:\n  <<: *b\n  <<: {shards: 1}",
+        '{1: x, "1": y}',
+        '{\n\t"recall": {"rows": 1}\n}',
+    ],
+)
+def test_what_snakemake_reads_is_read_alike(text: str, tmp_path: Path) -> None:
+    """Anchors laid over, two merges, keys of two types, JSON with tabs."""
+    preset = tmp_path / "mine.yaml"
+    preset.write_text(text)
+    expected = json.loads(text) if "\t" in text else yaml.safe_load(text)
+    assert options.read(preset) == expected
+
+
+def test_null_drops_an_entry_of_any_preset_below(tmp_path: Path) -> None:
+    """Of the one between, too; without files nobody says what there was."""
+    middle = {"runs": {"mine": {"like": "recall"}}}
+    files = {
+        "--config": {"runs": {"mine": None}},
+        "middle": middle,
+        str(ROOT / "config.yaml"): None,
+    }
+    assert config.load(merged({"runs": {"mine": None}}), files, ROOT)
+    assert config.load(merged({"runs": {"mine": None}}), root=ROOT)
+
+
+def test_run_like_another_differs_in_what_it_names_only() -> None:
+    extra = {
+        "first": {"like": "recall", "differs": "chunk", "fast_weights": {"chunk": 4}},
+        "second": {"like": "first", "train": {"regime": "frozen"}},
+    }
+    runs = config.load(merged({"runs": extra}), root=ROOT).runs
+    first = runs["recall"].fast_weights.model_copy(update={"chunk": 4})
+    assert (runs["first"].fast_weights, runs["first"].train) == (first, runs["recall"].train)
+    assert runs["first"].seeds == runs["recall"].seeds
+    assert (runs["first"].label, runs["first"].differs) == ("first", "chunk")
+    frozen = runs["recall"].train.model_copy(update={"regime": "frozen"})
+    assert (runs["second"].fast_weights, runs["second"].train) == (first, frozen)
+    assert runs["second"].differs == ""
+
+
+def test_run_like_itself_is_refused() -> None:
+    circle = {"runs": {"a": {"like": "b"}, "b": {"like": "a"}}}
+    with pytest.raises(UserError, match="key like: found 'a', expected one of"):
+        config.load(merged(circle), root=ROOT)
+
+
+def test_null_drops_a_run() -> None:
+    assert set(config.load(merged({"runs": {"b-mini": None}}), root=ROOT).runs) == {"recall"}
+
+
+@pytest.mark.parametrize("forecast", [None, {"datasets": {"sinwave": None}}])
+def test_the_forecast_study_can_be_switched_off(forecast: dict[str, Any] | None) -> None:
+    assert config.load(merged({"forecast": forecast}), root=ROOT).forecast.datasets == {}
+
+
+def test_configuration_never_changes() -> None:
+    loaded = config.load(merged(), root=ROOT)
+    with pytest.raises(ValueError, match="frozen"):
+        loaded.recall.shards = 5
+
+
+def test_schema_and_table_of_keys_are_current() -> None:
+    schema = json.loads((ROOT / "workflow" / "schemas" / "config.schema.json").read_text())
+    assert schema == key_table.schema(), "run python workflow/scripts/export_schema.py"
+    guide = (ROOT / "config" / "README.md").read_text(encoding="utf-8")
+    assert guide == key_table.readme(guide), "run python workflow/scripts/export_schema.py"
+
+
+def test_every_key_is_explained() -> None:
+    rows = list(key_table.keys())
+    assert len(rows) > 100
+    assert [key for key, _, _, meaning in rows if not meaning.strip()] == []
+
+
+@pytest.mark.parametrize("name", ["config.yaml", *(f"config/{preset}.yaml" for preset in PRESETS)])
+def test_schema_accepts_every_preset_and_each_names_it(name: str) -> None:
+    text = (ROOT / name).read_text()
+    validator = Draft202012Validator(key_table.schema())
+    assert list(validator.iter_errors(yaml.safe_load(text))) == []
+    written = text.splitlines()[0].removeprefix("# yaml-language-server: $schema=")
+    expected = ROOT / "workflow" / "schemas" / "config.schema.json"
+    assert (ROOT / name).parent.joinpath(written).resolve() == expected
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"recal": {}}, {"runs": {"a b": {}}}, run(chunk=0), {"recall": {"conditions": ["X"]}}],
+)
+def test_schema_refuses_what_the_configuration_refuses(wrong: dict[str, Any]) -> None:
+    assert not Draft202012Validator(key_table.schema()).is_valid(wrong)
+
+
+def test_reading_the_configuration_takes_no_torch() -> None:
+    """Every Snakemake process reads it, on a cluster once more in every job."""
+    code = "import sys, ttt_memory.config; sys.exit('torch' in sys.modules)"
+    path = {"PYTHONPATH": str(ROOT / "workflow" / "scripts")}
+    assert subprocess.run([sys.executable, "-c", code], env=path, check=False).returncode == 0
+
+
+def test_section_reads_json_text_and_yaml_files_alike(tmp_path: Path) -> None:
+    path = tmp_path / "part.yaml"
+    path.write_text("recall: {shards: 3}\nelse: 1")
+    kind = config.RecallConfig
+    assert options.section(path, "recall", kind).shards == 3
+    assert options.section('{"recall": {"shards": 3}}', "recall", kind).shards == 3
+    assert options.section("{}", "recall", kind) == kind()
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("absent.yaml", "absent.yaml: no such config file"),
+        ("{broken", "--config: not readable as JSON or YAML"),
+        ('{"recall": [1]}', "recall: found [1], expected"),
+        ('{"recall": {"shards": "many"}}', 'recall.shards: found "many", expected integer'),
+    ],
+)
+def test_unreadable_section_is_one_line(source: str, message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        options.section(source, "recall", config.RecallConfig)
+    assert str(caught.value).startswith(message)

@@ -1,0 +1,1 @@
+"""Talk to a model: tell, drop, ask."""

@@ -1,0 +1,217 @@
+"""Talk to a model: tell it something, drop the text, and ask what its fast weights still know.
+
+    ttt-chat --model results/runs/recall/0/model
+
+A line that ends in a question mark is asked, any other line is told; commands begin with "/".
+An answer comes from the text as long as it is there, then from the fast weights, then from nothing.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import torch
+from transformers.utils import logging
+
+from ..conversation.config.asking import RecallConfig
+from ..conversation.models.loading import load_model
+from ..conversation.models.trained_run import BASE, load_run
+from ..conversation.prompts.prompter import Prompter
+from ..conversation.recall.answers import answer
+from ..conversation.recall.write_dialogues import write_texts
+from ..errors import UserError, run
+from ..fast_weights import FastState, FastWeights, load_state, save_state
+from ..fast_weights import load as load_fast_weights
+from ..fast_weights.base_model import positions
+from ..fast_weights.checkpoint import CONFIG
+from ..study import devices
+
+HELP = """\
+TEXT            told: kept in the context until /drop
+QUESTION?       answered from the context, else the fast weights, else nothing
+/drop           write the text into the fast weights and drop it: no text, no KV cache
+/forget         put the fast weights away: what was dropped is forgotten
+/remember       bring them back
+/save FILE      keep the fast weights in a file;  /load FILE  takes them from one
+/new            begin anew;  /help  this;  /quit  leave"""
+ANSWER_TOKENS = 48
+
+
+class Chat:
+    """One conversation: a text, fast weights, or neither. `say` takes a line, returns a line."""
+
+    def __init__(self, fw: FastWeights, prompter: Prompter) -> None:
+        self.fw, self.prompter = fw, prompter
+        self.told: list[str] = []
+        self.state: FastState | None = None
+        self.away: FastState | None = None
+        self._commands = {
+            "/drop": self._drop,
+            "/forget": self._forget,
+            "/remember": self._remember,
+            "/save": self._save,
+            "/load": self._load,
+            "/new": self._new,
+            "/help": lambda _: HELP,
+        }
+
+    def say(self, line: str) -> str:
+        """What a line leads to.
+
+        Raises:
+            UserError: no such command, or it cannot be done now.
+        """
+        line = line.strip()
+        if line.startswith("/"):
+            name, _, rest = line.partition(" ")
+            if name not in self._commands:
+                raise UserError(f"{name}: no such command; expected one of {[*self._commands]}")
+            return self._commands[name](rest.strip())
+        if line.endswith(("?", "？")):
+            return self._ask(line)
+        self.told.append(line)
+        return f"[told, {len(self._text())} tokens in context]"
+
+    def _text(self) -> list[int]:
+        text = "\n".join(self.told)
+        return self.prompter.texts([text], [language_of(text)])[0]
+
+    def _ask(self, line: str) -> str:
+        (question,) = self.prompter.ids([self.prompter.question(line, language_of(line))])
+        contexts = [self._text()] if self.told else None
+        self._check_positions(sum(map(len, contexts or [])) + len(question) + ANSWER_TOKENS)
+        state = None if self.told else self.state
+        source = "context" if self.told else "fast weights" if state else "nothing"
+        ((said,),) = answer(
+            self.fw, self.prompter, [[question]], contexts, state, max_new_tokens=ANSWER_TOKENS
+        )
+        return f"[from {source}] {said.text}"
+
+    def _check_positions(self, tokens: int) -> None:
+        longest, found = positions(self.fw.model), len(self.prompter.opening) + tokens
+        if longest is not None and found > longest:
+            way = "/drop the text first" if self.told else "ask less at once"
+            raise UserError(
+                f"text, question and answer take {found} tokens; expected at most {longest}, the"
+                f" positions of the model: {way}"
+            )
+
+    def _drop(self, _: str) -> str:
+        if not self.told:
+            raise UserError("/drop: there is no text to drop; tell something first")
+        longest = positions(self.fw.model)
+        segment = RecallConfig().segment_tokens
+        if longest is not None:
+            segment = min(segment, max(1, longest - len(self.prompter.opening)))
+        self.state = write_texts(self.fw, self.prompter, [[self._text()]], segment, self.state)
+        self.told, self.away = [], None
+        return f"[dropped; {int(self.state.written)} tokens in {self.state.nbytes / 1e3:.0f} kB]"
+
+    def _forget(self, _: str) -> str:
+        if self.state is None:
+            raise UserError("/forget: there are no fast weights; /drop a text first")
+        self.state, self.away = None, self.state
+        return "[forgotten]"
+
+    def _remember(self, _: str) -> str:
+        if self.away is None:
+            raise UserError("/remember: nothing has been forgotten")
+        self.state, self.away = self.away, None
+        return "[remembered]"
+
+    def _save(self, path: str) -> str:
+        if self.state is None or not path:
+            raise UserError("/save: expected fast weights (/drop a text first) and a file name")
+        save_state(self.fw, self.state, path)
+        return f"[saved to {path}]"
+
+    def _load(self, path: str) -> str:
+        if not path:
+            raise UserError("/load: expected the name of a saved state")
+        self.state, self.away = self.fw.flush(load_state(self.fw, path)), None
+        return f"[loaded from {path}]"
+
+    def _new(self, _: str) -> str:
+        self.told, self.state, self.away = [], None, None
+        return "[anew]"
+
+
+def language_of(text: str) -> str:
+    """Zh for a text with Chinese characters, else en."""
+    return "zh" if any("一" <= c <= "鿿" for c in text) else "en"
+
+
+def open_run(
+    folder: str | Path, base: str | Path | None, device: torch.device
+) -> tuple[FastWeights, Prompter]:
+    """A trained run, or a folder that `fast_weights.save` wrote, on its base model.
+
+    Raises:
+        UserError: a folder is missing, or has no base model and none is named, or one and another
+            is named.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; expected a trained run or saved fast weights")
+    own = folder / BASE
+    if own.is_dir() and base is not None:
+        raise UserError(f"{folder}: holds its own base model (folder {BASE}); leave out --base")
+    base = own if own.is_dir() else base
+    if base is None:
+        raise UserError(f"{folder}: holds no base model (folder {BASE}); name one with --base")
+    if (folder / CONFIG).is_file():
+        fw = load_fast_weights(folder, load_model(base)).to(device).eval()
+    else:
+        fw = load_run(folder, base, device)
+    return fw, Prompter.load(base)
+
+
+def lines(interactive: bool) -> Iterator[str]:
+    """What is typed, or what stands in standard input."""
+    if not interactive:
+        yield from sys.stdin
+        return
+    while True:
+        try:
+            yield input("> ")
+        except (EOFError, KeyboardInterrupt):
+            return
+
+
+def talk(chat: Chat, said: Iterable[str], echo: bool) -> None:
+    """Print what each line leads to, up to /quit; with `echo` the line as well."""
+    for line in map(str.strip, said):
+        if not line:
+            continue
+        if echo:
+            print(f"> {line}")
+        if line == "/quit":
+            return
+        try:
+            print(chat.say(line), flush=True)
+        except UserError as error:
+            print(f"error: {error}", flush=True)
+
+
+def _main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", required=True, help="a trained run, or saved fast weights")
+    parser.add_argument("--base", help="base model of a folder that holds none, in hub format")
+    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    args = parser.parse_args()
+    logging.disable_progress_bar()
+    chat = Chat(*open_run(args.model, args.base, devices.pick(args.device)))
+    interactive = sys.stdin.isatty()
+    if interactive:
+        print(HELP)
+    talk(chat, lines(interactive), echo=not interactive)
+
+
+def main() -> None:
+    """The command `ttt-chat`."""
+    run(_main)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Typed configuration of the conversation study: base model, training runs, asking."""

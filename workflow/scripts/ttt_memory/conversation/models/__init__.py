@@ -1,0 +1,1 @@
+"""The base model and what is attached to it: loading, adapters, attention masks, trained runs."""

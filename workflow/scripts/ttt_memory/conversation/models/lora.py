@@ -1,0 +1,100 @@
+"""LoRA on the base (arXiv 2106.09685): made, saved and loaded by the peft library.
+
+peft is imported where it is used: most jobs have no adapter, and importing it doubles their start.
+"""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from ...errors import UserError
+from ...fast_weights.base_model import check_shapes, fingerprint
+from ...io import write_json
+from ..config.training import LoraConfig
+
+if TYPE_CHECKING:
+    import peft
+
+ORIGIN = "base.json"
+
+
+def adapt(model: PreTrainedModel, config: LoraConfig) -> "peft.PeftModel":
+    """Put an adapter on every module that `config` names; `model` itself is changed.
+
+    It changes no output until it has learned; its factors are float32 whatever the base is.
+
+    Raises:
+        UserError: the model has no module of a name.
+    """
+    import peft
+
+    names = {name.rpartition(".")[2] for name, _ in model.named_modules()}
+    for target in config.target_modules:
+        if target not in names:
+            raise UserError(
+                f"train.lora.target_modules: {type(model).__name__} has no module {target!r}"
+            )
+    options = peft.LoraConfig(
+        task_type="CAUSAL_LM",
+        r=config.rank,
+        lora_alpha=config.alpha,
+        lora_dropout=config.dropout,
+        target_modules=list(config.target_modules),
+    )
+    return peft.get_peft_model(model, options)
+
+
+def save(adapted: "peft.PeftModel", folder: Path) -> None:
+    """Write the adapter in peft's format, and of which base it is; the base is not written."""
+    # Embeddings are never adapted; peft would look on the hub whether theirs have grown.
+    adapted.save_pretrained(folder, save_embedding_layers=False)
+    base = adapted.get_base_model()
+    origin = {"name": base.name_or_path, "fingerprint": fingerprint(base)}
+    write_json(folder / ORIGIN, origin)
+
+
+def load(folder: Path, model: PreTrainedModel) -> PreTrainedModel:
+    """Put the adapter that `save` wrote on `model`; returns the same model.
+
+    Raises:
+        UserError: a file is missing or damaged, or the adapter is one of another base.
+    """
+    import peft
+
+    config, tensors, origin = _read(folder)
+    other = f"{folder}: an adapter of another model"
+    try:
+        adapted = peft.get_peft_model(model, config)
+    except ValueError as error:
+        raise UserError(f"{other} ({origin['name']}): {error}") from error
+    own = peft.get_peft_model_state_dict(adapted)
+    check_shapes(f"{other} ({origin['name']})", tensors, own)
+    found = fingerprint(model)
+    if found != origin["fingerprint"]:
+        raise UserError(
+            f"{other}: it was trained on {origin['name']} with fingerprint"
+            f" {origin['fingerprint']}, found {model.name_or_path} with {found}"
+        )
+    peft.set_peft_model_state_dict(adapted, tensors)
+    return model
+
+
+def _read(folder: Path) -> "tuple[peft.LoraConfig, dict[str, Tensor], dict[str, str]]":
+    import peft
+    from peft.utils import CONFIG_NAME, SAFETENSORS_WEIGHTS_NAME
+
+    for name in (CONFIG_NAME, SAFETENSORS_WEIGHTS_NAME, ORIGIN):
+        if not (folder / name).is_file():
+            raise UserError(f"{folder / name}: not found; expected an adapter and its {ORIGIN}")
+    try:
+        origin = json.loads((folder / ORIGIN).read_text(encoding="utf-8"))
+        origin = {key: str(origin[key]) for key in ("name", "fingerprint")}
+        config = peft.LoraConfig.from_pretrained(folder)
+        return config, load_file(folder / SAFETENSORS_WEIGHTS_NAME), origin
+    except (ValueError, TypeError, KeyError, OSError, SafetensorError) as error:
+        raise UserError(f"{folder}: not an adapter in peft's format ({error})") from error

@@ -1,0 +1,98 @@
+"""A trained run as a folder: written whole, read back on a device."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from ... import io
+from ...errors import UserError
+from ...fast_weights import FastWeights
+from ...fast_weights import load as load_fast_weights
+from ...fast_weights import save as save_fast_weights
+from ..config.base_model import Attention, BaseConfig, Dtype
+from ..config.training import TrainConfig
+from . import lora
+from .attention_masks import FLASH
+from .loading import load_model
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+
+FAST, BASE, ADAPTER = "fast_weights", "base", "adapter"
+
+
+def prepare_device(device: torch.device, base: BaseConfig, mixed_precision: str = "no") -> None:
+    """Refuse what `device` cannot compute; under a bfloat16 base the memory multiplies in TF32.
+
+    TF32 keeps ten bits of a factor where the keys and targets that come from the base have seven,
+    and sums in float32. On a CPU nothing changes.
+
+    Raises:
+        UserError: bfloat16 or flash attention is asked for and the device has none.
+    """
+    cuda = device.type == "cuda"
+    keys = {"base.dtype": base.dtype, "train.mixed_precision": mixed_precision}
+    for key, found in keys.items():
+        wanted = found in ("bfloat16", "bf16")
+        if wanted and cuda and not torch.cuda.is_bf16_supported(including_emulation=False):
+            name = torch.cuda.get_device_name(device)
+            raise UserError(f"{key}: found {found!r}, but {name} has no bfloat16")
+    if base.attention == FLASH and not cuda:
+        raise UserError(f"base.attention: found {FLASH!r}, expected another on a {device.type}")
+    torch.set_float32_matmul_precision("high" if cuda and base.dtype == "bfloat16" else "highest")
+
+
+def save_run(
+    fw: FastWeights,
+    folder: str | Path,
+    trained: "PreTrainedModel | PeftModel | None",
+    tokenizer: PreTrainedTokenizerBase,
+) -> None:
+    """Write a run beside `folder` and rename: its fast weights and what `trained` of the base."""
+    with io.beside(folder) as temporary:
+        save_fast_weights(fw, temporary / FAST)
+        if isinstance(trained, PreTrainedModel):
+            trained.save_pretrained(temporary / BASE)
+            tokenizer.save_pretrained(temporary / BASE)
+        elif trained is not None:
+            lora.save(trained, temporary / ADAPTER)
+
+
+def trained_part(
+    model: PreTrainedModel, config: TrainConfig
+) -> "PreTrainedModel | PeftModel | None":
+    """What of the base trains beside the fast weights: nothing, all of it, or adapters made now."""
+    if config.regime == "lora":
+        return lora.adapt(model, config.lora)
+    return model if config.regime == "joint" else None
+
+
+def load_base(
+    folder: str | Path, base: str | Path, dtype: Dtype = "float32", attention: Attention = "auto"
+) -> PreTrainedModel:
+    """What a trained run is with its memory off: its own base, or the shared one, adapted or not.
+
+    Raises:
+        UserError: a folder is missing, or the adapter is one of another base.
+    """
+    own, adapters = Path(folder) / BASE, Path(folder) / ADAPTER
+    model = load_model(own if own.is_dir() else base, dtype, attention)
+    return lora.load(adapters, model).eval() if adapters.is_dir() else model
+
+
+def load_run(
+    folder: str | Path,
+    base: str | Path,
+    device: torch.device,
+    dtype: Dtype = "float32",
+    attention: Attention = "auto",
+) -> FastWeights:
+    """A trained run: its base (see `load_base`) and its fast weights.
+
+    Raises:
+        UserError: a folder is missing, or the adapter or the fast weights do not fit the model.
+    """
+    model = load_base(folder, base, dtype, attention)
+    return load_fast_weights(Path(folder) / FAST, model).to(device).eval()

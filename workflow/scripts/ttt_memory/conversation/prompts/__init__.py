@@ -1,0 +1,1 @@
+"""How dialogues and probes become tokens: rendering, encoding, packing into rows."""

@@ -1,0 +1,1 @@
+"""Asking a trained run under every condition, and checking it first."""

@@ -1,0 +1,164 @@
+"""Greedy answers to many probes at once, from the context, from fast weights, or from nothing."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Self
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache, PreTrainedModel
+
+from ...fast_weights import FastState, FastWeights
+from ..models.attention_masks import block_mask
+from ..prompts.packing import pad_left
+from ..prompts.prompter import Prompter
+
+CONTEXT = -1  # in the place of a lane's number
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the model said: text up to the end token, whether it came, and how many tokens."""
+
+    text: str
+    ended: bool
+    new_tokens: int
+
+
+@torch.no_grad()
+def answer(
+    fw: FastWeights,
+    prompter: Prompter,
+    questions: list[list[list[int]]],
+    contexts: list[list[int]] | None = None,
+    state: FastState | None = None,
+    max_new_tokens: int = 32,
+) -> list[list[Answer]]:
+    """Answer every dialogue's probes greedily, all dialogues and probes in one batch.
+
+    `questions` holds, for each of B dialogues, the ids of its rendered questions; `contexts`
+    (condition A) the ids that each dialogue's probes see after the opening. `state` has B rows;
+    None reads with the memory off.
+
+    A row is a dialogue, its probes are lanes of the row: they share the context's KV cache and
+    grow side by side, and a mask keeps each from seeing the others.
+    """
+    device = fw.model.device
+    lanes = Lanes.of(questions, prompter, device)
+    forward = fw.plain if state is None else partial(fw.read, state)
+    # Without a configuration the cache keeps every token of layers with a window, as the mask does.
+    cache = DynamicCache()
+    contexts = [prompter.opening + context for context in contexts or [[] for _ in questions]]
+    if any(contexts):
+        ids, mask = (t.to(device) for t in pad_left(contexts, prompter.pad))
+        forward(
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=(mask.cumsum(-1) - 1).clamp(min=0),
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        lanes.follow(mask.bool())
+    tokens = _decode(fw.model, forward, lanes, cache, prompter.end, max_new_tokens)
+    return _collect(tokens, questions, prompter)
+
+
+class Lanes:
+    """The probes of B dialogues, P a row, as the next input of a model with a KV cache.
+
+    Attributes:
+        ids, positions: [B, T] int64, the tokens to read now and their positions.
+        key_positions: [B, K] int64, those of all that the cache will hold then.
+        lane: [T] int64, the lane that each of them stands in.
+        last: [P] int64, where in T each lane ends.
+        live: [B, P] bool, False where a row has no such probe.
+    """
+
+    def __init__(self, ids: Tensor, mask: Tensor, live: Tensor):
+        _, lanes, length = ids.shape
+        self.live, self.ids = live, ids.flatten(1)
+        self.positions = (mask.cumsum(-1) - 1).clamp(min=0).flatten(1)
+        self.lane = torch.arange(lanes, device=ids.device).repeat_interleave(length)
+        self.last = torch.arange(1, lanes + 1, device=ids.device) * length - 1
+        # What the cache will hold once these are read: lane (or context), validity, position.
+        self._key_lane, self._key_valid = self.lane, mask.flatten(1).bool()
+        self.key_positions = self.positions
+
+    @classmethod
+    def of(cls, questions: list[list[list[int]]], prompter: Prompter, device: torch.device) -> Self:
+        """Questions, each padded on the left to the longest, rows filled up to the most."""
+        width = max(map(len, questions))
+        filler = [[prompter.end]]
+        flat = [ids for row in questions for ids in row + filler * (width - len(row))]
+        ids, mask = (t.to(device).unflatten(0, (-1, width)) for t in pad_left(flat, prompter.pad))
+        live = torch.tensor([[i < len(row) for i in range(width)] for row in questions])
+        return cls(ids, mask, live.to(device))
+
+    def follow(self, context: Tensor) -> None:
+        """Continue a context that the cache holds: `context` [B, C] bool says where it is."""
+        self.positions = self.positions + context.sum(1, keepdim=True)
+        before = (context.cumsum(1) - 1).clamp(min=0)
+        self.key_positions = torch.cat([before, self.positions], 1)
+        of_context = self.lane.new_full((context.shape[1],), CONTEXT)
+        self._key_lane = torch.cat([of_context, self._key_lane])
+        self._key_valid = torch.cat([context, self._key_valid], 1)
+
+    def mask(self) -> Tensor:
+        """[B, 1, T, K] bool: a token sees the context and its own lane up to itself."""
+        keys = torch.arange(len(self._key_lane), device=self.lane.device)
+        own = keys[len(keys) - len(self.lane) :]
+        past = (self._key_lane == self.lane[:, None]) & (keys <= own[:, None])
+        seen = (past | (self._key_lane == CONTEXT)) & self._key_valid[:, None]
+        # Padding sees itself: a softmax over nothing would be NaN.
+        return (seen | (keys == own[:, None]))[:, None]
+
+    def grow(self, chosen: Tensor) -> None:
+        """Each lane goes on with its token of `chosen` [B, P]."""
+        self.positions = self.positions[:, self.last] + 1
+        self.ids, self.lane = chosen, torch.arange(chosen.shape[1], device=chosen.device)
+        self.last = self.lane
+        self.key_positions = torch.cat([self.key_positions, self.positions], 1)
+        self._key_lane = torch.cat([self._key_lane, self.lane])
+        self._key_valid = torch.cat([self._key_valid, torch.ones_like(chosen, dtype=bool)], 1)
+
+
+def _decode(
+    model: PreTrainedModel,
+    forward: Callable,
+    lanes: Lanes,
+    cache: DynamicCache,
+    end: int,
+    limit: int,
+) -> Tensor:
+    """New token ids [B, P, <= limit]; lanes that ended go on with the end token."""
+    done, new = ~lanes.live, []
+    while True:
+        output = forward(
+            input_ids=lanes.ids,
+            attention_mask=block_mask(model, lanes.mask(), lanes.positions, lanes.key_positions),
+            position_ids=lanes.positions,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=lanes.last,
+        )
+        chosen = output.logits.argmax(-1).masked_fill(done, end)
+        new.append(chosen)
+        done = done | (chosen == end)
+        if done.all() or len(new) == limit:
+            return torch.stack(new, 2)
+        lanes.grow(chosen)
+
+
+def _collect(
+    tokens: Tensor, questions: list[list[list[int]]], prompter: Prompter
+) -> list[list[Answer]]:
+    answers = []
+    for row, said in zip(questions, tokens.tolist(), strict=True):
+        answers.append([])
+        for ids in said[: len(row)]:
+            text, ended = prompter.decode(ids)
+            used = ids.index(prompter.end) + 1 if ended else len(ids)
+            answers[-1].append(Answer(text, ended, used))
+    return answers

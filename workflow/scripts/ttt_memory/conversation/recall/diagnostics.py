@@ -1,0 +1,122 @@
+"""What writing does inside: gates and surprise on facts, filler and distractor; size of dW."""
+
+import random
+
+import numpy as np
+import torch
+from scipy.stats import bootstrap
+from torch import Tensor
+from torch.nn import functional as F
+
+from ...benchmark import Sample, distractors
+from ...fast_weights import FastWeights
+from ..config.asking import RecallConfig
+from ..prompts.prompter import Prompter
+from .write_dialogues import write_texts
+
+FACT, FILLER, DISTRACTOR = "fact", "filler", "distractor"
+
+
+@torch.no_grad()
+def diagnose(
+    fw: FastWeights, prompter: Prompter, samples: list[Sample], config: RecallConfig
+) -> list[dict]:
+    """Rows of schemas.DIAGNOSTICS (without run and seed), intervals by bootstrap over dialogues."""
+    chosen = [s for s in samples if s.level == 1 and s.split == config.sweep_split]
+    chosen = chosen[: config.sweep_samples]
+    per_sample: dict[tuple[str, int, str], list[float]] = {}
+    for sample in chosen:
+        for key, value in _measure(fw, prompter, sample, config).items():
+            per_sample.setdefault(key, []).append(value)
+    return [_row(*key, np.array(values), config.seed) for key, values in per_sample.items()]
+
+
+def _measure(
+    fw: FastWeights, prompter: Prompter, sample: Sample, config: RecallConfig
+) -> dict[tuple[str, int, str], float]:
+    rng = random.Random(f"{config.seed}/{sample.sample_id}")
+    noise = distractors.text(rng, sample.language, config.segment_tokens, "heldout")
+    noise_ids = prompter.ids([noise])[0][: config.segment_tokens]
+    noise_ids = prompter.around(noise_ids, sample.language)
+    dialogue_ids, is_fact = fact_tokens(prompter, sample)
+    found = {}
+    for ids, segments in (
+        (dialogue_ids, {FACT: is_fact, FILLER: ~is_fact}),
+        (noise_ids, {DISTRACTOR: torch.ones(len(noise_ids), dtype=torch.bool)}),
+    ):
+        found.update(_token_means(fw, prompter, ids, segments, config.segment_tokens))
+        state = write_texts(fw, prompter, [[ids]], config.segment_tokens)
+        segment = DISTRACTOR if DISTRACTOR in segments else "dialogue"
+        for layer, norm in state.norms(fw).items():
+            found["relative_norm", layer, segment] = norm.item()
+    return found
+
+
+def fact_tokens(prompter: Prompter, sample: Sample) -> tuple[list[int], Tensor]:
+    """Ids of the rendered dialogue, and which of them `[T]` hold a part of a fact's value."""
+    rendered = prompter.text(sample.dialogue, sample.language)
+    encoded = prompter.tokenizer(rendered, add_special_tokens=False, return_offsets_mapping=True)
+    shift = rendered.index(sample.dialogue)
+    spans = [(fact.start + shift, fact.end + shift) for fact in sample.facts if fact.start >= 0]
+    places = encoded["offset_mapping"]
+    is_fact = [any(a < end and start < b for start, end in spans) for a, b in places]
+    return encoded["input_ids"], torch.tensor(is_fact)
+
+
+def _token_means(
+    fw: FastWeights,
+    prompter: Prompter,
+    ids: list[int],
+    segments: dict[str, Tensor],
+    length: int,
+) -> dict[tuple[str, int, str], float]:
+    """Mean gate per layer and mean next-token loss (memory off) over each segment's tokens.
+
+    The text is read as it is written for recall, `length` tokens at a time.
+    """
+    pieces = [
+        _gates_and_surprise(fw, prompter.opening, ids[start : start + length])
+        for start in range(0, len(ids), length)
+    ]
+    surprise = torch.cat([surprise for _, surprise in pieces])
+    found = {}
+    for name, chosen in segments.items():
+        for layer in pieces[0][0]:
+            gate = torch.cat([gates[layer] for gates, _ in pieces])
+            if chosen.any():
+                found["gate", layer, name] = gate[chosen].mean().item()
+        foreseen = chosen & ~surprise.isnan()
+        if foreseen.any():
+            found["next_token_loss", -1, name] = surprise[foreseen].mean().item()
+    return found
+
+
+def _gates_and_surprise(
+    fw: FastWeights, opening: list[int], ids: list[int]
+) -> tuple[dict[int, Tensor], Tensor]:
+    """Of T tokens: gates `[T]` by layer, and losses `[T]`, NaN for the first."""
+    start = len(opening)
+    input_ids = torch.tensor([opening + ids], device=fw.model.device)
+    written = (torch.arange(input_ids.shape[1], device=input_ids.device) >= start)[None]
+    gates = fw.write(input_ids=input_ids, write_mask=written).gates or {}
+    logits = fw.plain(input_ids=input_ids).logits[0, start:-1].float()
+    # The loss of a token is what the model, having read all before it, did not foresee.
+    surprise = F.cross_entropy(logits, input_ids[0, start + 1 :], reduction="none")
+    gates = {layer: gate[0, start:].cpu() for layer, gate in gates.items()}
+    return gates, F.pad(surprise.cpu(), (1, 0), value=torch.nan)
+
+
+def _row(statistic: str, layer: int, segment: str, values: np.ndarray, seed: int) -> dict:
+    low = high = float(values.mean())
+    if len(values) > 1 and values.std() > 0:
+        interval = bootstrap((values,), np.mean, random_state=seed, method="percentile")
+        low, high = interval.confidence_interval
+    return {
+        "statistic": statistic,
+        "layer": layer,
+        "segment": segment,
+        "value": float(values.mean()),
+        "low": float(low),
+        "high": float(high),
+        "n": len(values),
+    }

@@ -1,0 +1,36 @@
+"""Reading texts into fast weights, batched: segment by segment, nothing else carried on."""
+
+import torch
+
+from ...fast_weights import FastState, FastWeights
+from ..prompts.packing import pad_right
+from ..prompts.prompter import Prompter
+
+
+@torch.no_grad()
+def write_texts(
+    fw: FastWeights,
+    prompter: Prompter,
+    texts: list[list[list[int]]],
+    segment_tokens: int,
+    state: FastState | None = None,
+) -> FastState:
+    """Fast weights of B rows after each has read its texts in order, on top of `state` if given.
+
+    The KV cache is dropped at the end of every text and after `segment_tokens` tokens of it;
+    only the fast weights carry anything on. Each piece is read after the opening.
+    """
+    opening, device = prompter.opening, fw.model.device
+    segments = [
+        [text[i : i + segment_tokens] for text in row for i in range(0, len(text), segment_tokens)]
+        for row in texts
+    ]
+    for step in range(max(map(len, segments))):
+        # A row that is through still takes part, with one token that is not written.
+        present = [row[step] if step < len(row) else [] for row in segments]
+        rows = [opening + (ids or [prompter.end]) for ids in present]
+        ids, mask = (t.to(device) for t in pad_right(rows, prompter.pad))
+        written = mask.bool() & torch.tensor([[bool(row)] for row in present], device=device)
+        written[:, : len(opening)] = False
+        state = fw.write(input_ids=ids, attention_mask=mask, write_mask=written, state=state).state
+    return state.fold()

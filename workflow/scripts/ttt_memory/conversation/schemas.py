@@ -1,0 +1,37 @@
+"""The columns of training curves and of diagnostics."""
+
+import pyarrow as pa
+
+# One row per training step.
+CURVE = pa.schema(
+    [
+        ("run", pa.string()),
+        ("seed", pa.int32()),
+        ("step", pa.int32()),
+        ("tokens", pa.int64()),  # seen so far
+        ("seconds", pa.float64()),  # since the start of training, resumptions included
+        ("objective", pa.string()),
+        ("loss", pa.float64()),  # of the objective alone
+        ("context_loss", pa.float64()),  # condition A in the same step; NaN if not asked
+        (
+            "inner_norm",
+            pa.float64(),
+        ),  # mean over layers of ||dW||_F / ||W||_F; NaN where nothing is written
+        ("learning_rate", pa.float64()),
+    ]
+)
+
+# One row per layer: what writing did to it.
+DIAGNOSTICS = pa.schema(
+    [
+        ("run", pa.string()),
+        ("seed", pa.int32()),
+        ("statistic", pa.string()),  # "gate", "next_token_loss", "relative_norm"
+        ("layer", pa.int32()),  # -1 where no layer is meant
+        ("segment", pa.string()),  # "fact", "filler", "distractor", "dialogue"
+        ("value", pa.float64()),
+        ("low", pa.float64()),
+        ("high", pa.float64()),
+        ("n", pa.int64()),
+    ]
+)

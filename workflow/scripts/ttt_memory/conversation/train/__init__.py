@@ -1,0 +1,1 @@
+"""Training a run: batches, objective, optimisers and the loop."""

@@ -1,0 +1,91 @@
+"""Train one run: its fast weights, and its base or adapters of it where the regime says so."""
+
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs
+from torch import nn
+
+from ...errors import UserError
+from ...fast_weights import FastWeights
+from ...fast_weights.base_model import is_adapter
+from ..config.training import RunConfig
+from ..models.requirements import check_model, check_positions
+from .episodes import Sampler
+from .loop import Loop, Schedule, StepOutput
+from .objective import Batch, Batches, Objective
+from .optimisers import build_optimisers
+
+
+def build_accelerator(mixed_precision: str) -> Accelerator:
+    """One process of a training, as `accelerate launch` started it, or the only one."""
+    return Accelerator(
+        cpu=not torch.cuda.is_available(),
+        mixed_precision=mixed_precision,
+        # A step of condition A has no use for the memory.
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+    )
+
+
+def choose_trained(fw: FastWeights, regime: str) -> None:
+    """Let gradients reach the fast weights, and of the base what `regime` says.
+
+    Raises:
+        ValueError: regime lora, and the model has no adapter.
+    """
+    fw.requires_grad_(regime == "joint")
+    fw.fast.requires_grad_(True)
+    if regime == "lora":
+        factors = [p for name, p in fw.model.named_parameters() if is_adapter(name)]
+        if not factors:
+            raise ValueError("regime lora: the model has no adapter; see adapter.adapt")
+        for factor in factors:
+            factor.requires_grad_(True)
+
+
+def train(
+    fw: FastWeights,
+    sampler: Sampler,
+    run: RunConfig,
+    accelerator: Accelerator,
+    checkpoints: str | Path | None = None,
+    label: str = "train",
+) -> list[dict]:
+    """Train in place; returns the curve's rows (see `Loop.run`).
+
+    Raises:
+        UserError: the objective cannot reach the fast weights, the model or a dialogue cannot be
+            read, or a loss is not finite.
+    """
+    config = run.train
+    check_model(fw.to(accelerator.device).model)
+    check_positions(fw.model, sampler.prompter, sampler.samples)
+    if config.objective != "recall" and not run.fast_weights.read_while_writing:
+        raise UserError(
+            f"train.objective {config.objective!r} needs fast_weights.read_while_writing: true "
+            "(a next-token loss reaches the fast weights only where they are read)"
+        )
+    if config.objective != "recall":
+        sampler.texts.check()
+    choose_trained(fw, config.regime)
+    if config.gradient_checkpointing:
+        fw.gradient_checkpointing_enable()
+    base = fw.model.named_parameters()
+    optimisers = build_optimisers(base, fw.fast_parameters(), config.optimiser)
+    schedule = Schedule(
+        config.steps, config.accumulation, config.checkpoint_every, config.workers, config.optimiser
+    )
+    loop = Loop(accelerator, Objective(fw, config), optimisers, schedule, checkpoints, label)
+    batches = Batches(sampler, config)
+
+    def step_output(module: nn.Module, batch: Batch) -> StepOutput:
+        found = module(batch.to(accelerator.device))
+        return StepOutput(
+            found.total, batch.objective, batch.tokens, found.own, found.context, found.inner_norm
+        )
+
+    fw.train()
+    rows = loop.run(batches.batch, step_output)
+    fw.eval()
+    return rows

@@ -1,0 +1,1 @@
+"""What a study costs: FLOPs, bytes, seconds; for benchmarks and planning only."""

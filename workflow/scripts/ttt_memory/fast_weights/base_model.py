@@ -1,0 +1,62 @@
+"""What is asked of any Hugging Face model: how long its input may be, and which one it is."""
+
+from collections.abc import Mapping
+from hashlib import blake2b
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from ..errors import UserError
+
+SAMPLED = 256  # values of each tensor in a fingerprint: an 8B model's take under a second
+
+
+def positions(model: PreTrainedModel) -> int | None:
+    """The longest input of `model`, tokens; None where it has no limit."""
+    config = model.get_decoder().config
+    rope = getattr(config, "rope_parameters", None) or {}
+    if "dynamic" in str(rope.get("rope_type")):  # its frequencies follow the length
+        return None
+    return getattr(config, "max_position_embeddings", None)
+
+
+def is_adapter(name: str) -> bool:
+    """Whether a parameter of this name is a factor of an adapter."""
+    return ".lora_" in name
+
+
+def fingerprint(module: nn.Module, adapters: bool = False) -> str:
+    """Digits that tell `module` from another: by its adapters too, or as if it had none.
+
+    Of its parameters' names, shapes and a sample of their values, rounded to bfloat16: a base
+    loaded as float32 or as bfloat16 is the same base.
+
+    Raises:
+        UserError: a parameter is not in memory.
+    """
+    digest = blake2b(digest_size=16)
+    for name, parameter in module.named_parameters():
+        if is_adapter(name) and not adapters:
+            continue
+        name = name.replace(".base_layer", "")
+        if parameter.is_meta:
+            raise UserError(f"{name} is not in memory; expected a model none of which is offloaded")
+        values = parameter.detach().flatten()
+        # An odd stride: an even one might never leave the first columns of a matrix.
+        values = values[:: len(values) // SAMPLED | 1].to("cpu", torch.bfloat16).contiguous()
+        digest.update(f"{name} {tuple(parameter.shape)}".encode())
+        digest.update(values.view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def check_shapes(where: str, found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    """Refuse tensors other than expected by name and shape.
+
+    Raises:
+        UserError: names `where` they come from and the first that differs.
+    """
+    for name in sorted(found.keys() | expected.keys()):
+        shapes = [tuple(part[name].shape) if name in part else None for part in (found, expected)]
+        if shapes[0] != shapes[1]:
+            raise UserError(f"{where}: {name} is {shapes[0]}, expected {shapes[1]}")

@@ -1,0 +1,62 @@
+"""From files to files: what the scoring script runs."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from .. import io
+from ..benchmark import Sample, read_benchmark, read_published
+from ..study.provenance import provenance
+from . import schemas
+from .config import ScoringConfig
+from .metrics import ALL, DIMENSIONS, metrics_table
+from .predictions import read_predictions
+from .scored import METRICS, score
+
+
+def score_files(
+    benchmark: Path, predictions: list[str], run: str | None, config: ScoringConfig, out: Path
+) -> str:
+    """Write `out`/scored.parquet and, last, `out`/metrics.parquet; return a table to print.
+
+    `predictions` and `run` as in `read_predictions`.
+
+    Raises:
+        UserError: any of the inputs is missing, malformed or does not fit the others.
+    """
+    given = read_predictions(predictions, run)
+    scored = score(read_samples(benchmark), given)
+    table = metrics_table(scored, config)
+    note = provenance(config, predictions=_notes(given["file"].unique()))
+    io.write_table(out / "scored.parquet", scored, schemas.SCORED, note)
+    io.write_table(out / "metrics.parquet", table, schemas.METRICS, note)
+    return short_table(table)
+
+
+def _notes(files: Iterable[str]) -> list[dict]:
+    """The distinct provenance notes of the predictions, those of shards once."""
+    notes = [io.read_metadata(file) for file in files if Path(file).suffix != ".json"]
+    return [note for place, note in enumerate(notes) if note and note not in notes[:place]]
+
+
+def read_samples(path: Path) -> list[Sample]:
+    """A benchmark in either layout, told apart by the file's ending."""
+    return read_published(path) if path.suffix == ".json" else read_benchmark(path)
+
+
+def short_table(table: pd.DataFrame) -> str:
+    """The undivided metrics of each run and condition, one line each, with the ratios below."""
+    whole = table[(table[[*DIMENSIONS, "seed"]] == ALL).all(axis=1)]
+    wide = whole[whole["metric"].isin(METRICS)].pivot_table(
+        index=["run", "condition", "setting", "n"], columns="metric", values="value", dropna=False
+    )
+    if wide.index.get_level_values("setting").isna().all():  # no sweep is among them
+        wide = wide.droplevel("setting")
+    ratios = whole[whole["metric"].isin(["memory_efficiency", "retention_ratio"])]
+    ratios = ratios[ratios["condition"] == ALL]
+    lines = [
+        f"{row.run}: {row.metric} {row.value:.3f} [{row.low:.3f}, {row.high:.3f}], n = {row.n}"
+        for row in ratios.itertuples()
+    ]
+    return "\n".join([wide.dropna(how="all")[METRICS].round(4).to_string(), *lines])

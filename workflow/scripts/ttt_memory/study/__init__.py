@@ -1,0 +1,1 @@
+"""What the workflow and its documentation need: configuration, closures, provenance."""
