@@ -22,7 +22,7 @@ from transformers import PreTrainedModel, Qwen3Config, Qwen3ForCausalLM
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
-from ttt_memory.cost import stopwatch
+from ttt_memory.cost import flop_counter, roofline, stopwatch
 from ttt_memory.errors import run
 from ttt_memory.fast_weights import FastWeights, FastWeightsConfig, inject
 from ttt_memory.fast_weights.passes import Write
@@ -189,7 +189,7 @@ def difference(found: list[Tensor], expected: list[Tensor]) -> float:
 class Table:
     """Rows as they come, each with its roofline; and what is missed."""
 
-    def __init__(self, ceilings: stopwatch.Ceilings, rounds: int) -> None:
+    def __init__(self, ceilings: roofline.Ceilings, rounds: int) -> None:
         self.ceilings, self.rounds = ceilings, rounds
         self.missed: list[str] = []
 
@@ -198,7 +198,7 @@ class Table:
         times = stopwatch.seconds(forms, self.rounds, CPU)
         ratios = {}
         for name, form in forms.items():
-            took, count = statistics.median(times[name]), stopwatch.count(form)
+            took, count = statistics.median(times[name]), flop_counter.count(form)
             ratios[name] = stopwatch.ratio(times[name], times[base])
             share = self.ceilings.bound(count, "float32") / took
             memory = f"{peaks[name] / 2**20:>9.0f}" if peaks else f"{'':>9}"
@@ -228,8 +228,8 @@ def overhead(shape: Shape, table: Table, length: int) -> None:
     plain = forms["plain"]().last_hidden_state
     for name, rule in WRITTEN.items():
         fw = inject(model, FastWeightsConfig(layers=shape.fast, **rule))
-        state = fw.write(ids).state.solve()
-        forms[f"write ({name})"] = lambda fw=fw: fw.write(ids).state.solve()
+        state = fw.write(ids).state.readable()
+        forms[f"write ({name})"] = lambda fw=fw: fw.write(ids).state.readable()
         forms[f"read ({name})"] = partial(
             fw.read, state, input_ids=ids, use_cache=False, logits_to_keep=1
         )

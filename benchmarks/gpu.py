@@ -36,9 +36,10 @@ from ttt_memory.conversation.prompts.prompter import Prompter
 from ttt_memory.conversation.recall.conditions import Recall
 from ttt_memory.conversation.train.episodes import Sampler
 from ttt_memory.conversation.train.train_run import train
-from ttt_memory.cost import stopwatch
+from ttt_memory.cost import flop_counter, stopwatch
+from ttt_memory.cost.data_sheets import SHAPES
 from ttt_memory.cost.estimate import GIB, Benchmark, Cost, Estimate, of_samples
-from ttt_memory.cost.model import SHAPES, Decoder, Memory
+from ttt_memory.cost.model import Decoder, FastWeightsCost
 from ttt_memory.errors import UserError, run
 from ttt_memory.fast_weights import FastWeights, inject
 from ttt_memory.study import devices
@@ -90,7 +91,7 @@ class Bench:
 
     def estimate(self, config: RunConfig, sizes: Benchmark) -> Estimate:
         """What the cost model expects."""
-        return Estimate(Memory(self.shape, config.fast_weights), sizes, self.best)
+        return Estimate(FastWeightsCost(self.shape, config.fast_weights), sizes, self.best)
 
     def held(self, fw: FastWeights, growth: int, what: str) -> float:
         """GiB that a part holds with all parameters; it must fit."""
@@ -113,13 +114,13 @@ class Bench:
         decoder = self.model.get_decoder()
         forms = {
             "plain": partial(decoder, input_ids=ids, use_cache=False),
-            "write": lambda: fw.write(ids).state.solve(),
+            "write": lambda: fw.write(ids).state.readable(),
         }
         times = stopwatch.seconds(forms, rounds, self.device)
         over = stopwatch.ratio(times["write"], times["plain"]) - 1
         for name, form in forms.items():
             took = statistics.median(times[name])
-            bound = self.best.bound(stopwatch.count(form), self.shape.dtype) / took
+            bound = self.best.bound(flop_counter.count(form), self.shape.dtype) / took
             gib = self.held(fw, stopwatch.peak_bytes(form, self.device), f"{name}, T = {length}")
             ratio = f"{over:>10.1%}" if name == "write" else f"{'':>10}"
             label = f"{name}, T = {length}"

@@ -61,7 +61,9 @@ def test_a_second_text_goes_on_top_of_the_first():
         state = talk.fw.write(torch.tensor([first])).state
         state = talk.fw.write(torch.tensor([second]), state=state).state
     for i, layer in state.layers.items():
-        torch.testing.assert_close(talk.state.layers[i].to_dense(), layer.to_dense())
+        torch.testing.assert_close(
+            talk.state.layers[i].written.to_dense(), layer.written.to_dense()
+        )
 
 
 def test_lines_of_a_text_are_one_text():
@@ -72,7 +74,9 @@ def test_lines_of_a_text_are_one_text():
     (ids,) = prompter().ids([FACT + "\nHe lives in Lisbon."])
     expected = write_naive(talk.fw, ids)
     for i, layer in expected.layers.items():
-        torch.testing.assert_close(talk.state.layers[i].to_dense(), layer.to_dense())
+        torch.testing.assert_close(
+            talk.state.layers[i].written.to_dense(), layer.written.to_dense()
+        )
 
 
 def test_a_state_is_kept_in_a_file(tmp_path):

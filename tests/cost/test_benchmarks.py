@@ -13,7 +13,8 @@ import torch
 import yaml
 from snakemake.utils import update_config
 
-from ttt_memory.cost import stopwatch
+from ttt_memory.cost import flop_counter, stopwatch
+from ttt_memory.cost.roofline import Count
 from ttt_memory.study.config import Config, load
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
@@ -63,26 +64,26 @@ def test_peak_memory_is_what_is_held():
 def test_counted_flops_and_bytes():
     """A product, a solve and attention on the CPU, forward and backward."""
     a, b = torch.rand(3, 4), torch.rand(4, 5)
-    assert stopwatch.count(lambda: a @ b) == stopwatch.Count(2 * 3 * 4 * 5, 4 * (12 + 20 + 15))
-    assert stopwatch.count(lambda: a.T[None]) == stopwatch.Count(0, 0)
+    assert flop_counter.count(lambda: a @ b) == Count(2 * 3 * 4 * 5, 4 * (12 + 20 + 15))
+    assert flop_counter.count(lambda: a.T[None]) == Count(0, 0)
     lower = torch.eye(4).expand(2, 4, 4).clone()
     right = torch.rand(2, 4, 3)
     solve = partial(torch.linalg.solve_triangular, lower, right, upper=False)
-    assert stopwatch.count(solve).flops == 2 * 4 * 4 * 3
+    assert flop_counter.count(solve).flops == 2 * 4 * 4 * 3
     q = torch.rand(1, 2, 8, 4, requires_grad=True)
 
     def attend() -> None:
         torch.nn.functional.scaled_dot_product_attention(q, q, q).sum().backward()
 
     product = 2 * 2 * 8 * 8 * 4
-    assert stopwatch.count(attend).flops == (2 + 5) * product
+    assert flop_counter.count(attend).flops == (2 + 5) * product
 
 
 def test_bound_is_the_slower_of_both():
     """Ten FLOPs at five a second, a hundred bytes at ten a second."""
     ceilings = stopwatch.Ceilings({"float32": 5.0}, 10.0)
-    assert ceilings.bound(stopwatch.Count(10, 5), "float32") == 2
-    assert ceilings.bound(stopwatch.Count(10, 100), "float32") == 10
+    assert ceilings.bound(Count(10, 5), "float32") == 2
+    assert ceilings.bound(Count(10, 100), "float32") == 10
 
 
 def test_a_missed_target_has_a_name(monkeypatch, capsys):

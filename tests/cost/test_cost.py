@@ -12,11 +12,13 @@ from transformers import DynamicCache
 from conversation_models import prompter, samples
 from fast_weights_models import memory, settings, tiny, tokens
 from ttt_memory.conversation.config.asking import RecallConfig
-from ttt_memory.cost import stopwatch
+from ttt_memory.cost import flop_counter
+from ttt_memory.cost.data_sheets import QWEN3_8B, SHAPES
 from ttt_memory.cost.estimate import Benchmark, Estimate, of_samples
-from ttt_memory.cost.model import NOTHING, QWEN3_8B, SHAPES, Decoder, Memory
-from ttt_memory.cost.stopwatch import Ceilings
+from ttt_memory.cost.model import Decoder, FastWeightsCost
+from ttt_memory.cost.roofline import Ceilings
 from ttt_memory.fast_weights import inject
+from ttt_memory.fast_weights.rules.base import NOTHING
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZES = {"hidden_size": 32, "intermediate_size": 48, "head_dim": 8, "num_attention_heads": 4}
@@ -37,12 +39,12 @@ def both(**rule) -> tuple:
     """A memory in a small float32 model, and its cost model."""
     model = tiny(dtype=torch.float32, **SIZES)
     fw = inject(model, settings(**rule))
-    return fw, Memory(Decoder.of(model.config, "float32"), fw.config)
+    return fw, FastWeightsCost(Decoder.of(model.config, "float32"), fw.config)
 
 
 def counted(function) -> int:
     with torch.no_grad():
-        return stopwatch.count(function).flops
+        return flop_counter.count(function).flops
 
 
 @pytest.mark.parametrize(("length", "past"), [(1, 0), (9, 0), (9, 5)])
@@ -56,7 +58,7 @@ def test_forward(length, past):
     call = partial(fw.plain, input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
     expected = cost.decoder.forward(2, length, past, logits=1)
     with torch.no_grad():
-        found = stopwatch.count(call)
+        found = flop_counter.count(call)
     assert expected.flops == found.flops
     assert expected.bytes < found.bytes
 
@@ -73,12 +75,12 @@ def test_write_and_read(rule, lengths):
         assert work.flops == counted(partial(fw.write, ids, state=before))
         with torch.no_grad():
             state = fw.write(ids, state=before).state
-        held = cost.held(length, held)
+        held = cost.sizes.held(length, held)
         counters = state.pending.nbytes + state.written.nbytes
-        assert 2 * cost.state_bytes(held) == state.nbytes - counters
-        work, solved = cost.solve(2, held)
-        assert work.flops == counted(state.solve)
-        assert 2 * cost.state_bytes(solved) == state.solve().nbytes - counters
+        assert 2 * cost.sizes.state_bytes(held) == state.nbytes - counters
+        work, solved = cost.make_readable(2, held)
+        assert work.flops == counted(state.readable)
+        assert 2 * cost.sizes.state_bytes(solved) == state.readable().nbytes - counters
     ids = tokens(2, 7)
     read = cost.decoder.forward(2, 7, logits=7) + cost.read(2, 7, solved)
     assert read.flops == counted(partial(fw.read, state, input_ids=ids, use_cache=False))
@@ -102,7 +104,7 @@ def test_sizes_held(gate):
 def test_training_step(joint, update):
     """Within a fifth of what is counted, forward and backward."""
     fw = memory(tiny(dtype=torch.float32, **SIZES), update=update)
-    cost = Memory(Decoder.of(fw.model.config, "float32"), fw.config)
+    cost = FastWeightsCost(Decoder.of(fw.model.config, "float32"), fw.config)
     bench = Benchmark(probes=2, question=20, answer=20)
     fw.model.requires_grad_(joint)
     ids, asked = tokens(2, 30), tokens(2, 40)
@@ -112,7 +114,7 @@ def test_training_step(joint, update):
         fw.read(state, input_ids=asked, use_cache=False).logits.square().mean().backward()
 
     expected = Estimate(cost, bench, CEILINGS).step(2, 30, joint).work.flops
-    assert stopwatch.count(step).flops == pytest.approx(expected, rel=0.2)
+    assert flop_counter.count(step).flops == pytest.approx(expected, rel=0.2)
 
 
 @pytest.mark.parametrize("kind", ["flash", "efficient", "cudnn"])
@@ -120,9 +122,9 @@ def test_attention_with_shared_heads(kind):
     """On a GPU keys and values are not repeated for the query heads that share them."""
     op = getattr(torch.ops.aten, f"_scaled_dot_product_{kind}_attention")
     q, kv = (2, 8, 5, 16), (2, 2, 7, 16)
-    assert stopwatch._FORMULAS[op](q, kv, kv) == 2 * 2 * 2 * 8 * 5 * 7 * 16
+    assert flop_counter._FORMULAS[op](q, kv, kv) == 2 * 2 * 2 * 8 * 5 * 7 * 16
     backward = getattr(torch.ops.aten, f"_scaled_dot_product_{kind}_attention_backward")
-    assert stopwatch._FORMULAS[backward](q, q, kv, kv) == 5 * 2 * 2 * 8 * 5 * 7 * 16
+    assert flop_counter._FORMULAS[backward](q, q, kv, kv) == 5 * 2 * 2 * 8 * 5 * 7 * 16
 
 
 def test_a_known_model():
@@ -130,23 +132,23 @@ def test_a_known_model():
     assert QWEN3_8B.matrix_parameters == pytest.approx(8.19e9, rel=1e-3)
     assert QWEN3_8B.cache_bytes(1) == 144 * 1024
     assert SHAPES["qwen3-8b-float32"].weight_bytes == 2 * QWEN3_8B.weight_bytes
-    cost = Memory(QWEN3_8B, settings(layers=(0, 6, 12, 18, 24, 30)))
-    assert cost.state_bytes(cost.held(140)) == 6 * 140 * (4096 + 12288) * 4
+    cost = FastWeightsCost(QWEN3_8B, settings(layers=(0, 6, 12, 18, 24, 30)))
+    assert cost.sizes.state_bytes(cost.sizes.held(140)) == 6 * 140 * (4096 + 12288) * 4
 
 
 @pytest.mark.parametrize(("tokens_held", "dense"), [(40, False), (60, True)])
 def test_bytes_while_solving(tokens_held, dense):
     """Of least squares before and after, its keys once; by hand, d 32 and ff 48 in two layers."""
     _, cost = both(update="mesa", chunk=64)
-    held = cost.held(tokens_held)
-    assert held.dense == dense
+    held = cost.sizes.held(tokens_held)
+    assert held.folded == dense
     if dense:
         kept, working = 48 * (32 + 48) + 32 * 48, 2 * 48 * 48 + 48 * 32
     else:
         kept, working = 40 * (48 + 32 + 1) + 40 * 32, 2 * 40 * 40 + 40 * 32
-    assert cost.solving_bytes(held) == 4 * (2 * kept + working)
-    solved = cost.solve(1, held)[1]
-    assert cost.solving_bytes(solved) == cost.state_bytes(solved)
+    assert cost.sizes.readable_peak_bytes(held) == 4 * (2 * kept + working)
+    solved = cost.make_readable(1, held)[1]
+    assert cost.sizes.readable_peak_bytes(solved) == cost.sizes.state_bytes(solved)
 
 
 @pytest.mark.parametrize("update", ["delta", "mesa"])

@@ -83,7 +83,7 @@ def test_parallel_factored_dense_and_naive_agree(model, options):
     fw = memory(model, **options)
     ids, probe, weight = tokens(2, 18), tokens(2, 6, seed=1), torch.ones(18)
     result = fw.write(ids)
-    assert all(not len(layer.dense) for layer in result.state.layers.values())
+    assert all(not layer.written.folded for layer in result.state.layers.values())
     loop, read = DenseLoop(fw), {"input_ids": probe, "output_hidden_states": True}
     factored = fw.read(result.state, **read).hidden_states[-1]
     folded = fw.read(result.state.fold(always=True), **read).hidden_states[-1]
@@ -231,7 +231,7 @@ def test_bfloat16_is_summed_in_float32(cell, tmp_path):
     assert {p.dtype for p in fw.fast_parameters()} == {torch.float32}
     assert fw.read(state, input_ids=tokens(2, 5)).logits.dtype == torch.bfloat16
     for layer, norm in exact.norms().items():
-        assert state.layers[layer].keys.dtype == torch.float32
+        assert state.layers[layer].written.keys.dtype == torch.float32
         difference = (dense(state)[layer] - dense(exact)[layer]).flatten(1).norm(dim=1)
         assert (difference < 0.3 * norm).all()
     loss = packed_loss(fw)

@@ -1,36 +1,40 @@
 """The loop with a dense weight and the batched form are one function, gradients included."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
 
 from fast_weights_models import FF, D, DenseLoop, dense, memory, settings, tiny, tokens
-from ttt_memory.fast_weights import LayerState, inject, naive, parallel
-from ttt_memory.fast_weights.parallel import Plan, Rule, advance
+from ttt_memory.fast_weights import LayerState, inject, naive
+from ttt_memory.fast_weights.chunks import ChunkPlan, Pending
+from ttt_memory.fast_weights.rules import delta, load
+from ttt_memory.fast_weights.write import KeysAndValues, advance
 
 T = 11
+NO_GRAM = torch.zeros(3, FF, FF, dtype=torch.float64)  # of a problem without tokens
 ENDS = ["write", "drop"]
-RULES = list(
+CASES = list(
     itertools.product(
         ["hebbian", "delta"], [1.0, 0.7], [1, 3, 5], [False, True], [1, 4, 11, 16], ENDS
     )
 )
-RULES += itertools.product(["mesa"], [1.0], [1, 3], [False, True], [4, 16], ENDS)
+CASES += itertools.product(["mesa"], [1.0], [1, 3], [False, True], [4, 16], ENDS)
 
 
 def draw(*shape: int, scale: float = 1.0) -> torch.Tensor:
     return (scale * torch.randn(shape, dtype=torch.float64)).requires_grad_()
 
 
-@pytest.mark.parametrize(("update", "decay", "width", "own", "chunk", "end"), RULES)
+@pytest.mark.parametrize(("update", "decay", "width", "own", "chunk", "end"), CASES)
 def test_advance_equals_the_loop(update, decay, width, own, chunk, end, monkeypatch):
     """Outputs, memory and all gradients; rows of 11, 6 and 0 tokens after an earlier memory.
 
     `own` switches projection and key normalisation together: they do not meet.
     """
     torch.manual_seed(0)
-    monkeypatch.setattr(parallel, "BLOCK", 4)  # 11 tokens: two whole blocks and a part of one
+    monkeypatch.setattr(delta, "BLOCK", 4)  # 11 tokens: two whole blocks and a part of one
     z, target, weight = draw(3, T, FF, scale=0.3), draw(3, T, D), draw(3, T)
     lr, before = draw(), draw(3, D, FF)
     if update == "mesa":  # a strength below zero has no least squares
@@ -40,12 +44,14 @@ def test_advance_equals_the_loop(update, decay, width, own, chunk, end, monkeypa
     mask = torch.arange(T) < torch.tensor([[T], [6], [0]])
     leaves = [t for t in (z, target, weight, lr, before, conv, proj) if t is not None]
 
-    empty = LayerState.empty(3, D, FF, z)
-    start = LayerState(**(vars(empty) | {"dense": before}))
-    plan = Plan.build(torch.zeros(3, dtype=torch.long), 0, mask, chunk, decay, end)
-    rule = Rule(lr, conv, proj, own, update)
-    read, after = advance(start, plan, rule, z, target, weight, read=True)
-    found = [read * mask[..., None], after.to_dense()]
+    rule = load(update)
+    empty = rule.State.empty(3, D, FF, z)
+    sums = {"dense": before} if update != "mesa" else {"products": before, "gram": NO_GRAM}
+    start = LayerState(replace(empty, **sums), Pending.empty(3, D, FF, z))
+    plan = ChunkPlan.build(torch.zeros(3, dtype=torch.long), 0, mask, chunk, decay, end)
+    made = KeysAndValues(lr, conv, proj, own)
+    read, after = advance(start, plan, rule, made, Pending(z, target, weight), read=True)
+    found = [read * mask[..., None], after.written.to_dense()]
 
     expected = [torch.zeros(3, T, D, dtype=torch.float64), before.clone()]
     for row, length in enumerate(mask.sum(1).tolist()):
@@ -104,7 +110,7 @@ def test_model_equals_the_dense_loop(options, monkeypatch):
     50 tokens are more than one piece of the products, more than the factors' worth and, with a
     smaller block, more than one block of the delta rule's system.
     """
-    monkeypatch.setattr(parallel, "BLOCK", 8)
+    monkeypatch.setattr(delta, "BLOCK", 8)
     fw = memory(**options)
     ids, probe = tokens(2, 50), tokens(2, 6, seed=1)
     weight = torch.rand(2, 50, dtype=torch.float64)

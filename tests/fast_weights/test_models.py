@@ -166,7 +166,7 @@ def test_half_precision_accumulates_in_float32(reading):
     half = memory(tiny(dtype=torch.bfloat16), read_while_writing=reading)
     for state in (result.state, half.write(tokens(2, 12)).state):
         for i, norm in exact.norms().items():
-            assert state.layers[i].keys.dtype == torch.float32
+            assert state.layers[i].written.keys.dtype == torch.float32
             difference = (dense(state)[i] - dense(exact)[i]).flatten(1).norm(dim=1)
             assert (difference < 0.2 * norm).all()
     assert out.isfinite().all()

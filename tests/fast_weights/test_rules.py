@@ -9,8 +9,9 @@ from transformers import DynamicCache
 
 from fast_weights_models import apart, dense, memory, tiny, tokens
 from ttt_memory.fast_weights import FastState, LayerState
-from ttt_memory.fast_weights.merging import absorb
-from ttt_memory.fast_weights.parallel import Plan, Rule, advance
+from ttt_memory.fast_weights.chunks import ChunkPlan, Pending
+from ttt_memory.fast_weights.rules import load
+from ttt_memory.fast_weights.write import KeysAndValues, advance
 
 OPTIONS = [
     {"gate": "top"},
@@ -191,38 +192,40 @@ def test_probes_read_and_never_write(options):
     assert apart(state, before) == 0
     assert state.pending.equal(before.pending)
     for layer, copy in zip(state.layers.values(), before.layers.values(), strict=True):
-        assert layer.pending_z.equal(copy.pending_z)
+        assert layer.pending.z.equal(copy.pending.z)
     whole = torch.cat([probe, *seen[:-1]], 1)
     again = fw.read(state, input_ids=whole).logits[:, -1:].argmax(-1)
     assert again.equal(seen[-1])
 
 
 def test_the_delta_rule_never_overshoots():
-    """However strong the write, a key then recalls its value exactly: so does the last one."""
+    """However strong the write, the last key then returns its value exactly, and not more."""
     torch.manual_seed(0)
     z, target = torch.randn(2, 1, 9, 6, dtype=torch.float64)
-    empty = LayerState.empty(1, 6, 6, z)
-    plan = Plan.build(torch.zeros(1, dtype=torch.long), 0, torch.ones(1, 9).bool(), 9, 1.0, "write")
-    rule = Rule(lr=0.5, conv=None, proj=None, normalise=True, update="delta")
-    weight = torch.full((1, 9), 100.0, dtype=torch.float64)
-    _, memory = advance(empty, plan, rule, z, target, weight, read=False)
-    recalled = memory.recall(rule.keys(z))
-    torch.testing.assert_close(recalled[:, -1], target[:, -1])
-    assert (recalled[:, 0] - target[:, 0]).abs().max() > 0.1  # nine keys in six dimensions
+    returned = returned_by("delta", z, target, 100.0)
+    torch.testing.assert_close(returned[:, -1], target[:, -1])
+    assert (returned[:, 0] - target[:, 0]).abs().max() > 0.1  # nine keys in six dimensions
+
+
+def returned_by(update: str, z: torch.Tensor, target: torch.Tensor, weight: float) -> torch.Tensor:
+    """What the keys `[1, T, ff]` return once all tokens are written in one chunk at rate 0.5."""
+    length, rule = z.shape[1], load(update)
+    start = LayerState(rule.State.empty(1, 6, 6, z), Pending.empty(1, 6, 6, z))
+    none, mask = torch.zeros(1, dtype=torch.long), torch.ones(1, length, dtype=torch.bool)
+    plan = ChunkPlan.build(none, 0, mask, length, 1.0, "write")
+    made = KeysAndValues(rate=0.5, conv=None, proj=None, normalise=True)
+    text = Pending(z, target, torch.full((1, length), weight, dtype=torch.float64))
+    _, after = advance(start, plan, rule, made, text, read=False)
+    return after.written.read(made.keys(z))
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.1, 2.0, 100.0])
-def test_what_a_lone_key_recalls(weight):
-    """Its strength f = 1 - exp(-lr weight) by the delta rule, by least squares f / (1 + 0.01 f)."""
+def test_what_an_isolated_key_returns(weight):
+    """Of its value, s = 1 - exp(-lr weight) by delta rule, s / (1 + 0.01 s) by least squares."""
     z, target = torch.randn(2, 1, 1, 6, dtype=torch.float64)
-    empty = LayerState.empty(1, 6, 6, z)
-    plan = Plan.build(torch.zeros(1, dtype=torch.long), 0, torch.ones(1, 1).bool(), 1, 1.0, "write")
     share = 1 - math.exp(-0.5 * weight)
     for update, expected in (("delta", share), ("mesa", share / (1 + 0.01 * share))):
-        rule = Rule(lr=0.5, conv=None, proj=None, normalise=True, update=update)
-        strength = torch.full((1, 1), weight, dtype=torch.float64)
-        _, memory = advance(empty, plan, rule, z, target, strength, read=False)
-        torch.testing.assert_close(memory.recall(rule.keys(z)), expected * target)
+        torch.testing.assert_close(returned_by(update, z, target, weight), expected * target)
 
 
 def test_least_squares_has_no_order():
@@ -256,7 +259,7 @@ def test_absorbed_texts_are_as_if_read_one_by_one(update, before):
     expected = fw.write(dialogues).state
     for text in texts:
         expected = fw.write(text.expand(2, -1), state=expected).state
-    found = absorb(fw.write(dialogues).state, fw.write(texts).state)
+    found = fw.write(dialogues).state.merge(fw.write(texts).state)
     assert apart(found, expected) < 1e-10
     assert found.written.equal(expected.written)
     for ours, theirs in zip(gradients(found), gradients(expected), strict=True):
@@ -270,11 +273,11 @@ def test_absorbing_nothing_and_by_what_is_empty(update):
     fw = memory(update=update)
     state = fw.write(tokens(3, 7)).state
     nothing = fw.write(tokens(3, 7), write_mask=torch.zeros(3, 7, dtype=torch.bool)).state
-    assert apart(absorb(state, nothing), state) < 1e-10
+    assert apart(state.merge(nothing), state) < 1e-10
     for empty in (fw.empty_state(2), nothing.index([0, 1])):
-        found = absorb(empty, state)
+        found = empty.merge(state)
         assert apart(found.index([0]), found.index([1])) == 0
-        assert apart(found.index([0]), absorb(fw.empty_state(1), state)) < 1e-10
+        assert apart(found.index([0]), fw.empty_state(1).merge(state)) < 1e-10
         assert found.norms()[0].min() > 0
 
 
@@ -282,7 +285,7 @@ def test_what_waits_for_its_chunk_is_not_absorbed():
     fw = memory(update="mesa")
     waiting = fw.write(tokens(1, 6), flush=False).state
     with pytest.raises(ValueError, match="pending"):
-        absorb(fw.empty_state(1), waiting)
+        fw.empty_state(1).merge(waiting)
 
 
 @pytest.mark.parametrize("update", ["hebbian", "delta", "mesa"])

@@ -10,8 +10,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from fast_weights_models import FF, D, apart, dense, memory, tokens
 from ttt_memory.errors import UserError
-from ttt_memory.fast_weights import FastState, LayerState, checkpoint, load_state, save_state
-from ttt_memory.fast_weights.merging import absorb
+from ttt_memory.fast_weights import FastState, checkpoint, load_state, save_state
+from ttt_memory.fast_weights.rules.factors import FactorState
+from ttt_memory.fast_weights.rules.mesa import MesaState
 
 # Rank 4 is kept as factors, rank 30 is beyond twice d ff / (d + ff) = 4.8 and folded.
 LENGTHS = {"factors": 4, "dense": 31}
@@ -38,8 +39,8 @@ def test_form_follows_cost(length):
     assert state.fold().rank == state.rank
     z = torch.randn(3, 4, FF, dtype=torch.float64)
     for i, layer in state.layers.items():
-        torch.testing.assert_close(layer.recall(z), folded.layers[i].recall(z))
-        torch.testing.assert_close(layer.recall(z), z @ dense(state)[i].mT)
+        torch.testing.assert_close(layer.written.read(z), folded.layers[i].written.read(z))
+        torch.testing.assert_close(layer.written.read(z), z @ dense(state)[i].mT)
     assert folded.layers[0].nbytes >= 3 * D * FF * 8
     assert state.nbytes > 0
 
@@ -104,31 +105,33 @@ def test_least_squares_goes_on_from_both_forms():
 @both_forms
 @pytest.mark.parametrize(("first", "then"), [("mesa", "delta"), ("delta", "mesa")])
 def test_a_text_goes_on_by_the_rule_it_began_with(length, first, then):
-    """What another rule wrote, or least squares has solved, would be forgotten: refused."""
+    """What another rule wrote, and what can only be read, is refused."""
     state = written(length, update=first)
-    with pytest.raises(UserError, match=f"written by another rule than '{then}'"):
+    with pytest.raises(UserError, match=f"another rule than '{then}' wrote it"):
         continued(state, then)
     with pytest.raises(UserError, match="another rule"):
         memory(chunk=2, update=then).flush(state)
-    solved = written(length, update="mesa").solve()
-    with pytest.raises(UserError, match="was solved, for reading only"):
-        continued(solved)
-    with pytest.raises(UserError, match="this memory has"):
+    readable = written(length, update="mesa").readable()
+    for update in ("mesa", "hebbian", "delta"):
+        with pytest.raises(UserError, match="it can only be read"):
+            continued(readable, update)
+    with pytest.raises(UserError, match="these fast weights have"):
         memory(layers=(0,), chunk=2).flush(memory(chunk=2).empty_state(3))
-    nothing = memory(chunk=2).empty_state(3)
+    nothing = memory(chunk=2, update=then).empty_state(3)
     assert continued(nothing, then).concat(continued(nothing.scale(0.5), then)).batch == 6
 
 
-def test_least_squares_takes_no_sums_beside_it():
-    """One batch could not go on: the solved rows would be weighed against nothing."""
+def test_states_of_two_rules_are_not_put_together():
+    """Nor one that can only be read with one that can be continued."""
     state = written(LENGTHS["factors"], update="mesa")
-    for other in (state.solve(), written(LENGTHS["factors"])):
-        with pytest.raises(ValueError, match="beside least squares"):
+    for other in (state.readable(), written(LENGTHS["factors"])):
+        with pytest.raises(ValueError, match="expected states of one rule"):
             state.concat(other)
         for pair in ((state, other), (other, state)):
-            with pytest.raises(ValueError, match="beside least squares"):
-                absorb(*(replace(s, pending=torch.zeros_like(s.pending)) for s in pair))
-    assert state.concat(memory().empty_state(1)).batch == 4
+            ours, theirs = (replace(s, pending=torch.zeros_like(s.pending)) for s in pair)
+            with pytest.raises(ValueError, match="expected states of one rule"):
+                ours.merge(theirs)
+    assert state.concat(memory(update="mesa").empty_state(1)).batch == 4
 
 
 @both_forms
@@ -195,7 +198,7 @@ def test_save_and_load(length, update, tmp_path):
     assert apart(fw.write(ids, state=loaded).state, fw.write(ids, state=state).state) == 0
     assert [p.name for p in tmp_path.iterdir()] == ["state.safetensors"]
     save_state(fw, state.to(torch.float16), path)
-    assert load_state(fw, path).layers[0].keys.dtype == torch.float64
+    assert load_state(fw, path).layers[0].written.keys.dtype == torch.float64
 
 
 def test_bad_state_files(tmp_path):
@@ -214,12 +217,15 @@ def test_bad_state_files(tmp_path):
     save_file(tensors, path)
     with pytest.raises(UserError, match="not a saved fast-weight state"):
         load_state(fw, path)
-    keys, swapped = tensors["0.keys"], {"0.keys": tensors["2.keys"], "2.keys": tensors["0.keys"]}
+    keys, swapped = (
+        tensors["0.written.keys"],
+        {"0.written.keys": tensors["2.written.keys"], "2.written.keys": tensors["0.written.keys"]},
+    )
     for changed in (
-        {"0.keys": torch.full_like(keys, torch.nan)},
+        {"0.written.keys": torch.full_like(keys, torch.nan)},
         {"written": tensors["written"] + 1},
-        {"0.keys": keys.mT.contiguous().view(keys.shape)},
-        {"0.keys": keys.view(1, -1, keys.shape[2])},
+        {"0.written.keys": keys.mT.contiguous().view(keys.shape)},
+        {"0.written.keys": keys.view(1, -1, keys.shape[2])},
         swapped,
     ):
         save_file(tensors | changed, path, metadata)
@@ -243,23 +249,23 @@ def test_a_state_of_another_memory(tmp_path):
     learned.fast["0"].proj.data.mul_(1.1)
     other.model.get_decoder().layers[1].mlp.up_proj.weight.data.mul_(1.1)
     for memories in (memory(layers=(0,)), memory(chunk=3), learned, other):
-        with pytest.raises(UserError, match="written by another memory"):
+        with pytest.raises(UserError, match="written by other fast weights"):
             load_state(memories, path)
     fw.config = fw.config.model_copy(update={"init": "published"})  # where learning began
     assert load_state(fw, path).batch == 1
     state = memory(layers=(0,)).write(tokens(1, 4)).state
-    with pytest.raises(UserError, match="this memory has"):
+    with pytest.raises(UserError, match="these fast weights have"):
         save_state(fw, state, path)
-    with pytest.raises(UserError, match="this memory has"):
+    with pytest.raises(UserError, match="these fast weights have"):
         memory().read(state, input_ids=tokens(1, 4))
-    with pytest.raises(UserError, match="this memory has"):
+    with pytest.raises(UserError, match="these fast weights have"):
         memory().write(tokens(1, 4), state=state)
 
 
 def test_to_moves_and_casts():
     """Counts stay integers; a cast state is read in the model's dtype."""
     state = written(4).to(torch.float32)
-    assert state.layers[0].keys.dtype == torch.float32
+    assert state.layers[0].written.keys.dtype == torch.float32
     assert state.pending.dtype == torch.int64
     out = memory(chunk=2).read(state, input_ids=tokens(3, 4)).logits
     assert out.dtype == torch.float64
@@ -270,11 +276,9 @@ def test_to_moves_and_casts():
 def test_size_of_a_dialogue_on_a_large_model():
     """140 tokens on Qwen3-8B's shapes: about 9 MB a layer in float32, half in bfloat16."""
     like = torch.empty(0, device="meta")
-    empty = LayerState.empty(1, 4096, 12288, like)
-    keys, values = like.new_empty(1, 140, 12288), like.new_empty(1, 140, 4096)
-    layer = LayerState(**(vars(empty) | {"keys": keys, "values": values}))
-    assert not layer.outgrown()
-    size = layer.nbytes
+    state = FactorState(like.new_empty(1, 140, 12288), like.new_empty(1, 140, 4096))
+    assert not state.outgrown()
+    size = state.nbytes
     assert size == 140 * (4096 + 12288) * 4 < 4096 * 12288 * 4 / 20
 
 
@@ -306,7 +310,7 @@ def _rounded(t: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize(
     ("form", "limit"),
     # What is folded once it is solved is solved for rounded keys and folded with whole ones.
-    [("factors", 2e-3), ("dense", 2e-3), ("absorbed", 2e-3), ("folded late", 1e-2)],
+    [("factors", 2e-3), ("dense", 2e-3), ("merged", 2e-3), ("folded late", 1e-2)],
 )
 def test_least_squares_of_rounded_factors(form, limit):
     """Tokens that count up to 100 times, of keys alike: float32 holds to 1e-4, TF32 to little more.
@@ -323,16 +327,13 @@ def test_least_squares_of_rounded_factors(form, limit):
     def found(dtype: torch.dtype) -> list[torch.Tensor]:
         """What the keys recall, and its gradients."""
         leaves = [t.to(dtype, copy=True).requires_grad_() for t in (keys, values, counts)]
-        cut = 30 if form == "absorbed" else 60
-        empty = LayerState.empty(2, 16, 48, leaves[0].detach())
-        layers = [empty.weigh(*(t[:, rows] for t in leaves)) for rows in _halves(cut)]
-        if form in ("dense", "absorbed"):
-            layers = [layer.fold() for layer in layers]
-        count = torch.zeros(2, dtype=torch.long)
-        states = [FastState({0: layer}, count, count) for layer in layers]
-        memory = absorb(*states) if form == "absorbed" else states[0]
-        memory = memory.solve().fold(always=True) if form == "folded late" else memory
-        out = memory.layers[0].recall(keys.to(dtype))
+        cut = 30 if form == "merged" else 60
+        states = [MesaState(*(t[:, rows] for t in leaves)) for rows in _halves(cut)]
+        if form in ("dense", "merged"):
+            states = [state.fold() for state in states]
+        state = states[0].merge(states[1]) if form == "merged" else states[0]
+        state = state.readable().fold() if form == "folded late" else state
+        out = state.read(keys.to(dtype))
         return [out.detach(), *torch.autograd.grad((out * way.to(dtype)).sum(), leaves)]
 
     exact = found(torch.float64)
@@ -358,32 +359,38 @@ def _halves(cut: int) -> tuple[slice, slice]:
 
 def storage(state: FastState) -> int:
     """Bytes that the tensors of a state keep alive."""
-    tensors = [t for layer in state.layers.values() for t in layer.parts()]
+    layers = state.layers.values()
+    tensors = [t for layer in layers for t in layer.written.tensors().values()]
+    tensors += [t for layer in layers for t in vars(layer.pending).values()]
     found = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}
     return sum(found.values()) + state.pending.nbytes + state.written.nbytes
 
 
 @pytest.mark.parametrize("length", [4, 60])
-def test_a_solved_memory_keeps_nothing_else(length):
-    """Neither tokens nor sums stay behind what is read, nor does a fold keep its tokens."""
+def test_a_readable_state_keeps_nothing_else(length):
+    """Neither counts nor Gram matrix stay alive behind what is read, nor tokens behind a fold."""
     with torch.no_grad():
         state = memory(update="mesa", chunk=length).write(tokens(2, length)).state
-    for smaller in (state.fold(always=True), state.solve(), state.solve().fold(always=True)):
+    readable = state.readable()
+    for smaller in (state.fold(always=True), readable, readable.fold(always=True)):
         assert storage(smaller) == smaller.nbytes
-    assert state.solve().nbytes < state.nbytes
+    assert readable.nbytes < state.nbytes
 
 
-def test_a_memory_is_solved_once_but_for_gradients():
-    """Read again it is not solved again; read before with gradients off, it still has its own."""
+def test_a_state_is_solved_once_but_for_gradients():
+    """Read again it is not solved again; first read without gradients, it still has its own."""
     with torch.no_grad():
-        state = memory(update="mesa").write(tokens(2, 9)).state
-        assert state.solve().layers[0] is state.solve().layers[0]
+        written = memory(update="mesa").write(tokens(2, 9)).state.layers[0].written
+        assert written.readable() is written.readable()
     z = torch.randn(2, 3, FF, dtype=torch.float64)
-    layer = state.layers[0]
-    leaves = [t.requires_grad_() for t in (layer.keys, layer.values, layer.counts)]
+    with torch.inference_mode():
+        copy = replace(written)
+        copy.read(z)
+    assert not copy.readable().values.is_inference()
+    leaves = [t.requires_grad_() for t in written.tensors().values()]
     with torch.no_grad():
-        layer.recall(z)
-    first, again = (torch.autograd.grad(layer.recall(z).sum(), leaves) for _ in range(2))
+        written.read(z)
+    first, again = (torch.autograd.grad(written.read(z).sum(), leaves) for _ in range(2))
     for a, b in zip(first, again, strict=True):
         assert a.abs().max() > 0
         assert a.equal(b)

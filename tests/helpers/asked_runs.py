@@ -2,7 +2,7 @@
 
 from conversation_models import fast_weights, prompter, samples
 from ttt_memory.conversation.config.asking import RecallConfig
-from ttt_memory.conversation.recall.conditions import Recall
+from ttt_memory.conversation.recall.ask import Recall
 
 CONFIG = RecallConfig(
     sweep_split="train",

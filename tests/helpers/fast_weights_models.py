@@ -57,7 +57,7 @@ def tokens(*shape: int, seed: int = 0) -> Tensor:
 
 def dense(state) -> dict[int, Tensor]:
     """DW of each layer, `[B, d, ff]`."""
-    return {i: layer.to_dense() for i, layer in state.layers.items()}
+    return state.to_dense()
 
 
 def apart(a, b) -> float:

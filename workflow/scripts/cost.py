@@ -18,8 +18,9 @@ from ttt_memory.conversation.config.base_model import Dtype
 from ttt_memory.conversation.config.training import TrainConfig
 from ttt_memory.conversation.prompts.prompter import Prompter
 from ttt_memory.cost import stopwatch
+from ttt_memory.cost.data_sheets import DEVICES, SHAPES
 from ttt_memory.cost.estimate import Benchmark, Estimate, of_samples, table
-from ttt_memory.cost.model import DEVICES, SHAPES, Decoder, Memory
+from ttt_memory.cost.model import Decoder, FastWeightsCost
 from ttt_memory.errors import UserError, run
 from ttt_memory.fast_weights import FastWeightsConfig
 
@@ -57,22 +58,22 @@ def main() -> None:
     benchmark = Benchmark().asked(recall)
     if args.benchmark:
         benchmark = of_samples(read_benchmark(args.benchmark), Prompter.load(args.model), recall)
-    memory = Memory(decoder(args), config)
-    if max(config.layers) >= memory.decoder.layers:
+    fast = FastWeightsCost(decoder(args), config)
+    if max(config.layers) >= fast.decoder.layers:
         raise UserError(
             f"{where}.fast_weights.layers: found {max(config.layers)}, "
-            f"expected less than the model's {memory.decoder.layers} layers"
+            f"expected less than the model's {fast.decoder.layers} layers"
         )
     if args.device == "here":
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        dtypes = tuple({"float32", memory.decoder.dtype})
+        dtypes = tuple({"float32", fast.decoder.dtype})
         best, gib = stopwatch.ceilings(device, dtypes), None
     else:
         best, gib = DEVICES[args.device]
         if args.tf32:
             best = replace(best, matmul=best.matmul | {"float32": best.matmul["tf32"]})
     print(f"{args.shape or args.model} on {args.device}; {json.dumps(vars(benchmark))}")
-    print(table(Estimate(memory, benchmark, best), train, gib))
+    print(table(Estimate(fast, benchmark, best), train, gib))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from ttt_memory.conversation.config.asking import RecallConfig
 from ttt_memory.conversation.config.base_model import BaseConfig
 from ttt_memory.conversation.models.trained_run import load_run, prepare_device
 from ttt_memory.conversation.prompts.prompter import Prompter
-from ttt_memory.conversation.recall.conditions import Recall
+from ttt_memory.conversation.recall.ask import Recall
 from ttt_memory.errors import UserError, run
 from ttt_memory.scoring import schemas
 from ttt_memory.study import devices

@@ -14,7 +14,7 @@ from ttt_memory.conversation.config.training import ReadingConfig, RunConfig, Tr
 from ttt_memory.conversation.models.loading import build_model
 from ttt_memory.conversation.prompts.prompter import Prompter
 from ttt_memory.conversation.prompts.template import BRIEFLY, FIXED, READ
-from ttt_memory.conversation.recall.conditions import Recall
+from ttt_memory.conversation.recall.ask import Recall
 from ttt_memory.conversation.recall.diagnostics import fact_tokens
 from ttt_memory.conversation.recall.naive import answer_naive, write_naive
 from ttt_memory.conversation.train.episodes import Conversation, Sampler

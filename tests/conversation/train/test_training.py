@@ -170,7 +170,7 @@ def test_a_recall_step_asks_in_context_what_it_writes_and_writes_no_question():
     state, _, _ = objective._write(batch.documents)
     plain = fw.write(input_ids=ids * written, attention_mask=written.long()).state
     for layer in fw.config.layers:
-        a, b = state.fold().layers[layer].dense, plain.fold().layers[layer].dense
+        a, b = state.to_dense()[layer], plain.to_dense()[layer]
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
 
 

@@ -8,8 +8,10 @@ from ..conversation.config.asking import RecallConfig
 from ..conversation.config.training import TrainConfig
 from ..conversation.prompts.prompter import Prompter
 from ..errors import UserError
-from .model import MEMORY_BYTES, NOTHING, Held, Memory, Work
-from .stopwatch import Ceilings
+from ..fast_weights.rules.base import NOTHING, Held
+from ..fast_weights.sizes import NUMBER_BYTES
+from .model import FastWeightsCost, Work
+from .roofline import Ceilings
 
 GIB = 2**30
 
@@ -52,8 +54,8 @@ class Cost:
 class Estimate:
     """Costs of a benchmark on a device."""
 
-    def __init__(self, memory: Memory, benchmark: Benchmark, best: Ceilings) -> None:
-        self.memory, self.decoder = memory, memory.decoder
+    def __init__(self, fast: FastWeightsCost, benchmark: Benchmark, best: Ceilings) -> None:
+        self.fast, self.decoder = fast, fast.decoder
         self.benchmark, self.best = benchmark, best
 
     def condition(self, name: str) -> Cost:
@@ -67,14 +69,14 @@ class Estimate:
             passes.append(self.decoder.forward(rows, context, logits=1))
         texts = {"B": [bench.dialogue], "D": [bench.dialogue, bench.distractor]}.get(name, [])
         written, held = self._written(rows, texts)
-        solving, solved = self.memory.solve(rows, held)
+        solving, solved = self.fast.make_readable(rows, held)
         passes += [*written, solving, *self._answers(rows, context, solved)]
         batches = -(-samples // rows)
         total = sum(passes, Work()).times(batches)
         seconds = batches * sum(w.seconds(self.best, self.decoder.dtype) for w in passes)
         lanes = bench.probes * (bench.question + bench.answer)
         cache = self.decoder.cache_bytes(rows * (context + lanes))
-        read, both = self.memory.state_bytes(solved), self.memory.solving_bytes(held)
+        read, both = self.fast.sizes.state_bytes(solved), self.fast.sizes.readable_peak_bytes(held)
         most = max(cache + rows * read, rows * both)
         return Cost(total, seconds, self.decoder.weight_bytes + most)
 
@@ -84,20 +86,20 @@ class Estimate:
         Activations are not in `held`.
         """
         bench, lanes = self.benchmark, self.benchmark.probes * self.benchmark.question
-        held = self.memory.held(tokens)
-        solving, solved = self.memory.solve(rows, held)
+        held = self.fast.sizes.held(tokens)
+        solving, solved = self.fast.make_readable(rows, held)
         passes = [
-            self.decoder.forward(rows, tokens) + self.memory.write(rows, tokens) + solving,
+            self.decoder.forward(rows, tokens) + self.fast.write(rows, tokens) + solving,
             self.decoder.forward(rows, lanes, logits=bench.probes * bench.answer)
-            + self.memory.read(rows, lanes, solved),
+            + self.fast.read(rows, lanes, solved),
         ]
         forwards = 3 if joint else 2
         work = sum(passes, Work()).times(forwards)
         seconds = forwards * sum(w.seconds(self.best, self.decoder.dtype) for w in passes)
-        trained = self.memory.parameters() * MEMORY_BYTES
+        trained = self.fast.parameters() * NUMBER_BYTES
         trained += self.decoder.weight_bytes * joint
         held_bytes = self.decoder.weight_bytes + 3 * trained
-        return Cost(work, seconds, held_bytes + rows * self.memory.solving_bytes(held))
+        return Cost(work, seconds, held_bytes + rows * self.fast.sizes.readable_peak_bytes(held))
 
     def _written(self, rows: int, texts: list[int]) -> tuple[list[Work], Held]:
         passes, held = [], NOTHING
@@ -105,8 +107,8 @@ class Estimate:
             for start in range(0, text, self.benchmark.segment):
                 piece = min(self.benchmark.segment, text - start)
                 forward = self.decoder.forward(rows, piece)
-                passes.append(forward + self.memory.write(rows, piece, held))
-                held = self.memory.held(piece, held)
+                passes.append(forward + self.fast.write(rows, piece, held))
+                held = self.fast.sizes.held(piece, held)
         return passes, held
 
     def _answers(self, rows: int, context: int, held: Held) -> list[Work]:
@@ -115,7 +117,7 @@ class Estimate:
         for step in range(bench.answer):
             tokens = bench.probes * (bench.question if step == 0 else 1)
             work = self.decoder.forward(rows, tokens, past, logits=bench.probes)
-            passes.append(work + self.memory.read(rows, tokens, held) if held != NOTHING else work)
+            passes.append(work + self.fast.read(rows, tokens, held) if held != NOTHING else work)
             past += tokens
         return passes
 
@@ -148,20 +150,20 @@ def _mean(rows: list[list[int]]) -> int:
 
 def table(estimate: Estimate, train: TrainConfig, gib: int | None) -> str:
     """Everything as text; `gib` is the device's memory."""
-    memory, bench, decoder = estimate.memory, estimate.benchmark, estimate.decoder
+    fast, bench, decoder = estimate.fast, estimate.benchmark, estimate.decoder
     lines = [
         f"weights {decoder.weight_bytes / GIB:.2f} GiB, "
-        f"memory's own parameters {memory.parameters() / 1e6:.1f} M, "
+        f"memory's own parameters {fast.parameters() / 1e6:.1f} M, "
         f"KV cache {decoder.cache_bytes(1) / 2**10:.0f} KiB a token",
         "",
         f"{'written':>8}{'state, MB':>11}{'plain, TFLOP':>14}{'write adds':>12}{'of the time':>13}",
     ]
     for tokens in sorted({bench.dialogue, 512, 2048, 8192}):
-        plain, write = decoder.forward(1, tokens), memory.write(1, tokens)
-        write += memory.solve(1, memory.held(tokens))[0]
+        plain, write = decoder.forward(1, tokens), fast.write(1, tokens)
+        write += fast.make_readable(1, fast.sizes.held(tokens))[0]
         times = [w.seconds(estimate.best, decoder.dtype) for w in (plain, plain + write)]
         lines.append(
-            f"{tokens:>8}{memory.state_bytes(memory.held(tokens)) / 1e6:>11.1f}"
+            f"{tokens:>8}{fast.sizes.state_bytes(fast.sizes.held(tokens)) / 1e6:>11.1f}"
             f"{plain.flops / 1e12:>14.3f}{write.flops / plain.flops:>12.1%}"
             f"{times[1] / times[0] - 1:>13.1%}"
         )

@@ -1,20 +1,20 @@
-"""Fast weights: a memory that a model writes into its own MLPs while it reads a text.
+"""Fast weights: changes of a model's MLPs that are written while it processes a text.
 
-Equation (arXiv 2604.06169, section 3; some are ours)       code                test_fast_weights_*
-O_i = Z_i (W + dW_i)^T                                      parallel._read      forms, rules
-dW_{i+1} = dW_i + lr V_i^T Z_i                              parallel._append    forms
-V = conv(target) P, inside a chunk                          Rule.values         forms
-keys of length one (ours)                                   Rule.keys           forms
-V - K dW^T, token by token: delta rule (ours)               parallel._update    forms
-all tokens at once: least squares (arXiv 2506.05233)        LayerState.solve    forms, rules
-decay dW_i (ours)                                           Plan.fade           forms
-g_t = clamp(w . u_t / ||u_t|| + b, 0, 1) (ours)             FastLayer.gate      forms, models
-y = down(z) + (z K^T) U                                     LayerState.recall   state, models
+Equation (arXiv 2604.06169, section 3, unless marked)   code                    tests
+O_i = Z_i (W + dW_i)^T                                  FactorRule.write        test_forms
+dW_{i+1} = dW_i + lr V_i^T Z_i                          rules/hebbian.py        test_forms
+V = conv(target) P, inside a chunk                      KeysAndValues.values    test_forms
+keys of length one (ours)                               KeysAndValues.keys      test_forms
+V - K dW^T, token by token (arXiv 2102.11174)           rules/delta.py          test_forms
+least squares over all tokens (arXiv 2506.05233)        rules/mesa.py           test_forms
+decay dW_i (ours)                                       ChunkPlan.fade          test_forms
+g_t = clamp(w . u_t / ||u_t|| + b, 0, 1) (ours)         FastLayer.gate          test_models
+y = down(z) + z dW^T                                    FactorState.read        test_models
 
-`config` what can be chosen; `injection` the model with a memory, in its `mlps`; `calls` one pass of
-it; `module` its learned parts; `parallel` the write, `naive` the same as a loop (tests only);
-`layer_state` and `state` what was written, `least_squares` its algebra, `merging` several put
-together; `checkpoint` its files; `published` comparison with the publication's numbers.
+`injection` gives a model fast weights; `passes` is one forward pass of it; `layer` holds the
+learned parts; `chunks` and `write` write one piece of text by one of the `rules`; `state` is what
+was written; `checkpoint` its files; `naive` the same as a loop (tests only); `reference` compares
+with numbers of the published code.
 """
 
 from importlib import import_module
@@ -25,8 +25,7 @@ from .config import FastWeightsConfig
 if TYPE_CHECKING:
     from .checkpoint import load, load_state, save, save_state
     from .injection import FastWeights, WriteResult, inject
-    from .layer_state import LayerState
-    from .state import FastState
+    from .state import FastState, LayerState
 
 __all__ = [
     "FastState",
@@ -41,11 +40,11 @@ __all__ = [
     "save_state",
 ]
 
-# Reading a configuration takes no torch, which is imported at the first of these names.
+# A configuration is read without torch, which is imported at the first of these names.
 _HOMES = {
     "FastState": "state",
     "FastWeights": "injection",
-    "LayerState": "layer_state",
+    "LayerState": "state",
     "WriteResult": "injection",
     "inject": "injection",
     "load": "checkpoint",

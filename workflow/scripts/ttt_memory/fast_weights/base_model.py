@@ -1,4 +1,4 @@
-"""What is asked of any Hugging Face model: how long its input may be, and which one it is."""
+"""What the fast weights need to know of a Hugging Face model: its MLPs, positions, fingerprint."""
 
 from collections.abc import Mapping
 from hashlib import blake2b
@@ -9,6 +9,7 @@ from transformers import PreTrainedModel
 
 from ..errors import UserError
 
+PROJECTIONS = ("gate_proj", "up_proj", "down_proj")  # of an MLP that can be given fast weights
 SAMPLED = 256  # values of each tensor in a fingerprint: an 8B model's take under a second
 
 
@@ -60,3 +61,27 @@ def check_shapes(where: str, found: Mapping[str, Tensor], expected: Mapping[str,
         shapes = [tuple(part[name].shape) if name in part else None for part in (found, expected)]
         if shapes[0] != shapes[1]:
             raise UserError(f"{where}: {name} is {shapes[0]}, expected {shapes[1]}")
+
+
+def gated_mlps(model: PreTrainedModel, layers: tuple[int, ...]) -> dict[int, nn.Module]:
+    """The gated MLP of each of the given decoder layers.
+
+    Raises:
+        UserError: a layer out of range, or without exactly one gated MLP.
+    """
+    name = type(model).__name__
+    decoder = getattr(model.get_decoder(), "layers", None)
+    expected = f"expected a decoder whose layers hold {', '.join(PROJECTIONS)}"
+    if not isinstance(decoder, nn.ModuleList):
+        raise UserError(f"{name} has no gated MLPs; {expected}")
+    found = {}
+    for i in layers:
+        if i >= len(decoder):
+            raise UserError(
+                f"layers: layer {i} of {len(decoder)}; expected 0 to {len(decoder) - 1} for {name}"
+            )
+        mlps = [m for m in decoder[i].modules() if all(hasattr(m, p) for p in PROJECTIONS)]
+        if len(mlps) != 1:
+            raise UserError(f"{name}: layer {i} has {len(mlps)} gated MLPs; {expected}, one each")
+        found[i] = mlps[0]
+    return found

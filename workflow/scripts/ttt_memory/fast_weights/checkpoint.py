@@ -1,8 +1,8 @@
-"""The memory as files: a folder of what it learned, and a file of what it has read.
+"""Fast weights as files: a folder of their learned parameters, and one file for each state.
 
 fast_weights.safetensors and fast_weights.json hold the learned parameters and the configuration; a
-state is one safetensors file. Both say whose they are: another model of the same shape would take
-them, and answer nonsense.
+state is one safetensors file. Both hold fingerprints of the model (and the state one of the learned
+parameters). Without them, a file of another model of the same shape would load and answer nonsense.
 """
 
 import json
@@ -23,16 +23,21 @@ from transformers import PreTrainedModel
 from ..errors import UserError
 from ..io import beside, write_json
 from .base_model import check_shapes, fingerprint
+from .chunks import Pending
 from .config import FastWeightsConfig
 from .injection import FastWeights, inject
-from .layer_state import LayerState
-from .state import FastState
+from .rules.base import RuleState
+from .rules.factors import FactorState
+from .state import FastState, LayerState
 
 TENSORS, CONFIG = "fast_weights.safetensors", "fast_weights.json"
+FORMAT = "2"  # of a state file; 1 had one layout of tensors for all update rules
 
 
 def save(fw: FastWeights, folder: str | Path) -> None:
-    """Write the parameters and configuration of `fw` into `folder`; other files there stay.
+    """Write the learned parameters and the configuration of `fw` into `folder`.
+
+    Other files there are left alone.
 
     The JSON comes last and holds the digest of the tensors: `load` refuses a folder cut short.
     """
@@ -48,11 +53,11 @@ def save(fw: FastWeights, folder: str | Path) -> None:
 
 
 def load(folder: str | Path, model: PreTrainedModel) -> FastWeights:
-    """`inject` into `model` the memory that `save` wrote.
+    """`inject` into `model` the fast weights that `save` wrote.
 
     Raises:
-        UserError: the folder or a file is missing, damaged, or does not fit the model; it was
-            trained on another.
+        UserError: the folder or a file is missing, damaged, or does not fit the model; or the
+            fast weights were trained on another.
     """
     folder = Path(folder)
     for path in (folder, folder / CONFIG, folder / TENSORS):
@@ -85,7 +90,7 @@ def load(folder: str | Path, model: PreTrainedModel) -> FastWeights:
 
 
 def save_state(fw: FastWeights, state: FastState, path: str | Path) -> None:
-    """Write what `fw` has read to one safetensors file, atomically.
+    """Write `state`, which `fw` has written, to one safetensors file, atomically.
 
     Raises:
         UserError: `fw` has other layers or sizes.
@@ -93,9 +98,15 @@ def save_state(fw: FastWeights, state: FastState, path: str | Path) -> None:
     fw.check_state(state)
     tensors = {"pending": state.pending, "written": state.written}
     for i, layer in state.layers.items():
-        tensors |= {f"{i}.{f.name}": getattr(layer, f.name) for f in fields(layer)}
+        tensors |= {f"{i}.written.{name}": t for name, t in layer.written.tensors().items()}
+        tensors |= {f"{i}.pending.{name}": t for name, t in vars(layer.pending).items()}
     tensors = _plain(tensors)
-    metadata = {"memory": _identity(fw), "tensors": _digest_of(tensors)}
+    metadata = {
+        "format": FORMAT,
+        "kind": type(next(iter(state.layers.values())).written).__name__,
+        "fast_weights": _identity(fw),
+        "tensors": _digest_of(tensors),
+    }
     with beside(path) as temporary:
         save_file(tensors, temporary, metadata)
 
@@ -104,35 +115,64 @@ def load_state(fw: FastWeights, path: str | Path) -> FastState:
     """Read what `save_state` wrote, onto the device of `fw` and in its type.
 
     Raises:
-        UserError: the file is missing, damaged or no such state, or `fw` is another memory than
-            the one that wrote it.
+        UserError: the file is missing, damaged, no such state or of an earlier version, or other
+            fast weights than `fw` wrote it.
     """
+    metadata, tensors = _state_file(path)
+    if metadata["tensors"] != _digest_of(tensors):
+        raise UserError(f"{path}: its tensors are not those that were saved; damaged?")
+    if metadata["fast_weights"] != _identity(fw):
+        raise UserError(
+            f"{path}: written by other fast weights; expected a state of the same model, learned"
+            " parameters and configuration"
+        )
+    kinds = {kind.__name__: kind for kind in (fw.rule.State, FactorState)}
+    kind = kinds.get(metadata["kind"])
+    if kind is None:
+        raise UserError(f"{path}: found {metadata['kind']}, expected one of {', '.join(kinds)}")
+    layers = {i: _layer(kind, f"{i}.", tensors, path) for i in fw.config.layers}
+    state = FastState(layers, tensors.pop("pending", None), tensors.pop("written", None))
+    if tensors or state.pending is None or state.written is None:
+        found = ", ".join(sorted(tensors)) or "without pending and written"
+        raise UserError(f"{path}: other tensors than expected: {found}")
+    return state.to(fw.base_weight(fw.config.layers[0]).device, fw.dtype)
+
+
+def _state_file(path: str | Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Metadata and tensors of a state file."""
     if not Path(path).is_file():
         raise UserError(f"{path}: no such file; expected a saved fast-weight state")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        memory, digest = metadata["memory"], metadata["tensors"]
-    except (SafetensorError, KeyError) as error:
+    except SafetensorError as error:
         raise UserError(f"{path}: not a saved fast-weight state ({error})") from error
-    if digest != _digest_of(tensors):
-        raise UserError(f"{path}: its tensors are not those that were saved; damaged?")
-    if memory != _identity(fw):
+    if metadata.get("format") == FORMAT:
+        return metadata, tensors
+    if {"memory", "tensors"} <= metadata.keys():
         raise UserError(
-            f"{path}: written by another memory; expected a state of the same model, learned"
-            " parameters and configuration"
+            f"{path}: a state of an earlier version of this package; write its text again"
         )
-    names = {i: [f"{i}.{f.name}" for f in fields(LayerState)] for i in fw.config.layers}
-    if other := {"pending", "written"}.union(*names.values()) ^ tensors.keys():
-        raise UserError(f"{path}: other tensors than expected: {', '.join(sorted(other))}")
-    layers = {i: LayerState(*(tensors[name] for name in own)) for i, own in names.items()}
-    state = FastState(layers, tensors["pending"], tensors["written"])
-    return state.to(fw.base_weight(fw.config.layers[0]).device, fw.dtype)
+    raise UserError(f"{path}: not a saved fast-weight state (its metadata names no known format)")
+
+
+def _layer(
+    kind: type[RuleState], prefix: str, tensors: dict[str, Tensor], path: str | Path
+) -> LayerState:
+    """Take the tensors of one layer out of `tensors`."""
+    try:
+        pending = Pending(*(tensors.pop(f"{prefix}pending.{f.name}") for f in fields(Pending)))
+        tokens = {name: tensors.pop(f"{prefix}written.{name}") for name in kind.TOKENS}
+        names = [name for name in kind.SUMS if f"{prefix}written.{kind.SUMS[0]}" in tensors]
+        sums = {name: tensors.pop(f"{prefix}written.{name}") for name in names}
+    except KeyError as error:
+        raise UserError(f"{path}: tensor {error} is missing") from error
+    return LayerState(kind(**tokens, **sums), pending)
 
 
 def _config(path: Path, content: bytes) -> tuple[FastWeightsConfig, str]:
-    """Configuration and fingerprint of the base, once the digest of the tensors is checked."""
+    """The configuration and the base's fingerprint; `content` must have the digest stored there."""
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
         config = FastWeightsConfig(**stored["config"])
@@ -145,9 +185,9 @@ def _config(path: Path, content: bytes) -> tuple[FastWeightsConfig, str]:
 
 
 def _identity(fw: FastWeights) -> str:
-    """Digits that tell one memory from another: its model, what it learned, and its rule.
+    """Digits that identify fast weights: the model, the learned parameters, the configuration.
 
-    A state means something to the memory that wrote it, and to no other.
+    A state can be read only by the fast weights that wrote it.
     """
     rule = fw.config.model_dump_json(exclude={"init"}, exclude_defaults=True)
     parts = fingerprint(fw.model, adapters=True), fingerprint(fw.fast), rule
@@ -155,7 +195,7 @@ def _identity(fw: FastWeights) -> str:
 
 
 def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """As a file takes them."""
+    """Contiguous, on the CPU and without gradient, as safetensors takes them."""
     return {name: t.detach().contiguous().cpu() for name, t in tensors.items()}
 
 
@@ -164,7 +204,7 @@ def _digest(content: bytes) -> str:
 
 
 def _digest_of(tensors: Mapping[str, Tensor]) -> str:
-    """Of names, types, shapes and every byte, but not of the header that it is written into."""
+    """A digest of names, types, shapes and every byte of `tensors`."""
     digest = blake2b(digest_size=16)
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())

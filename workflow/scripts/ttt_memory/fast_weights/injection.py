@@ -18,13 +18,13 @@ from transformers import Cache, PreTrainedModel
 from transformers.modeling_outputs import ModelOutput
 
 from ..errors import UserError
-from .base_model import positions
+from .base_model import gated_mlps, positions
+from .chunks import Pending
 from .config import FastWeightsConfig
 from .layer import FastLayer
-from .layer_state import LayerState
-from .mlps import gated_mlps
 from .passes import Read, Write, current, recomputation, running
-from .state import FastState
+from .rules import load
+from .state import FastState, LayerState
 
 
 @dataclass(frozen=True)
@@ -39,14 +39,16 @@ class WriteResult:
 
 
 class FastWeights(nn.Module):
-    """A model with a memory. `inject` makes one.
+    """A model with fast weights in some of its layers. `inject` makes one.
 
-    `fw.model` is the model that was given, `fw.fast` the memory's own parameters by layer.
+    `fw.model` is the model that was given, `fw.fast` the learned parameters of the fast weights by
+    layer, `fw.rule` the update rule.
     """
 
     def __init__(self, model: PreTrainedModel, config: FastWeightsConfig) -> None:
         super().__init__()
         self.model, self.config = model, config
+        self.rule = load(config.update)
         mlps = gated_mlps(model, config.layers)
         self.down_projs = {i: mlp.down_proj for i, mlp in mlps.items()}
         self.fast = nn.ModuleDict(
@@ -67,21 +69,29 @@ class FastWeights(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Type of the memory and its parameters: the model's, but float32 at least."""
+        """Type of the state and of the learned parameters: the model's, but float32 at least."""
         return torch.promote_types(self.model.dtype, torch.float32)
 
     def fast_parameters(self) -> Iterator[nn.Parameter]:
-        """The memory's own parameters: all that trains when the base is frozen."""
+        """The fast weights' own parameters: all that trains when the base is frozen."""
         return self.fast.parameters()
+
+    def strengths(self, gates: dict[int, Tensor]) -> Tensor:
+        """How strongly each token is written at write weight 1, `[layers, B, T]`.
+
+        `gates` are those of a `WriteResult`; see `UpdateRule.strength`.
+        """
+        made = {i: self.fast[str(i)].keys_and_values(gate.dtype) for i, gate in gates.items()}
+        return torch.stack([self.rule.strength(gates[i], made[i].rate) for i in gates])
 
     def base_weight(self, layer: int) -> Tensor:
         """W `[d, ff]`: the `down_proj` weight that dW is added to."""
         return self.down_projs[layer].weight
 
     def gradient_checkpointing_enable(self) -> None:
-        """Recompute each layer's activations in the backward pass, fast weights included.
+        """Recompute each layer's activations in the backward pass, with their fast weights.
 
-        What a layer writes from, z and its target, is kept all the same.
+        z and the target, from which keys and values are made, are kept all the same.
 
         Raises:
             UserError: the model cannot.
@@ -104,8 +114,12 @@ class FastWeights(nn.Module):
         device = self.base_weight(self.config.layers[0]).device
         like = torch.empty(0, dtype=self.dtype, device=device)
         count = torch.zeros(batch, dtype=torch.long, device=like.device)
+        shapes = {i: tuple(self.base_weight(i).shape) for i in self.config.layers}
         layers = {
-            i: LayerState.empty(batch, *self.base_weight(i).shape, like) for i in self.config.layers
+            i: LayerState(
+                self.rule.State.empty(batch, *shape, like), Pending.empty(batch, *shape, like)
+            )
+            for i, shape in shapes.items()
         }
         return FastState(layers, count, count)
 
@@ -120,13 +134,12 @@ class FastWeights(nn.Module):
         logits: bool = False,
         **model_kwargs: object,
     ) -> WriteResult:
-        """Run the model over a text and write it into the memory.
+        """Run the model over a text and write it into the fast weights.
 
         Args:
             input_ids: `[B, T]`.
             attention_mask: as the model takes it: 2-D, 4-D, or 4-D by kind of layer. A 2-D one
-                also says what is padding, which is never written: a masked token is to the
-                memory as if it were not there.
+                also says what is padding, which is never written.
             state: what to continue; None starts empty. It is not changed.
             write_weight: `[B, T]` float, at least 0, multiplies the gated write of each token.
             write_mask: `[B, T]` bool, the tokens to write; needed beside a 4-D attention mask.
@@ -136,9 +149,10 @@ class FastWeights(nn.Module):
             model_kwargs: go to the model: position_ids, past_key_values, ...
 
         Raises:
-            UserError: the state does not belong to this memory or was solved, the hooks were not
-                reached, or the text, without position_ids, is longer than the model's positions.
-            ValueError: shapes that do not belong together.
+            UserError: the state is of other fast weights or can only be read, the hooks were not
+                reached, or the text is longer than the model's positions (not checked where
+                position_ids are given).
+            ValueError: shapes do not fit each other.
         """
         self._check_recomputation()
         mask = _write_mask(input_ids, attention_mask, write_mask)
@@ -162,7 +176,7 @@ class FastWeights(nn.Module):
         )
 
     def flush(self, state: FastState) -> FastState:
-        """End the texts of `state`: what is pending is written, or dropped, as by `write`."""
+        """End the texts of `state`: what is pending is written or dropped, as `write` would do."""
         if not state.pending.any():
             return self.check_state(state)
         state = self._check_goes_on(state)
@@ -179,7 +193,7 @@ class FastWeights(nn.Module):
         packed rows work as they do there.
 
         Raises:
-            UserError: the state does not belong to this memory, or the hooks were not reached.
+            UserError: the state is of other fast weights, or the hooks were not reached.
             ValueError: the batch is not `repeat` times the state's.
         """
         self._check_recomputation()
@@ -187,20 +201,20 @@ class FastWeights(nn.Module):
             return self.model(**model_kwargs)
 
     def plain(self, **model_kwargs: object) -> ModelOutput:
-        """The model's own forward, memory off."""
+        """The model's own forward, without fast weights."""
         return self.model(**model_kwargs)
 
     def check_state(self, state: FastState) -> FastState:
-        """`state`, if its layers and sizes are those of this memory.
+        """`state`, if its layers and sizes are those of these fast weights.
 
         Raises:
             UserError: they are not.
         """
-        found = {i: tuple(layer.dense.shape[1:]) for i, layer in state.layers.items()}
+        found = {i: layer.written.sizes for i, layer in state.layers.items()}
         expected = {i: tuple(self.base_weight(i).shape) for i in self.config.layers}
         if found != expected:
             raise UserError(
-                f"the state holds layers and shapes {found}; this memory has {expected}"
+                f"the state holds layers and shapes {found}; these fast weights have {expected}"
             )
         return state
 
@@ -221,18 +235,18 @@ class FastWeights(nn.Module):
                 )
 
     def _check_goes_on(self, state: FastState) -> FastState:
-        """For writing: what least squares has solved, or a sum, cannot go on as the other."""
-        weighed = self.config.update == "mesa"
+        """Before writing: the state must be one that `write` left, by the same rule."""
         for i, layer in self.check_state(state).layers.items():
-            if not layer.blank and layer.weighed != weighed:
+            if type(layer.written) is not self.rule.State:
                 raise UserError(
-                    f"layer {i} of the state was solved, for reading only, or written by another"
-                    f" rule than {self.config.update!r}; expected it as `write` left it"
+                    f"layer {i} of the state is a {type(layer.written).__name__}: it can only be"
+                    f" read, or another rule than {self.config.update!r} wrote it; expected it as"
+                    " `write` left it"
                 )
         return state
 
     def _check_length(self, mask: Tensor, past: Cache | None) -> None:
-        """For a text `mask` `[B, T]` bool, padding excepted, after what is in the cache."""
+        """Refuse a text longer than the model's positions; `mask` `[B, T]` leaves padding out."""
         longest, before = positions(self.model), past.get_seq_length() if past is not None else 0
         if longest is None or before + mask.shape[1] <= longest:
             return
@@ -262,10 +276,11 @@ class FastWeights(nn.Module):
 
 
 def inject(model: PreTrainedModel, config: FastWeightsConfig) -> FastWeights:
-    """Give `model` a memory in the layers that `config` names.
+    """Give `model` fast weights in the layers that `config` names.
 
     Raises:
-        UserError: a layer that the model does not have, or that has no gated MLP.
+        UserError: the model lacks a layer, or the layer has no gated MLP, or there is no such
+            update rule.
     """
     return FastWeights(model, config)
 

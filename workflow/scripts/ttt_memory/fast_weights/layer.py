@@ -1,4 +1,4 @@
-"""The learned parts of one layer's memory; what was written is a `LayerState`, elsewhere."""
+"""The learned parts of one layer's fast weights. What was written is a `LayerState`, elsewhere."""
 
 import torch
 from torch import Tensor, nn
@@ -6,9 +6,9 @@ from torch.autograd.function import FunctionCtx
 from torch.nn import functional as F
 
 from .config import FastWeightsConfig
-from .parallel import Rule
+from .write import KeysAndValues
 
-GATE_START = 0.5  # every token is half written until the gate has learned better
+GATE_START = 0.5  # every token is half written at first
 PROJ_STD = 0.02  # diagonal of the projection that the published code starts from
 
 
@@ -27,7 +27,7 @@ class FastLayer(nn.Module):
         self.gate_bias = nn.Parameter(torch.tensor(GATE_START)) if gated else None
 
     def _conv(self) -> Tensor:
-        """Taps `[d, width]`: the next token, or zero, which keeps the memory silent at first."""
+        """Taps `[d, width]`: the next token, or zero, with which nothing is written at first."""
         taps = torch.zeros(self.d, self.config.conv_width)
         if self.config.init == "copy":
             taps[:, self.config.conv_width // 2 + 1] = 1
@@ -39,42 +39,41 @@ class FastLayer(nn.Module):
             return torch.eye(self.d)
         return torch.diag(torch.randn(self.d) * PROJ_STD)
 
-    def rule(self, dtype: torch.dtype) -> Rule:
-        """The write rule in the memory's dtype."""
+    def keys_and_values(self, dtype: torch.dtype) -> KeysAndValues:
+        """How keys and values are made, in the state's dtype."""
         lr = self.config.lr
-        return Rule(
-            lr=lr if self.log_rate is None else lr * self.log_rate.to(dtype).exp(),
+        return KeysAndValues(
+            rate=lr if self.log_rate is None else lr * self.log_rate.to(dtype).exp(),
             conv=None if self.conv is None else self.conv.to(dtype),
             proj=None if self.proj is None else self.proj.to(dtype),
             normalise=self.config.key_norm == "l2",
-            update=self.config.update,
         )
 
     def gate(self, u: Tensor) -> Tensor:
         """Write gate `[B, T]` in [0, 1] for hidden states u `[B, T, d]`.
 
-        u gets no gradient: the gate judges what the model represents, it does not bend it.
+        u gets no gradient: the gate learns from the model's representations without changing them.
         """
         u = F.normalize(u.detach(), dim=-1)
-        return Box.apply(u @ self.gate_weight.to(u) + self.gate_bias.to(u))
+        return ClampedGate.apply(u @ self.gate_weight.to(u) + self.gate_bias.to(u))
 
 
-class Box(torch.autograd.Function):
-    """Cut to [0, 1]; the gradient is cut only where it would lead further out.
+class ClampedGate(torch.autograd.Function):
+    """Clamp to [0, 1]; the gradient is stopped only where a step would lead further out.
 
-    So a gate can close and open completely, does not drift beyond, and can always come back;
-    behind a sigmoid, or a plain cut, one that was open for every token never learned again.
+    So a gate can close and open completely, does not drift beyond, and can always come back.
+    Behind a sigmoid or a plain clamp, a gate that was open for every token stopped learning.
     """
 
     @staticmethod
     def forward(ctx: FunctionCtx, score: Tensor) -> Tensor:
-        """`score` within [0, 1]."""
+        """`score` clamped to [0, 1]."""
         ctx.save_for_backward(score)
         return score.clamp(0, 1)
 
     @staticmethod
     def backward(ctx: FunctionCtx, gradient: Tensor) -> Tensor:
-        """A step against the gradient may lead in, never out."""
+        """The gradient, or zero where a step against it would lead out of [0, 1]."""
         (score,) = ctx.saved_tensors
         outward = (score >= 1) & (gradient < 0) | (score <= 0) & (gradient > 0)
         return gradient.masked_fill(outward, 0)

@@ -1,9 +1,9 @@
-"""The oracle: the equations of `FastWeightsConfig` as a loop with a dense weight. Tests only."""
+"""The oracle: the equations of `FastWeightsConfig` as a loop over tokens. Tests only."""
 
 import torch
 from torch import Tensor
 
-from .least_squares import SOLVABLE
+from . import rules
 
 
 def write(
@@ -33,17 +33,14 @@ def write(
         proj: `[d, d]`, multiplies values from the right.
         chunk: tokens written at once.
         normalise: keys have length one.
-        update: "hebbian"; "delta", where values are less what dW recalls by then and strengths
-            saturate at 1; or "mesa", recursive least squares, where moreover a key counts as far
-            as it is new.
+        update: the update rule, whose `naive_step` says what one token adds.
         decay: factor on dW at each chunk.
         flush: a partial last chunk is written.
 
     Returns:
         What each token reads, `[T, d]`, and dW afterwards, `[d, ff]`.
     """
-    read = []
-    inverse = torch.eye(dense.shape[1], dtype=dense.dtype)  # of 1 + sum of strength k k^T
+    step, memo, read = rules.naive_step(update), {}, []
     for start in range(0, len(z), chunk):
         piece = slice(start, start + chunk)
         read.append(z[piece] @ dense.T)
@@ -53,26 +50,18 @@ def write(
         for t, key in enumerate(z[piece]):
             key = key / key.norm() if normalise else key
             value = _value(target[piece], t, conv, proj)
-            error = value if update == "hebbian" else value - (dense + change) @ key
-            strength = lr * weight[piece][t]
-            strength = strength if update == "hebbian" else 1 - torch.exp(-strength)
-            if update == "mesa":
-                strength = strength / (1 - SOLVABLE * strength)
-                direction = inverse @ key
-                key = direction / (1 + strength * key @ direction)
-                inverse = inverse - strength * torch.outer(direction, key)
-            change = change + strength * torch.outer(error, key)
+            change = change + step(dense + change, key, value, lr * weight[piece][t], memo)
         dense = decay * dense + change
     return torch.cat(read), dense
 
 
 def gate(u: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """g_t = clamp(weight . u_t / ||u_t|| + bias, 0, 1) for u `[T, d]`; `[T]`."""
-    return torch.stack([_boxed(weight @ v / v.norm() + bias) for v in u])
+    return torch.stack([_clamped(weight @ v / v.norm() + bias) for v in u])
 
 
-def _boxed(score: Tensor) -> Tensor:
-    """Cut to [0, 1]; the gradient passes unless a step against it would lead further out."""
+def _clamped(score: Tensor) -> Tensor:
+    """Clamped to [0, 1]; a gradient is stopped where a step against it would lead further out."""
     value = score.detach()
     if score.requires_grad:
         score.register_hook(lambda g: g * ~((value >= 1) & (g < 0) | (value <= 0) & (g > 0)))

@@ -1,4 +1,4 @@
-"""One forward pass with memory: what the hooks do while it lasts. Nothing outlives the pass."""
+"""One forward pass that writes or reads: what the hooks do meanwhile. Nothing outlives the pass."""
 
 import copy
 from collections.abc import Iterable, Iterator
@@ -10,18 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UserError
+from .chunks import ChunkPlan, Pending
 from .config import FastWeightsConfig
 from .layer import FastLayer
-from .layer_state import full_precision
-from .parallel import Plan, advance
-from .state import FastState
+from .rules import load
+from .rules.base import KEEP_FACTORS
+from .rules.products import full_precision
+from .state import FastState, LayerState
+from .write import advance
 
 # The pass that is running in this thread or task, and the model it runs on.
 _RUNNING: ContextVar["tuple[nn.Module, Pass] | None"] = ContextVar("running", default=None)
-
-# Folding a sum costs what reading as many tokens again as are folded would: up to twice the memory
-# of the dense form, factors stay.
-UNFOLDED = 2
 
 
 @contextmanager
@@ -29,7 +28,7 @@ def running(owner: nn.Module, call: "Pass") -> Iterator[None]:
     """Let the hooks of `owner` find `call` inside the block.
 
     Raises:
-        UserError: a layer of the memory took no part in the pass.
+        UserError: a layer's hooks were not reached.
     """
     token = _RUNNING.set((owner, call))
     try:
@@ -38,7 +37,7 @@ def running(owner: nn.Module, call: "Pass") -> Iterator[None]:
         _RUNNING.reset(token)
     if idle := call.layers - call.seen:
         raise UserError(
-            f"layer {min(idle)}: its down_proj was not called, so there is no memory in this pass; "
+            f"layer {min(idle)}: its down_proj was not called, so no fast weights took part; "
             "expected a model that is not ejected and whose MLPs are not fused"
         )
 
@@ -49,25 +48,12 @@ def current(owner: nn.Module) -> "Pass | None":
     return entry[1] if entry is not None and entry[0] is owner else None
 
 
-def piece_length(config: FastWeightsConfig, d: int, ff: int) -> int | None:
-    """Most tokens of a text that are written at once; None for all of them.
-
-    By least squares about ff, at which the tokens held are summed up. Else a token costs
-    L (d + ff) in a piece of L tokens, and 2 d ff more where the memory before the piece is dense: a
-    third of the whole at L = 4 d ff / (d + ff), the length taken.
-    """
-    if config.update == "hebbian" and not config.read_while_writing:
-        return None
-    if config.update == "mesa":
-        return (ff // config.chunk + 1) * config.chunk
-    return (4 * d * ff // (d + ff) // config.chunk + 1) * config.chunk
-
-
 def recomputation() -> tuple[AbstractContextManager, AbstractContextManager]:
-    """Contexts of a layer whose activations are recomputed in the backward pass, for `checkpoint`.
+    """The contexts of a layer whose activations are recomputed in the backward pass.
 
-    A layer runs first within the pass itself, and again within a copy of what the pass was when
-    the layer began: the hooks do the same twice and the second time leaves nothing behind.
+    For `torch.utils.checkpoint`. The layer first runs within the pass itself. It runs again within
+    a copy of the pass as it was when the layer began, so that the hooks do the same twice and the
+    second time changes nothing.
     """
     entry = _RUNNING.get()
     return nullcontext(), nullcontext() if entry is None else _Again(entry[0], entry[1].copy())
@@ -87,13 +73,13 @@ class _Again:
 
 
 class Pass:
-    """What the hooks call, in this order; a pass keeps what it needs."""
+    """What the hooks call, in the order of the methods."""
 
     def __init__(self, layers: Iterable[int]) -> None:
         self.layers, self.seen = set(layers), set()
 
     def copy(self) -> Self:
-        """A pass in the same state, that goes on by itself."""
+        """An independent pass that has seen the same."""
         twin = copy.copy(self)
         kept = {n: v.copy() for n, v in vars(self).items() if isinstance(v, (dict, set))}
         vars(twin).update(kept)
@@ -106,7 +92,7 @@ class Pass:
         """An MLP's input `[B, T, d]`."""
 
     def down(self, layer: int, z: Tensor, y: Tensor) -> Tensor | None:
-        """What `down_proj` made of z `[B, T, ff]`: y `[B, T, d]`, or what is returned for it."""
+        """`down_proj` maps z `[B, T, ff]` to y `[B, T, d]`; what is returned replaces y."""
 
     def hidden(self, x: Tensor) -> None:
         """The final norm's output `[B, T, d]`."""
@@ -117,27 +103,27 @@ class Read(Pass):
 
     def __init__(self, state: FastState, repeat: int) -> None:
         super().__init__(state.layers)
-        # Here, not in a layer, which may be recomputed.
-        self.state, self.repeat = state.solve(), repeat
+        # Here and not in `down`: a layer may run again in the backward pass.
+        self.state, self.repeat = state.readable(), repeat
 
     def down(self, layer: int, z: Tensor, y: Tensor) -> Tensor:
-        """Add what the memory recalls."""
+        """Y + z dW^T."""
         batch = self.state.batch
         if len(z) != batch * self.repeat:
             raise ValueError(
                 f"a batch of {len(z)} cannot read a state of {batch} rows, repeat {self.repeat}"
             )
         self.seen.add(layer)
-        memory = self.state.layers[layer]
+        state = self.state.layers[layer]
         with full_precision(z):
-            queries = z.to(memory.keys.dtype).reshape(batch, -1, z.shape[-1])
-            return y + memory.recall(queries).reshape(y.shape).to(y.dtype)
+            queries = z.to(state.pending.z.dtype).reshape(batch, -1, z.shape[-1])
+            return y + state.written.read(queries).reshape(y.shape).to(y.dtype)
 
 
 class Write(Pass):
     """A pass that writes the tokens of `mask` `[B, T]` bool, scaled by `weight` `[B, T]`.
 
-    `end` says what becomes of a partial last chunk, as in `Plan.build`.
+    `end` says what becomes of a partial last chunk, as in `ChunkPlan.build`.
     """
 
     def __init__(
@@ -151,7 +137,8 @@ class Write(Pass):
     ) -> None:
         super().__init__(fast)
         self.config, self.fast, self.weight = config, fast, weight
-        self.memory = dict(state.layers)
+        self.rule = load(config.update)
+        self.layer_states = dict(state.layers)
         self.gates: dict[int, Tensor] = {}
         self.targets: dict[int, Tensor] = {}
         self.z: dict[int, Tensor] = {}
@@ -160,17 +147,18 @@ class Write(Pass):
         self.pending = self.plans[-1][1].left
         self.written = state.written + sum(plan.written.sum(1) for _, plan in self.plans)
 
-    def _plans(self, state: FastState, mask: Tensor, end: str) -> list[tuple[slice, Plan]]:
-        """Cut the text into pieces; between two the memory may be folded."""
+    def _plans(self, state: FastState, mask: Tensor, end: str) -> list[tuple[slice, ChunkPlan]]:
+        """Cut the text into pieces; between two pieces the tokens may be folded."""
         config, layer = self.config, next(iter(self.fast.values()))
         length = max(mask.shape[1], 1)
-        piece = piece_length(config, layer.d, layer.ff) or length
+        reads = config.read_while_writing
+        piece = self.rule.piece_length(config.chunk, layer.d, layer.ff, reads) or length
         plans, pending = [], state.pending
-        width = next(iter(state.layers.values())).pending_weight.shape[1]
+        width = next(iter(state.layers.values())).pending.width
         for start in range(0, length, piece):
             cut = slice(start, start + piece)
             after = end if start + piece >= length else "wait"
-            plan = Plan.build(pending, width, mask[:, cut], config.chunk, config.decay, after)
+            plan = ChunkPlan.build(pending, width, mask[:, cut], config.chunk, config.decay, after)
             plans.append((cut, plan))
             pending, width = plan.left, plan.left_width
         return plans
@@ -191,7 +179,7 @@ class Write(Pass):
         self.final_hidden = x
 
     def down(self, layer: int, z: Tensor, y: Tensor) -> Tensor | None:
-        """Keep z `[B, T, ff]`; when reading while writing, write now and add what is read."""
+        """Keep z `[B, T, ff]`; when reading while writing, write now and add z dW^T."""
         self.seen.add(layer)
         self.z[layer] = z
         if not self.config.read_while_writing:
@@ -205,36 +193,38 @@ class Write(Pass):
                 if self.config.gate == "top":
                     self.gates[layer] = self._gate(layer, self.final_hidden)
                 self._write(layer)
-        return FastState(self.memory, self.pending, self.written)
+        return FastState(self.layer_states, self.pending, self.written)
 
     def without_text(self) -> FastState:
         """The state after a text of no tokens: only what is pending may be written."""
-        for layer, memory in self.memory.items():
-            nothing = self.pending.new_empty((len(self.pending), 0), dtype=memory.keys.dtype)
-            self.z[layer] = nothing[..., None].expand(*nothing.shape, memory.keys.shape[2])
-            self.targets[layer] = nothing[..., None].expand(*nothing.shape, memory.values.shape[2])
+        for layer, state in self.layer_states.items():
+            self.z[layer], self.targets[layer] = state.pending.z[:, :0], state.pending.target[:, :0]
             self._write(layer)
-        return FastState(self.memory, self.pending, self.written)
+        return FastState(self.layer_states, self.pending, self.written)
 
     def _gate(self, layer: int, u: Tensor) -> Tensor:
-        dtype = self.memory[layer].keys.dtype
         with full_precision(u):
-            return self.fast[layer].gate(u.to(dtype))
+            return self.fast[layer].gate(u.to(self.layer_states[layer].pending.z.dtype))
 
     def _write(self, layer: int) -> Tensor | None:
-        """Write the layer's tokens into its memory; return what they read, if that is asked."""
-        memory = self.memory[layer]
-        dtype = memory.keys.dtype
+        """Write the layer's tokens; return what they read `[B, T, d]`, if that is asked."""
+        state = self.layer_states[layer]
+        dtype = state.pending.z.dtype
         z, target = self.z.pop(layer).to(dtype), self.targets.pop(layer).to(dtype)
         weight = self.gates.get(layer, z.new_ones(z.shape[:2]))
         if self.weight is not None:
             weight = weight * self.weight.to(dtype)
-        rule, reading, outs = self.fast[layer].rule(dtype), self.config.read_while_writing, []
+        made, reads, outs = (
+            self.fast[layer].keys_and_values(dtype),
+            self.config.read_while_writing,
+            [],
+        )
         with full_precision(z):
             for cut, plan in self.plans:
-                piece = z[:, cut], target[:, cut], weight[:, cut]
-                out, memory = advance(memory, plan, rule, *piece, reading)
-                memory = memory.fold() if memory.outgrown(UNFOLDED) else memory
+                text = Pending(z[:, cut], target[:, cut], weight[:, cut])
+                out, state = advance(state, plan, self.rule, made, text, reads)
+                if state.written.outgrown(KEEP_FACTORS):
+                    state = LayerState(state.written.fold(), state.pending)
                 outs.append(out)
-        self.memory[layer] = memory
-        return torch.cat(outs, 1) if reading else None
+        self.layer_states[layer] = state
+        return torch.cat(outs, 1) if reads else None

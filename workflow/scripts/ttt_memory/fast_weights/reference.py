@@ -87,7 +87,7 @@ class Run:
         layer = int(match[3])
         if layer not in self.fw.config.layers:
             return []
-        return [self.fw.base_weight(layer) + result.state.layers[layer].to_dense()[0]]
+        return [self.fw.base_weight(layer) + result.state.layers[layer].written.to_dense()[0]]
 
     def _writing_probe(self, state: FastState | None) -> list[Tensor]:
         if self.probe.shape[1] < self.fw.config.chunk:

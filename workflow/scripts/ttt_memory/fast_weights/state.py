@@ -1,20 +1,39 @@
-"""What has been written: an explicit object, one row per sequence.
-
-Each layer keeps what the change of its `down_proj` weight, dW `[d, ff]`, is made of: tokens as
-keys and values, beside an optional dense part (`LayerState`).
-"""
+"""What has been written: an explicit object, one row per sequence."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import torch
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
-from .layer_state import LayerState, concat
+from .chunks import Pending
+from .rules.base import RuleState, concat, stack_rows
+from .rules.factors import FactorState
+
+if TYPE_CHECKING:
+    from .injection import FastWeights
 
 Rows = Sequence[int] | Tensor  # row numbers, or a bool tensor [B]
+
+
+@dataclass(frozen=True, eq=False)
+class LayerState:
+    """What one layer has written, and the tokens that wait for their chunk to fill."""
+
+    written: RuleState
+    pending: Pending
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all tensors."""
+        pending = (self.pending.z, self.pending.target, self.pending.weight)
+        return self.written.nbytes + sum(t.nbytes for t in pending)
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Self:
+        """Apply `function` to every tensor."""
+        return replace(self, written=self.written.map(function), pending=self.pending.map(function))
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,43 +56,70 @@ class FastState:
     @property
     def rank(self) -> int:
         """The most tokens that any layer holds unfolded."""
-        return max(layer.keys.shape[1] for layer in self.layers.values())
+        return max(layer.written.token_count for layer in self.layers.values())
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all tensors; see `LayerState.nbytes`."""
+        """Bytes of all tensors; see `RuleState.nbytes`."""
         counters = self.pending.nbytes + self.written.nbytes
         return counters + sum(layer.nbytes for layer in self.layers.values())
 
-    def _map(self, function: Callable[[LayerState], LayerState]) -> Self:
-        return replace(self, layers={i: function(layer) for i, layer in self.layers.items()})
+    def to_dense(self) -> dict[int, Tensor]:
+        """DW of each layer, `[B, d, ff]`."""
+        return {i: layer.written.to_dense() for i, layer in self.layers.items()}
+
+    def readable(self) -> Self:
+        """The same fast weights in the form that is read; nothing more can be written to them.
+
+        `read` does this by itself and keeps the result. What this returns is all that reading
+        needs: to keep it alone takes less space where the update rule keeps more for writing.
+        """
+        return self._written(lambda written: written.readable())
 
     def index(self, rows: Rows) -> Self:
         """The given rows, in the given order; a row may be taken several times."""
         rows = self._rows(rows)
-
-        def take(layer: LayerState) -> LayerState:
-            layer = layer.map(lambda t: t[rows])
-            # Another row's padding goes.
-            used = layer.counts if layer.counts.shape[1] else layer.values.detach().ne(0).any(-1)
-            used = used.detach().ne(0).any(0)
-            counts = layer.counts[:, used] if layer.counts.shape[1] else layer.counts
-            return replace(
-                layer, keys=layer.keys[:, used], values=layer.values[:, used], counts=counts
-            )
-
-        return replace(self._map(take), pending=self.pending[rows], written=self.written[rows])
+        layers = {
+            i: LayerState(layer.written.index(rows), layer.pending.map(lambda t: t[rows]))
+            for i, layer in self.layers.items()
+        }
+        return type(self)(layers, self.pending[rows], self.written[rows])
 
     def concat(self, others: "FastState | Sequence[FastState]") -> Self:
         """The rows of this state followed by those of the others.
 
         Raises:
-            ValueError: some were solved, and others can go on.
+            ValueError: the states are of two update rules, or some can only be read.
         """
         states = [self, *([others] if isinstance(others, FastState) else others)]
-        layers = {i: concat([s.layers[i] for s in states]) for i in self.layers}
+
+        def stacked(i: int) -> LayerState:
+            layers = [state.layers[i] for state in states]
+            names = ("z", "target", "weight")
+            pending = (stack_rows([getattr(p.pending, name) for p in layers]) for name in names)
+            return LayerState(concat([layer.written for layer in layers]), Pending(*pending))
+
         pending = torch.cat([s.pending for s in states])
-        return type(self)(layers, pending, torch.cat([s.written for s in states]))
+        written = torch.cat([s.written for s in states])
+        return type(self)({i: stacked(i) for i in self.layers}, pending, written)
+
+    def merge(self, texts: "FastState") -> Self:
+        """Every row joined by all rows of `texts`, as if each had been written into it.
+
+        Exact for rules whose tokens have no order, if neither was read while it was written and
+        there was no decay. See `RuleState.merge`.
+
+        Raises:
+            ValueError: tokens of `texts` are pending; the rule depends on the order of tokens; or
+                the states are of two rules.
+        """
+        if texts.pending.any():
+            raise ValueError("tokens of the merged texts are pending: write them with flush")
+        layers = {
+            i: replace(layer, written=layer.written.merge(texts.layers[i].written))
+            for i, layer in self.layers.items()
+        }
+        return replace(self, layers=layers, written=self.written + texts.written.sum())
 
     def reset(self, rows: Rows) -> Self:
         """Empty the given rows: for a batch in which some sequences begin a new document."""
@@ -87,47 +133,40 @@ class FastState:
         return replace(state, pending=clear(self.pending), written=clear(self.written))
 
     def scale(self, alpha: float) -> Self:
-        """Multiply dW by alpha in every layer."""
-        return self._map(lambda layer: layer.scale(alpha))
+        """Multiply dW by alpha in every layer; what is pending stays as it is."""
+        return self._written(lambda written: written.scale(alpha))
 
     def noise_like(self, generator: torch.Generator) -> Self:
-        """Gaussian factors, as many as were written, with the norm of dW in each row and layer."""
+        """Gaussian factors, one a token written, with the norm of dW in each row and layer."""
         count = int(self.written.max()) if self.batch else 0
         used = torch.arange(count, device=self.written.device) < self.written[:, None]
 
-        def draw(like: Tensor) -> Tensor:
-            size = (self.batch, count, like.shape[2])
+        def draw(width: int, like: Tensor) -> Tensor:
+            size = (self.batch, count, width)
             noise = torch.randn(size, generator=generator, device=generator.device)
             return noise.to(like) * used[..., None]
 
         def noise(layer: LayerState) -> LayerState:
-            empty = LayerState.empty(self.batch, *layer.dense.shape[1:], layer.keys)
-            drawn = replace(empty, keys=draw(layer.keys), values=draw(layer.values))
+            (d, ff), like = layer.written.sizes, layer.pending.z
+            drawn = FactorState(draw(ff, like), draw(d, like))
             drawn = drawn.fold() if drawn.outgrown() else drawn
             norm = drawn.norm()
-            ratio = torch.where(norm > 0, layer.norm().detach() / norm, 0)
-            return drawn.scale(ratio[:, None, None])
+            ratio = torch.where(norm > 0, layer.written.norm().detach() / norm, 0)
+            none = Pending.empty(self.batch, d, ff, like)
+            return LayerState(drawn.scale(ratio[:, None, None]), none)
 
         return replace(self._map(noise), pending=torch.zeros_like(self.pending))
 
-    def norms(self, fw: "torch.nn.Module | None" = None) -> dict[int, Tensor]:
+    def norms(self, fw: "FastWeights | None" = None) -> dict[int, Tensor]:
         """||dW||_F of each layer, `[B]`; with `fw`, relative to its ||W||_F of the same layer."""
-        norms = {i: layer.norm() for i, layer in self.layers.items()}
+        norms = {i: layer.written.norm() for i, layer in self.layers.items()}
         if fw is None:
             return norms
         return {i: norm / _norm(fw.base_weight(i).detach(), norm) for i, norm in norms.items()}
 
-    def solve(self) -> Self:
-        """The same memories as sums, for reading: least squares forgets what its tokens counted.
-
-        `read` does it by itself; to keep only this spares memory. A text cannot go on in it: that
-        would be weighed against nothing, and `write` refuses it.
-        """
-        return self._map(LayerState.solve)
-
     def fold(self, always: bool = False) -> Self:
-        """Sum tokens up in the dense part in layers where that is smaller, or in all."""
-        return self._map(lambda s: s.fold() if always or s.outgrown() else s)
+        """Sum up the tokens in layers where that takes less space, or in all."""
+        return self._written(lambda s: s.fold() if always or s.outgrown() else s)
 
     def detach(self) -> Self:
         """The same values without gradient."""
@@ -136,8 +175,14 @@ class FastState:
     def to(self, *args: object, **kwargs: object) -> Self:
         """Move or cast like `Tensor.to`; `pending` and `written` are moved, never cast."""
         device = torch.empty(0, device=self.pending.device).to(*args, **kwargs).device
-        state = self._map(lambda layer: LayerState(*(t.to(*args, **kwargs) for t in layer.parts())))
+        state = self._map(lambda layer: layer.map(lambda t: t.to(*args, **kwargs)))
         return replace(state, pending=self.pending.to(device), written=self.written.to(device))
+
+    def _map(self, function: Callable[[LayerState], LayerState]) -> Self:
+        return replace(self, layers={i: function(layer) for i, layer in self.layers.items()})
+
+    def _written(self, function: Callable[[RuleState], RuleState]) -> Self:
+        return self._map(lambda layer: replace(layer, written=function(layer.written)))
 
     def _rows(self, rows: Rows) -> Tensor:
         """Row numbers `[N]`."""

@@ -209,8 +209,7 @@ class RunConfig(Options):
     @model_validator(mode="after")
     def _shared_without_order(self) -> "RunConfig":
         rule, train = self.fast_weights, self.train
-        ordered = rule.update == "delta" or rule.decay < 1 or rule.read_while_writing
-        if train.share_distractors and train.objective != "lm" and ordered:
+        if train.share_distractors and train.objective != "lm" and rule.ordered:
             raise ValueError(
                 "train.share_distractors sums what was written apart: expected it to be false, or "
                 "fast_weights.update hebbian or mesa, decay 1 and read_while_writing false"

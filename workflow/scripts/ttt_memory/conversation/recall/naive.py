@@ -16,7 +16,7 @@ def write_naive(fw: FastWeights, dialogue: list[int], opening: Sequence[int] = (
     ids = torch.tensor([[*opening, *dialogue]], device=fw.model.device)
     written = torch.ones_like(ids, dtype=torch.bool)
     written[:, : len(opening)] = False
-    return fw.write(input_ids=ids, write_mask=written).state.fold(always=True).solve()
+    return fw.write(input_ids=ids, write_mask=written).state.fold(always=True).readable()
 
 
 @torch.no_grad()

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from ...fast_weights import FastState, FastWeights, WriteResult
-from ...fast_weights.merging import absorb
 from ..config.training import TrainConfig
 from ..models.attention_masks import packed_mask
 from ..prompts.packing import IGNORE, Packed, pack
@@ -121,19 +120,19 @@ class Objective(nn.Module):
         """What reading leaves.
 
         Returns:
-            The state, solved; hidden states [N, d] and labels [N] of probes that had their context;
+            The state, readable; hidden states [N, d] and labels [N] of probes that had a context;
             how strongly each token of a document was written in each layer, [layers, B, T].
         """
         state, in_context, strengths = None, [], []
         for document in documents:
             result = self._read_and_write(document, None if document.shared else state)
-            state = absorb(state, result.state) if document.shared else result.state
+            state = state.merge(result.state) if document.shared else result.state
             labels = document.packed.labels
             if result.gates:
-                strengths.append(self._strength(result.gates))
+                strengths.append(self.fw.strengths(result.gates))
             if (chosen := labels != IGNORE).any():
                 in_context.append((result.hidden[chosen], labels[chosen]))
-        return state and state.solve(), in_context, strengths
+        return state and state.readable(), in_context, strengths
 
     def _read_and_write(self, document: Document, state: FastState | None) -> WriteResult:
         packed = document.packed
@@ -145,11 +144,6 @@ class Objective(nn.Module):
             write_weight=torch.full_like(document.written, document.weight, dtype=torch.float32),
             state=state,
         )
-
-    def _strength(self, gates: dict[int, Tensor]) -> Tensor:
-        """[layers, B, T] how strongly each token would be written at weight 1."""
-        rules = {layer: self.fw.fast[str(layer)].rule(gate.dtype) for layer, gate in gates.items()}
-        return torch.stack([rules[layer].strength(gate) for layer, gate in gates.items()])
 
     def _hidden(self, state: FastState | None, packed: Packed) -> Tensor:
         """[B, T, d] output of the final norm; the logits of most positions are not needed."""

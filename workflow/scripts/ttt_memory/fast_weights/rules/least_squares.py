@@ -1,30 +1,34 @@
 """The linear algebra of a memory by least squares (MesaNet, arXiv 2506.05233).
 
 dW minimises sum_t s_t ||v_t - dW k_t||^2 + ||dW||^2 over all tokens written. With K keys, V values
-and S the diagonal of the counts s_t that is, in as many unknowns as there are tokens or as ff:
+and S the diagonal of the counts s_t, dW has two forms; the first has as many unknowns as there are
+tokens, the second ff:
 
     dW = U^T K,  (S^-1 + K K^T) U = V              `Factors`
     dW = (V^T S K) (1 + K^T S K)^-1                `Sums` and `Solution`
 
-Where products round their factors, as TF32 does, it matters what is rounded. Sums are of S^1/2 K
-and S^1/2 V, each made once: they are then the sums of tokens a little off, where S K rounded in one
-place and K in another would be those of no tokens at all. And U, whose rows nearly cancel where
-keys are alike, is never rounded: `product`.
+TF32 rounds the factors of a product, so the sums are made of S^1/2 K and S^1/2 V, each computed
+once. Rounded, they are still the sums of tokens, whose keys are a little off. Products of S K with
+K would not be: S K is rounded differently from K, and no keys have such a Gram matrix. The rows of
+U nearly cancel where keys are alike, so a product with U is never rounded (`products.product`).
 
-All by Cholesky: an LU of many threads in a batch fails in oneMKL 2024.2.
+Every system is solved by Cholesky: a batched LU with several threads fails in oneMKL 2024.2.
 """
 
 import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-SOLVABLE = 0.99  # a token counts at most 1 / (1 - 0.99) times as much as keeping dW small
+from .products import plain_product
+
+SOLVABLE = 0.99  # a token's error weighs at most 1 / (1 - 0.99) times as much as the norm of dW
 
 
 def counts(strength: Tensor) -> Tensor:
-    """How much a token of strength s in [0, 1] counts: s / (1 - s), as far as float32 can solve.
+    """The weight of a token of strength s in [0, 1] in the least squares: s / (1 - 0.99 s).
 
-    A key that is like no other then recalls s / (1 + s / 100) of its value, about its strength.
+    Without the 0.99 it would be s / (1 - s), which grows beyond what float32 can solve. For an
+    isolated key, the fraction of its value that is returned is then s / (1 + s / 100).
     """
     return strength / (1 - SOLVABLE * strength)
 
@@ -32,8 +36,9 @@ def counts(strength: Tensor) -> Tensor:
 class Factors(torch.autograd.Function):
     """U `[B, n, d]` = (S^-1 + G)^-1 V for G = K K^T `[B, n, n]`, the diagonal s of S `[B, n]`, V.
 
-    By the Cholesky factor of 1 + S^1/2 G S^1/2. Automatic differentiation gives NaN at the root of
-    an s of zero, a token that is not written, whose gradient says whether it should be.
+    Solved by the Cholesky factor of 1 + S^1/2 G S^1/2. The backward pass is written by hand because
+    automatic differentiation gives NaN at the square root of s = 0, a token that is not written;
+    its gradient says whether it should be.
     """
 
     @staticmethod
@@ -51,14 +56,14 @@ class Factors(torch.autograd.Function):
         """With M = (S^-1 + G)^-1: of V, M g; of G, -M g U^T; of s, (g - G M g) (V - G U) by row."""
         gram, root, factor, values, solved = ctx.saved_tensors
         back = torch.cholesky_solve(root * gradient, factor).mul_(root)
-        by_count = (gradient - _product(gram, back)) * (values - _product(gram, solved))
-        return -_product(back, solved.mT), by_count.sum(-1), back
+        by_count = (gradient - plain_product(gram, back)) * (values - plain_product(gram, solved))
+        return -plain_product(back, solved.mT), by_count.sum(-1), back
 
 
 class Sums(torch.autograd.Function):
     """V^T S K `[B, d, ff]` and K^T S K `[B, ff, ff]` of keys `[B, n, ff]`, values, counts `[B, n]`.
 
-    Automatic differentiation would give NaN at a count of zero, as above.
+    The backward pass is written by hand for the same reason as that of `Factors`.
     """
 
     @staticmethod
@@ -71,7 +76,7 @@ class Sums(torch.autograd.Function):
         rooted = root * keys
         sums = rooted.mT @ torch.cat([root * values, rooted], -1)
         by_value, gram = sums.split([values.shape[-1], keys.shape[-1]], -1)
-        return by_value.mT.contiguous(), gram.contiguous()  # neither keeps the other
+        return by_value.mT.contiguous(), gram.contiguous()  # copies: a view would keep both alive
 
     @staticmethod
     @once_differentiable
@@ -106,50 +111,8 @@ class Solution(torch.autograd.Function):
         return back.mT, -back @ solved.mT
 
 
-def product(a: Tensor, b: Tensor) -> Tensor:
-    """The product of `[B, m, n]` and `[B, n, p]`, unrounded whatever PyTorch is told to do."""
-    return Product.apply(a, b) if _rounds(a) else torch.bmm(a, b)
-
-
-class Product(torch.autograd.Function):
-    """The product as the sum of three of halves, which TF32 does not round; gradients alike."""
-
-    @staticmethod
-    def forward(ctx: FunctionCtx, a: Tensor, b: Tensor) -> Tensor:
-        """The product."""
-        ctx.save_for_backward(a, b)
-        return _product(a, b)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, Tensor]:
-        """Of a, g b^T; of b, a^T g."""
-        a, b = ctx.saved_tensors
-        return _product(gradient, b.mT), _product(a.mT, gradient)
-
-
-def _product(a: Tensor, b: Tensor) -> Tensor:
-    if not _rounds(a):
-        return torch.bmm(a, b)
-    high_a, high_b = _ten_bits(a), _ten_bits(b)
-    small = torch.bmm(a - high_a, high_b) + torch.bmm(high_a, b - high_b)
-    return small + torch.bmm(high_a, high_b)
-
-
-def _rounds(t: Tensor) -> bool:
-    """Whether a GPU rounds factors, by whichever of its two ways PyTorch was told."""
-    settings = (torch.backends.cuda.matmul.fp32_precision, torch.backends.fp32_precision)
-    chosen = next((setting for setting in settings if setting != "none"), "ieee")
-    return t.dtype == torch.float32 and chosen == "tf32"
-
-
-def _ten_bits(t: Tensor) -> Tensor:
-    """As TF32 holds t, cut: what is left out has at most thirteen bits."""
-    return (t.contiguous().view(torch.int32) & -(2**13)).view(torch.float32)
-
-
 def _cholesky(gram: Tensor) -> Tensor:
-    """Cholesky factor of 1 + gram, which is overwritten; NaN where rounding left no such factor."""
+    """Cholesky factor of 1 + gram (overwritten); NaN where rounding made it not positive."""
     gram.diagonal(dim1=-2, dim2=-1).add_(1)
     factor, failed = torch.linalg.cholesky_ex(gram)
     return factor.masked_fill_(failed[:, None, None] > 0, torch.nan)

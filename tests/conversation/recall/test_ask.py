@@ -89,7 +89,7 @@ def test_scale_one_is_condition_b_and_zero_like_c():
 
 def test_capacity_asks_only_what_one_dialogue_answers():
     engine = recall()
-    for job in engine.jobs("capacity"):
+    for job in engine.maker.episodes("capacity"):
         questions = [probe.question for _, _, probe in job.asked]
         assert len(set(questions)) == len(questions)
         assert len(job.texts) == job.setting
@@ -104,7 +104,7 @@ def test_long_texts_are_read_in_segments_and_short_rows_wait():
         assert together.written[row] == alone.written[0] == sum(map(len, texts))
         for layer in (0, 1):
             torch.testing.assert_close(
-                together.index([row]).layers[layer].to_dense(), alone.layers[layer].to_dense()
+                together.index([row]).to_dense()[layer], alone.to_dense()[layer]
             )
 
 

@@ -9,8 +9,8 @@ import pytest
 from asked_runs import recall, said
 from conversation_models import fast_weights, prompter, samples
 from ttt_memory.conversation.config.asking import RecallConfig
-from ttt_memory.conversation.recall import batches as batching
-from ttt_memory.conversation.recall.conditions import Recall
+from ttt_memory.conversation.recall import batch_sizes
+from ttt_memory.conversation.recall.ask import Recall
 from ttt_memory.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -54,15 +54,15 @@ def test_half_as_many_where_memory_runs_out():
 def test_a_single_job_that_does_not_fit():
     """One line that says what was asked and what may help; other errors pass."""
     engine = recall(count=1)
-    (job,) = engine.jobs("B")
+    (job,) = engine.maker.episodes("B")
 
     def too_much(batch):
         raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB.")
 
     with pytest.raises(UserError, match=r"one dialogue of \d+ tokens .* recall.segment_tokens"):
-        engine._room.ask([job], too_much)
+        engine._sizes.ask([job], too_much)
     with pytest.raises(RuntimeError, match="shapes"):
-        engine._room.ask([job], lambda batch: (_ for _ in ()).throw(RuntimeError("shapes")))
+        engine._sizes.ask([job], lambda batch: (_ for _ in ()).throw(RuntimeError("shapes")))
 
 
 @pytest.mark.parametrize("update", ["hebbian", "mesa"])
@@ -70,12 +70,12 @@ def test_a_single_job_that_does_not_fit():
 @pytest.mark.parametrize("free", [10**12, 10**7, 10**5])
 def test_a_batch_fits_what_is_free(condition, free, update, monkeypatch):
     """As many rows as set where there is room, fewer where there is less, never none."""
-    monkeypatch.setattr(batching, "free_bytes", lambda device: free)
+    monkeypatch.setattr(batch_sizes, "free_bytes", lambda device: free)
     engine = Recall(
         fast_weights(update=update), prompter(), samples(), RecallConfig(rows=16, device="cpu")
     )
-    jobs = engine.jobs(condition)
-    batches = list(engine._room.batches(jobs, condition == "A"))
+    jobs = engine.maker.episodes(condition)
+    batches = list(engine._sizes.batches(jobs, condition == "A"))
     assert sum(map(len, batches)) == len(jobs)
     most = max(map(len, batches))
     assert most == {10**12: 16, 10**5: 1}.get(free, most)

@@ -1,0 +1,191 @@
+"""Least squares over all that was written ("mesa", after MesaNet, arXiv 2506.05233).
+
+dW minimises  sum_t c_t ||v_t - dW k_t||^2 + ||dW||_F^2  over all tokens, with the counts
+c_t = s_t / (1 - 0.99 s_t) and the strength s_t = 1 - exp(-rate g_t). With K the keys, V the values
+and C the diagonal of the counts, this is
+
+    dW = (P + V^T C K) (1 + A + K^T C K)^-1
+
+where P and A are the sums of tokens that were folded. Tokens have no order: writing more and
+merging only add to what is kept, and the system is solved when it is read (`least_squares`).
+"""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, Self
+
+import torch
+from torch import Tensor
+
+from . import least_squares
+from .base import NOTHING, Held, RuleState, Tokens, UpdateRule
+from .factors import FactorState
+from .products import full_precision
+
+if TYPE_CHECKING:
+    from ..chunks import ChunkPlan
+
+ORDERED = False  # texts written apart add up to what they are written one after the other
+# All tokens weigh alike, and float32 cannot solve for keys longer than one.
+REQUIRES = {"decay": 1.0, "key_norm": "l2"}
+
+
+@dataclass(frozen=True, eq=False)
+class MesaState(RuleState):
+    """Tokens and sums of a least-squares problem that has not been solved yet, B rows."""
+
+    TOKENS: ClassVar = ("keys", "values", "counts")
+    SUMS: ClassVar = ("products", "gram")
+    mergeable: ClassVar = not ORDERED
+
+    keys: Tensor  # [B, S, ff], K, of length one
+    values: Tensor  # [B, S, d], V
+    counts: Tensor  # [B, S], diagonal of C; zero where a row has fewer tokens than another
+    products: Tensor | None = None  # [B, d, ff], P
+    gram: Tensor | None = None  # [B, ff, ff], A
+
+    @classmethod
+    def empty(cls, batch: int, d: int, ff: int, like: Tensor) -> Self:
+        """A problem without tokens: its solution is exactly zero."""
+        return cls(
+            *(like.new_zeros(shape) for shape in [(batch, 0, ff), (batch, 0, d), (batch, 0)])
+        )
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """D and ff."""
+        return self.values.shape[2], self.keys.shape[2]
+
+    def used(self) -> Tensor:
+        """`[B, S]` bool: where a token counts."""
+        return self.counts.ne(0)
+
+    def sum_tokens(self) -> dict[str, Tensor]:
+        """V^T C K and K^T C K."""
+        with full_precision(self.keys):
+            sums = least_squares.Sums.apply(self.keys, self.values, self.counts)
+        return dict(zip(self.SUMS, sums, strict=True))
+
+    def outgrown(self, times: int = 1) -> bool:
+        """Whether there are more than ff tokens, the size of the folded form.
+
+        `times` is not waited for: more than ff tokens soon cost more to solve than the sums do.
+        """
+        return self.token_count > self.keys.shape[2]
+
+    def make_readable(self) -> FactorState:
+        """The solution: U^T K in as many unknowns as tokens, or dense once anything is folded."""
+        empty = FactorState.empty(len(self.keys), *self.sizes, self.keys)
+        if not self.folded and not self.token_count:
+            return empty
+        with full_precision(self.keys):
+            if self.folded:
+                whole = self.fold()
+                return replace(
+                    empty, dense=least_squares.Solution.apply(whole.products, whole.gram)
+                )
+            gram = self.keys @ self.keys.mT
+            return FactorState(
+                self.keys, least_squares.Factors.apply(gram, self.counts, self.values)
+            )
+
+    def scale(self, factor: float | Tensor) -> Self:
+        """Multiply dW, which is linear in the values."""
+        products = None if self.products is None else self.products * factor
+        return replace(self, values=self.values * factor, products=products)
+
+
+class Rule(UpdateRule):
+    """Keep tokens with their counts; solve when the state is read."""
+
+    State = MesaState
+
+    def strength(self, weight: Tensor, rate: Tensor | float) -> Tensor:
+        """S = 1 - exp(-rate g), `[B, L]`: for an isolated key, the fraction of its value returned.
+
+        (To one percent, because of the 0.99 in the counts.)
+        """
+        return -torch.expm1(-(weight * rate))
+
+    def write(
+        self, state: MesaState, plan: "ChunkPlan", tokens: Tokens, queries: Tensor | None
+    ) -> tuple[Tensor | None, MesaState]:
+        """Keep the tokens of full chunks; see `UpdateRule.write`."""
+        counts = least_squares.counts(tokens.strength * plan.written)
+        kept = {"keys": tokens.keys, "values": tokens.values, "counts": counts}
+        kept = {name: t[:, : plan.count] for name, t in kept.items()}
+        out = None if queries is None else self._read(state, plan, queries, kept)
+        return out, state.append(**kept) if plan.count else state
+
+    def _read(
+        self, state: MesaState, plan: "ChunkPlan", z: Tensor, tokens: dict[str, Tensor]
+    ) -> Tensor:
+        """What each token reads, `[B, T, d]`: the problem is solved again after each chunk."""
+        read = state.read(z)
+        for chunk, start in enumerate(range(0, plan.count, plan.chunk)):
+            state = state.append(**{n: t[:, start : start + plan.chunk] for n, t in tokens.items()})
+            # Fold at once, or each later chunk would sum up the same tokens again.
+            state = state.fold() if state.folded else state
+            read = torch.where(plan.text_chunk[..., None] > chunk, state.read(z), read)
+        return read
+
+    def piece_length(self, chunk: int, d: int, ff: int, reads: bool) -> int | None:
+        """About ff tokens, after which they are folded."""
+        return (ff // chunk + 1) * chunk
+
+    def token_numbers(self, d: int, ff: int, held: Held) -> int:
+        """Key, value and count; once readable the count is gone."""
+        return d + ff + (not held.readable)
+
+    def folded_numbers(self, d: int, ff: int, held: Held) -> int:
+        """Products and Gram matrix; once readable the Gram matrix is gone."""
+        return d * ff if held.readable else (d + ff) * ff
+
+    def is_outgrown(self, d: int, ff: int, held: Held, times: int) -> bool:
+        """More than ff tokens."""
+        return super().is_outgrown(d, ff, held, times) if held.readable else held.tokens > ff
+
+    def readable_flops(self, d: int, ff: int, held: Held) -> tuple[int, Held]:
+        """Cholesky and two substitutions, in as many unknowns as tokens or as ff."""
+        if held.readable or held == NOTHING:
+            return 0, held
+        n = held.tokens
+        if held.folded:
+            flops = ff**3 // 3 + 2 * ff * ff * d + self.fold_flops(d, ff, held)
+            return flops, Held(0, True, True)
+        return 2 * n * n * (ff + d) + n**3 // 3, replace(held, readable=True)
+
+    def readable_working(self, d: int, ff: int, held: Held) -> tuple[int, int]:
+        """The system, its Cholesky factor and the right-hand side; unfolded keys are shared."""
+        side = ff if held.folded else held.tokens
+        return 2 * side * side + side * d, 0 if held.folded else held.tokens * ff
+
+    def read_while_writing_flops(
+        self, d: int, ff: int, tokens: int, held: Held, chunk: int, later: bool
+    ) -> int:
+        """The problem is solved, and all tokens read, before the piece and after each chunk."""
+        solving, readable = self.readable_flops(d, ff, held)
+        # What the text began with was solved before it was written.
+        flops = tokens * self.read_flops(d, ff, readable) + later * solving
+        for start in range(0, tokens, chunk):
+            held = replace(held, tokens=held.tokens + min(chunk, tokens - start))
+            if held.folded:
+                flops += self.fold_flops(d, ff, held)
+                held = Held(0, True)
+            solving, readable = self.readable_flops(d, ff, held)
+            flops += solving + tokens * self.read_flops(d, ff, readable)
+        return flops
+
+
+def naive_step(dw: Tensor, key: Tensor, value: Tensor, strength: Tensor, memo: dict) -> Tensor:
+    """The oracle: what one token adds to dW `[d, ff]`, by recursive least squares.
+
+    `strength` is rate times gate; `memo` keeps the inverse of 1 + sum of c k k^T between tokens.
+    """
+    inverse = memo.get("inverse", torch.eye(len(key), dtype=key.dtype))
+    strength = 1 - torch.exp(-strength)
+    count = strength / (1 - least_squares.SOLVABLE * strength)
+    error = value - dw @ key
+    direction = inverse @ key
+    gain = direction / (1 + count * key @ direction)
+    memo["inverse"] = inverse - count * torch.outer(direction, gain)
+    return count * torch.outer(error, gain)
