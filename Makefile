@@ -2,7 +2,7 @@
 # make run     setup, then the whole study with config.yaml: results/report/index.html
 # make test    setup, then every test
 # make test-slurm  setup, then a real Slurm on this machine, and the study and its faults on it
-# make recover     after Snakemake itself was killed: ends the jobs it left, then lifts its lock
+# make recover     after Snakemake itself was killed: cancel the jobs it left, then lift its lock
 # make lint    setup, then all style checks
 #
 # PYTHON=python3.12 chooses the interpreter, CONFIG=config/smoke.yaml a preset,
@@ -19,7 +19,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .PHONY: setup run test test-slurm recover lint
 setup: $(STAMP)
 
-# The stamp is written last: an interrupted installation is taken up again.
+# The stamp is written last, so an interrupted installation is continued.
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.exit(0 if sys.version_info >= (3, 11) else f"error: $(PYTHON) is Python {v}, expected 3.11 or newer; try: make PYTHON=python3.12")'
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
@@ -30,15 +30,15 @@ $(STAMP): requirements.lock pyproject.toml
 run: setup
 	snakemake --profile local --quiet host reason $(if $(CONFIG),--configfile $(CONFIG)) $(ARGS)
 
-# One worker keeps all tests that share the executed smoke run.
+# Tests that share the executed smoke run stay on one worker (loadgroup).
 test: setup
 	OMP_NUM_THREADS=1 python -m pytest -n auto --dist loadgroup $(ARGS)
 
-# As root, and where apt-get can install Slurm; skipped, with the reason, where it cannot.
+# Needs root, and apt-get to install Slurm. Without them the tests are skipped, with the reason.
 test-slurm: setup
 	OMP_NUM_THREADS=1 python -m pytest -rs tests/slurm $(ARGS)
 
-# A job that nobody waits for would write beside the one that is started again.
+# A job left running would write the same files as the one that is started again.
 recover:
 	if command -v squeue; then \
 		squeue --me --noheader --format '%i %Z' | awk '$$2 == "$(CURDIR)" {print $$1}' | xargs -r scancel; \

@@ -2,10 +2,10 @@
 
     python tests/helpers/invalidation.py
 
-writes the table of every edit, with the rules expected and those planned, into
-docs/invalidation.md, and exits 1 where they differ. The study's outputs are made up and recorded
-by Snakemake itself (`--touch`); the edits and the dry runs are real. Files from which the same is
-expected are edited at once: each job then names the inputs that it would rerun for.
+prints a table of every edit, with the rules that it reruns, and exits 1 where they are not those
+expected. It also writes the examples of docs/invalidation.md. The study's outputs are made up and
+recorded by Snakemake itself (`--touch`); the edits and the dry runs are real. Files from which the
+same is expected are edited at once: each job then names the inputs that it would rerun for.
 """
 
 import sys
@@ -24,10 +24,27 @@ from edits import EDITS, appended
 from expectations import RULES, own, with_all_that_follows
 
 DOCUMENT = ROOT / "docs" / "invalidation.md"
-MARK = "<!-- Below: written by tests/helpers/invalidation.py. -->\n"
+BEGIN = "<!-- These rows are written by tests/helpers/invalidation.py. -->\n"
+END = "<!-- End of the written rows. -->\n"
 SCRIPTS = Path("workflow", "scripts")
 Expected = dict[str, frozenset[str]]  # rules by file
 CONFIG = ("--configfile", "config/smoke.yaml", "config/made.yaml")
+# The edits that docs/invalidation.md shows, and why they rerun what they do.
+EXAMPLES = {
+    "touch of every file": "Content is compared, not times.",
+    "comment in config.yaml": "The values are compared, not the text.",
+    "key `resources.recall.threads`": "Threads shape no result. The record holds all keys.",
+    "ttt_memory/report/page.py": "Only the report runs this file.",
+    "key `scoring.viable`": "Predictions are kept; only scores and the verdict use the key.",
+    "key `recall.max_new_tokens`": "The trained models are kept and asked again.",
+    "key `benchmark.seed`": "Other probes; models do not train on the benchmark.",
+    "key `corpus.dialogues`": "Models train on the corpus, so everything after it follows.",
+    "ttt_memory/conversation/train/objective.py": "Runs train with it; the base model does not.",
+    "ttt_memory/forecast/strategies/mesa.py": "A strategy's file is an input of its own jobs.",
+    "own strategy mine.py": "The same holds for a file of your own.",
+    "ttt_memory/fast_weights/naive.py": "Only tests run the readable reference form.",
+    "record lost: metrics of a run": "A result without its record is not trusted.",
+}
 
 
 @dataclass(frozen=True)
@@ -180,14 +197,39 @@ def cell(row: Row, rule: str) -> str:
     return " ".join(sorted(wanted)).replace(f"{rule}:", "").replace(rule, "●")
 
 
+def examples(rows: Iterable[Row]) -> str:
+    """Markdown: the edits that the document shows, what they rerun, and why."""
+    planned = {row.edit: row.planned for row in rows}
+    lines = ["| Edit | What reruns | Why |", "|---|---|---|"]
+    for edit, why in EXAMPLES.items():
+        lines.append(f"| {edit} | {reruns(planned[edit])} | {why} |")
+    return "\n".join(lines) + "\n"
+
+
+def reruns(planned: frozenset[str]) -> str:
+    """The rules in the order of the workflow, a strategy's jobs by its name."""
+    ordered = sorted(planned, key=lambda label: RULES.index(label.split(":")[0]))
+    names = (label.replace("forecast:", "forecast of ") for label in ordered if label != "all")
+    return ", ".join(names) or "nothing"
+
+
+def with_examples(document: str, rows: Iterable[Row]) -> str:
+    """The document with its rows brought up to date."""
+    before, after = document.split(BEGIN)
+    return f"{before}{BEGIN}\n{examples(rows)}\n{END}{after.split(END)[1]}"
+
+
 def main() -> int:
-    """Write the table; 1 if anything in it is not as expected."""
+    """Print the table and write the examples; 1 if any edit reruns other rules than expected."""
     with tempfile.TemporaryDirectory() as folder, finished(Path(folder, "clone")) as made:
         rows = matrix(made)
-    text = DOCUMENT.read_text(encoding="utf-8").split(MARK)[0]
-    DOCUMENT.write_text(f"{text}{MARK}\n{table(rows)}", encoding="utf-8")
+    text = with_examples(DOCUMENT.read_text(encoding="utf-8"), rows)
+    DOCUMENT.write_text(text, encoding="utf-8")
     wrong = [row for row in rows if row.expected != row.planned]
-    print(table(wrong) if wrong else f"{len(rows)} edits, each rerun as expected: {DOCUMENT}")
+    print(table(rows))
+    print(f"{len(rows)} edits, {len(rows) - len(wrong)} rerun exactly what is expected")
+    if wrong:
+        print(f"\n{len(wrong)} do not:\n\n{table(wrong)}")
     return 1 if wrong else 0
 
 

@@ -1,0 +1,54 @@
+"""Every link and every repository path in a document leads somewhere; every document is listed."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from clone import ROOT
+
+FOLDERS = ("config", "data/models", "docs", "envs")
+DOCUMENTS = sorted(
+    [*ROOT.glob("*.md"), *(file for folder in FOLDERS for file in (ROOT / folder).rglob("*.md"))]
+)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+# A path from the root of the repository, or of the library, named anywhere in the text.
+TOP = "benchmarks|config|docs|envs|examples|profiles|rules|tests|ttt_memory|workflow"
+PATH = re.compile(rf"(?<![\w./-])(?:{TOP})/[\w./-]*[\w/]")
+FENCE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
+
+
+def prose(document: Path) -> str:
+    """The text without its code blocks."""
+    return FENCE.sub("", document.read_text(encoding="utf-8"))
+
+
+def anchors(document: Path) -> set[str]:
+    """What `#...` may name in a document, by the rule of GitHub: small letters, hyphens."""
+    headings = re.findall(r"^#+ (.+)$", prose(document), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def broken(document: Path, link: str) -> bool:
+    """Whether a relative link names no file, or no heading of it."""
+    name, _, anchor = link.partition("#")
+    target = document.parent / name if name else document
+    if not target.exists():
+        return True
+    return bool(anchor) and anchor not in anchors(target)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda file: str(file.relative_to(ROOT)))
+def test_links_and_paths_lead_somewhere(document: Path) -> None:
+    links = [link for link in LINK.findall(prose(document)) if "://" not in link]
+    assert [link for link in links if broken(document, link)] == []
+    places = (ROOT, ROOT / "workflow" / "scripts")
+    paths = set(PATH.findall(document.read_text(encoding="utf-8")))
+    assert [path for path in paths if not any((place / path).exists() for place in places)] == []
+
+
+@pytest.mark.parametrize("folder", ["docs", "docs/experiments"])
+def test_every_document_is_in_the_index_of_its_folder(folder: str) -> None:
+    index = ROOT / folder / "README.md"
+    listed = set(LINK.findall(prose(index)))
+    assert {file.name for file in index.parent.glob("*.md") if file != index} <= listed
