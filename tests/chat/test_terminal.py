@@ -80,7 +80,7 @@ def test_lines_of_a_text_are_one_text():
 
 
 def test_a_state_is_kept_in_a_file(tmp_path):
-    """Saved by one chat, asked in another; a state of another memory is refused."""
+    """Saved by one chat, asked in another; a state of other fast weights is refused."""
     first, second = chat(), chat()
     for line in (FACT, "/drop", f"/save {tmp_path / 'state'}"):
         first.say(line)
@@ -88,7 +88,7 @@ def test_a_state_is_kept_in_a_file(tmp_path):
     assert second.say(QUESTION) == first.say(QUESTION)
     other = Chat(fast_weights(), prompter())
     other.fw.config = other.fw.config.model_copy(update={"layers": (0,)})
-    with pytest.raises(UserError, match="written by another memory"):
+    with pytest.raises(UserError, match="written by other fast weights"):
         other.say(f"/load {tmp_path / 'state'}")
     assert other.state is None
 

@@ -85,10 +85,10 @@ def test_only_the_memory_trains_when_the_base_is_frozen():
 def test_rate_starts_exactly_at_lr_and_stays_positive():
     """The learned rate is lr times the exponential of a parameter that starts at zero."""
     layer = inject(tiny(), settings(lr=0.1)).fast["0"]
-    assert layer.rule(torch.float64).lr.item() == 0.1
+    assert layer.keys_and_values(torch.float64).rate.item() == 0.1
     with torch.no_grad():
         layer.log_rate.fill_(-30.0)
-    assert 0 < layer.rule(torch.float64).lr < 1e-10
+    assert 0 < layer.keys_and_values(torch.float64).rate < 1e-10
 
 
 @pytest.mark.parametrize(("bias", "inward"), [(-4.0, -1.0), (4.0, 1.0)])
@@ -286,8 +286,8 @@ def test_a_fingerprint_tells_models_apart(tmp_path):
         ({"layers": (-1,)}, "layers"),
         ({"layers": (1, 1)}, "names a layer twice"),
         ({"conv_width": 4}, "even"),
-        ({"update": "mesa", "decay": 0.9}, "expected decay 1"),
-        ({"update": "mesa", "key_norm": "none"}, 'key_norm "l2"'),
+        ({"update": "mesa", "decay": 0.9}, "requires decay 1.0"),
+        ({"update": "mesa", "key_norm": "none"}, "requires key_norm 'l2'"),
         ({"conv_width": 1}, "next token"),
         ({"gate": "top", "read_while_writing": True}, "read_while_writing"),
         ({"gate": "topp"}, "gate"),

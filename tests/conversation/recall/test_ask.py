@@ -67,7 +67,7 @@ def test_nothing_is_seen_without_context_or_memory():
 def test_another_dialogue_is_never_ones_own():
     engine = recall()
     for i, sample in enumerate(engine.samples):
-        donor = engine._donor(i)
+        donor = engine.maker._donor(i)
         assert donor.sample_id != sample.sample_id
         assert (donor.language, donor.level) == (sample.language, sample.level)
 
@@ -89,10 +89,10 @@ def test_scale_one_is_condition_b_and_zero_like_c():
 
 def test_capacity_asks_only_what_one_dialogue_answers():
     engine = recall()
-    for job in engine.maker.episodes("capacity"):
-        questions = [probe.question for _, _, probe in job.asked]
+    for episode in engine.maker.episodes("capacity"):
+        questions = [probe.question for _, _, probe in episode.asked]
         assert len(set(questions)) == len(questions)
-        assert len(job.texts) == job.setting
+        assert len(episode.texts) == episode.setting
 
 
 def test_long_texts_are_read_in_segments_and_short_rows_wait():

@@ -54,15 +54,15 @@ def test_half_as_many_where_memory_runs_out():
 def test_a_single_job_that_does_not_fit():
     """One line that says what was asked and what may help; other errors pass."""
     engine = recall(count=1)
-    (job,) = engine.maker.episodes("B")
+    (episode,) = engine.maker.episodes("B")
 
     def too_much(batch):
         raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB.")
 
     with pytest.raises(UserError, match=r"one dialogue of \d+ tokens .* recall.segment_tokens"):
-        engine._sizes.ask([job], too_much)
+        engine._sizes.ask([episode], too_much)
     with pytest.raises(RuntimeError, match="shapes"):
-        engine._sizes.ask([job], lambda batch: (_ for _ in ()).throw(RuntimeError("shapes")))
+        engine._sizes.ask([episode], lambda batch: (_ for _ in ()).throw(RuntimeError("shapes")))
 
 
 @pytest.mark.parametrize("update", ["hebbian", "mesa"])
@@ -74,9 +74,9 @@ def test_a_batch_fits_what_is_free(condition, free, update, monkeypatch):
     engine = Recall(
         fast_weights(update=update), prompter(), samples(), RecallConfig(rows=16, device="cpu")
     )
-    jobs = engine.maker.episodes(condition)
-    batches = list(engine._sizes.batches(jobs, condition == "A"))
-    assert sum(map(len, batches)) == len(jobs)
+    episodes = engine.maker.episodes(condition)
+    batches = list(engine._sizes.batches(episodes, condition == "A"))
+    assert sum(map(len, batches)) == len(episodes)
     most = max(map(len, batches))
     assert most == {10**12: 16, 10**5: 1}.get(free, most)
     if free == 10**7:

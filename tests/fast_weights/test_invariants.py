@@ -1,0 +1,178 @@
+"""What must hold for every update rule: the built-in ones and a user's own file."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from documents import fence
+from fast_weights_models import DenseLoop, apart, dense, memory, tokens
+from ttt_memory.errors import UserError
+from ttt_memory.fast_weights import FastWeightsConfig, load_state, rules, save_state
+from ttt_memory.fast_weights.rules import RULES, declared, load
+
+ROOT = Path(__file__).resolve().parents[2]
+OWN = "own"  # the rule of docs/update-rules.md
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory) -> str:
+    """The documented rule as a user's file."""
+    path = tmp_path_factory.mktemp("rules") / "my_rule.py"
+    path.write_text(fence((ROOT / "docs" / "update-rules.md").read_text(), "python"))
+    return str(path)
+
+
+@pytest.fixture(params=[*RULES, OWN])
+def update(request, own) -> str:
+    """Every rule's name or file."""
+    return own if request.param == OWN else request.param
+
+
+@pytest.fixture(params=[{"gate": "top"}, {"gate": "layer", "read_while_writing": True}], ids=str)
+def options(request, update) -> dict:
+    """Each rule, writing alone and read while it is written."""
+    return {"update": update, **request.param}
+
+
+def test_a_rule_is_one_file_and_its_name_in_one_list():
+    """Every file beside the list that defines a rule is in the list, and no name lacks its file."""
+    folder = Path(rules.__file__).parent
+    found = {p.stem for p in folder.glob("*.py") if "\nclass Rule(" in p.read_text()}
+    assert found == set(RULES)
+
+
+def test_equals_the_oracle(options):
+    """Hidden states, dW and what a probe reads are those of the loop with a dense weight."""
+    fw = memory(**options)
+    ids, probe = tokens(1, 21), tokens(1, 6, seed=1)
+    result = fw.write(ids)
+    hidden, dw = DenseLoop(fw).write(ids[0], torch.ones(21, dtype=torch.float64))
+    torch.testing.assert_close(result.hidden[0], hidden, rtol=1e-8, atol=1e-8)
+    for layer, found in dense(result.state).items():
+        torch.testing.assert_close(found[0], dw[layer], rtol=1e-8, atol=1e-8)
+    read = fw.read(result.state, input_ids=probe, output_hidden_states=True).hidden_states[-1]
+    expected = DenseLoop(fw).read(probe[0], dw)
+    torch.testing.assert_close(read[0], expected, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("cuts", [[5], [1, 2, 9], [4, 8]])
+def test_split_anywhere_is_the_whole(options, cuts):
+    """A text in parts, KV cache kept: the same state, and the same gradients of it."""
+    fw, ids = memory(**options), tokens(2, 13)
+    whole = fw.write(ids)
+    state = cache = None
+    for start, stop in zip([0, *cuts], [*cuts, 13], strict=True):
+        part = fw.write(
+            ids[:, start:stop], state=state, past_key_values=cache, use_cache=True, flush=stop == 13
+        )
+        state, cache = part.state, part.past_key_values
+    assert apart(state, whole.state) < 1e-10
+    parameters = list(fw.fast_parameters())
+    gradients = [
+        torch.autograd.grad(sum(dw.sin().sum() for dw in dense(s).values()), parameters)
+        for s in (state, whole.state)
+    ]
+    for found, expected in zip(*gradients, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-8)
+
+
+def test_padding_is_never_written_and_rows_never_meet(options):
+    """A padded batch is its rows one by one."""
+    fw, ids = memory(**options), tokens(3, 14)
+    mask = torch.arange(14) < torch.tensor([[14], [5], [9]])
+    batch = fw.write(ids, mask).state
+    for row, length in enumerate(mask.sum(1).tolist()):
+        alone = fw.write(ids[row : row + 1, :length]).state
+        assert apart(batch.index([row]), alone) < 1e-10
+        assert batch.written[row] == length
+
+
+def test_rows_are_taken_and_put_back(options):
+    """`index` and `concat`, from tokens and from the folded form; the next text goes on alike."""
+    fw = memory(**options)
+    state = fw.write(tokens(2, 9), flush=False).state
+    for form in (state, state.fold(always=True)):
+        again = form.index([1]).concat(form.index([0])).index([1, 0])
+        assert apart(again, state) < 1e-10
+        more = tokens(2, 7, seed=3)
+        assert apart(fw.write(more, state=again).state, fw.write(more, state=state).state) < 1e-10
+
+
+def test_saved_and_loaded(options, tmp_path):
+    """A state goes on after a file as before; its readable form can be kept alone."""
+    fw, path = memory(**options), tmp_path / "state.safetensors"
+    state, more = fw.write(tokens(2, 9), flush=False).state.detach(), tokens(2, 7, seed=3)
+    save_state(fw, state, path)
+    loaded = load_state(fw, path)
+    assert apart(loaded, state) == 0
+    assert apart(fw.write(more, state=loaded).state, fw.write(more, state=state).state) == 0
+    save_state(fw, state.readable(), path)
+    assert apart(load_state(fw, path), state) == 0
+
+
+def test_a_reading_does_not_write(options):
+    """Reading leaves every tensor of a state as it was."""
+    fw = memory(**options)
+    state = fw.write(tokens(1, 9), flush=False).state.detach()
+    before = {i: layer.written.map(torch.clone) for i, layer in state.layers.items()}
+    fw.read(state, input_ids=tokens(1, 12, seed=2))
+    for i, layer in state.layers.items():
+        for name, tensor in layer.written.tensors().items():
+            assert tensor.equal(before[i].tensors()[name])
+
+
+def test_merging_is_writing_one_after_the_other(update):
+    """For rules without order; the others say that they cannot."""
+    fw = memory(update=update, gate="layer")
+    first, texts = tokens(2, 9), tokens(2, 6, seed=1)
+    state, apart_written = fw.write(first).state, fw.write(texts).state
+    if fw.config.ordered:
+        with pytest.raises(ValueError, match="do not add up"):
+            state.merge(apart_written)
+        return
+    expected = state
+    for text in texts:
+        expected = fw.write(text.expand(2, -1), state=expected).state
+    assert apart(state.merge(apart_written), expected) < 1e-10
+
+
+def checked(update: str) -> None:
+    """All that is looked at before any work."""
+    declared(update)
+    load(update)
+
+
+def test_a_file_of_ones_own_is_told_what_it_lacks(tmp_path):
+    """One line that names the file: not there, not Python, without a rule, with half of one."""
+    path = tmp_path / "mine.py"
+    for content, message in (
+        (None, "found no such file"),
+        ("def", "expected Python"),
+        ("ORDERED = print", "literal"),
+        ("x = 1", r"expected a class Rule\(UpdateRule\)"),
+        (
+            "from ttt_memory.fast_weights.rules.base import UpdateRule as U\nclass Rule(U): pass",
+            "abst",
+        ),
+        ("import nowhere", "No module named 'nowhere'"),
+    ):
+        if content is not None:
+            path.write_text(content)
+        load.cache_clear()
+        rules._module.cache_clear()
+        with pytest.raises(UserError, match=message) as error:
+            checked(str(path))
+        assert str(path) in str(error.value)
+    for wrong in ("hebian", "mine"):
+        with pytest.raises(ValueError, match=f"found '{wrong}', expected one of hebbian, delta"):
+            FastWeightsConfig(layers=(0,), update=wrong)
+
+
+def test_what_a_rule_requires(tmp_path):
+    """`REQUIRES` of a file is checked with the configuration."""
+    path = tmp_path / "strict.py"
+    path.write_text('REQUIRES = {"decay": 1.0}')
+    FastWeightsConfig(layers=(0,), update=str(path))
+    with pytest.raises(ValueError, match=r"requires decay 1\.0, found 0\.5"):
+        FastWeightsConfig(layers=(0,), update=str(path), decay=0.5)
