@@ -157,10 +157,10 @@ def test_conditions(update):
     _, cost = both(update=update)
     bench = Benchmark(samples=6, dialogue=18, distractor=60, distracted=3, probes=2, rows=3)
     a, b, c, d = (Estimate(cost, bench, CEILINGS).condition(name) for name in "ABCD")
-    assert a.work.memory == c.work.memory == 0 < b.work.memory
+    assert a.work.fast == c.work.fast == 0 < b.work.fast
     assert c.work.flops < b.work.flops
     assert c.held < b.held <= d.held
-    assert d.work.memory > b.work.memory  # though half as many are asked
+    assert d.work.fast > b.work.fast  # though half as many are asked
     lanes = 2 * (bench.question + bench.answer)
     assert a.held - c.held == cost.decoder.cache_bytes(3 * (18 + 30))
     assert c.held == cost.decoder.weight_bytes + cost.decoder.cache_bytes(3 * lanes)

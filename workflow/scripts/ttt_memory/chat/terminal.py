@@ -2,8 +2,8 @@
 
     ttt-chat --model results/runs/recall/0/model
 
-A line that ends in a question mark is asked, any other line is told; commands begin with "/".
-An answer comes from the text as long as it is there, then from the fast weights, then from nothing.
+A line that ends in a question mark is a question, any other line is told; commands begin with "/".
+An answer comes from the text until that is dropped, then from the fast weights, else from nothing.
 """
 
 import argparse
@@ -57,7 +57,7 @@ class Chat:
         }
 
     def say(self, line: str) -> str:
-        """What a line leads to.
+        """Carry out one line and return the answer to it.
 
         Raises:
             UserError: no such command, or it cannot be done now.
@@ -138,7 +138,7 @@ class Chat:
 
 
 def language_of(text: str) -> str:
-    """Zh for a text with Chinese characters, else en."""
+    """`zh` for a text with Chinese characters, else `en`."""
     return "zh" if any("一" <= c <= "鿿" for c in text) else "en"
 
 
@@ -168,7 +168,7 @@ def open_run(
 
 
 def lines(interactive: bool) -> Iterator[str]:
-    """What is typed, or what stands in standard input."""
+    """The lines typed at the prompt, or those of standard input."""
     if not interactive:
         yield from sys.stdin
         return
@@ -180,7 +180,7 @@ def lines(interactive: bool) -> Iterator[str]:
 
 
 def talk(chat: Chat, said: Iterable[str], echo: bool) -> None:
-    """Print what each line leads to, up to /quit; with `echo` the line as well."""
+    """Carry out lines up to /quit and print the answers; with `echo` the lines as well."""
     for line in map(str.strip, said):
         if not line:
             continue

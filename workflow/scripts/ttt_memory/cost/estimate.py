@@ -153,7 +153,7 @@ def table(estimate: Estimate, train: TrainConfig, gib: int | None) -> str:
     fast, bench, decoder = estimate.fast, estimate.benchmark, estimate.decoder
     lines = [
         f"weights {decoder.weight_bytes / GIB:.2f} GiB, "
-        f"memory's own parameters {fast.parameters() / 1e6:.1f} M, "
+        f"parameters of the fast weights {fast.parameters() / 1e6:.1f} M, "
         f"KV cache {decoder.cache_bytes(1) / 2**10:.0f} KiB a token",
         "",
         f"{'written':>8}{'state, MB':>11}{'plain, TFLOP':>14}{'write adds':>12}{'of the time':>13}",

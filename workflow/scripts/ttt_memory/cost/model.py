@@ -1,22 +1,24 @@
-"""What reading, writing, asking and training cost, from shapes alone: FLOPs, bytes, seconds.
+"""What forward passes, writing, reading and training cost, from shapes alone.
 
-Matrix products, convolutions and attention, a multiply-add counted as two FLOPs, attention over
-its whole square. With d, ff the widths of an MLP, h query and g key/value heads of width e:
+Counted are matrix products, convolutions and attention; a multiply-add is two FLOPs, and attention
+counts its whole square. With d and ff the widths of an MLP, h query heads and g key/value heads of
+width e, and K tokens attended to:
 
-    a token of a layer        2 d e (2 h + 2 g) + 4 h e K + 6 d ff        K tokens attended to
-    its write, L at once      2 d^2 + 2 w d          conv of width w, projection
-      delta rule              + (L + b)(ff + d)      keys with keys and triangular solve, halves of
-                              - b d                  squares, in blocks of b tokens
-      read while written      + 2 L (d + ff); by least squares what is held after each chunk, solved
-      what was there before   + 2 S (d + ff), or 2 d ff once it is dense
-    folding S factors         2 S d ff, by least squares 2 S ff^2 more
-    solving least squares     2 S^2 (ff + d) + S^3 / 3, or, once a part is dense and so all is,
-                              ff^3 / 3 + 2 ff^2 d
-    its read                  2 S (d + ff), or 2 d ff
-    training                  2 forwards more, 1 if the base is frozen
+    a token of a layer                       2 d e (2 h + 2 g) + 4 h e K + 6 d ff
+    making its key and value                 2 d^2 (projection) + 2 w d (convolution of width w)
+    delta rule, L tokens at once             (L + b)(ff + d) - b d for each token, in blocks of b
+      and reading what was there before      2 S (d + ff) for S factors, or 2 d ff once folded
+    folding S tokens                         2 S d ff; by least squares 2 S ff^2 more
+    solving least squares                    2 S^2 (ff + d) + S^3 / 3 in S unknowns, or
+                                             ff^3 / 3 + 2 ff^2 d once anything is folded
+    reading a token                          2 S (d + ff), or 2 d ff once folded
+    reading while writing                    2 L (d + ff) more; by least squares everything is
+                                             solved and read after each chunk
+    training                                 twice the forward more; once if the base is frozen
 
-Seconds are those of a roofline: the longer of FLOPs at the device's best and bytes at its best.
-Bytes are what must move at least: the weights once a pass, KV cache and states that are read.
+An update rule's own part is in its file (fast_weights/rules). Seconds are those of a roofline: the
+longer of FLOPs at the device's best rate and bytes at its best rate. Bytes are what must move at
+least: the weights once a pass, and the KV cache and states that are read.
 """
 
 from dataclasses import dataclass
@@ -34,29 +36,29 @@ WIDTHS = {"float32": 4, "bfloat16": 2}
 
 @dataclass(frozen=True)
 class Work:
-    """FLOPs of the model, FLOPs of the memory (float32), and bytes."""
+    """FLOPs of the model, FLOPs of its fast weights (float32), and bytes."""
 
     model: int = 0
-    memory: int = 0
+    fast: int = 0
     bytes: int = 0
 
     def __add__(self, other: Self) -> Self:
         return type(self)(
-            self.model + other.model, self.memory + other.memory, self.bytes + other.bytes
+            self.model + other.model, self.fast + other.fast, self.bytes + other.bytes
         )
 
     def times(self, count: int) -> Self:
         """The same `count` times."""
-        return type(self)(count * self.model, count * self.memory, count * self.bytes)
+        return type(self)(count * self.model, count * self.fast, count * self.bytes)
 
     @property
     def flops(self) -> int:
         """All of them."""
-        return self.model + self.memory
+        return self.model + self.fast
 
     def seconds(self, best: Ceilings, dtype: str) -> float:
         """Time on a device that reaches its ceilings."""
-        compute = self.model / best.matmul[dtype] + self.memory / best.matmul["float32"]
+        compute = self.model / best.matmul[dtype] + self.fast / best.matmul["float32"]
         return max(compute, self.bytes / best.copy)
 
 

@@ -14,12 +14,12 @@ from ..models.attention_masks import block_mask
 from ..prompts.packing import pad_left
 from ..prompts.prompter import Prompter
 
-CONTEXT = -1  # in the place of a lane's number
+CONTEXT = -1  # stands in place of a lane's number for tokens of the context
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the model said: text up to the end token, whether it came, and how many tokens."""
+    """What the model said: text up to the end token, whether that token came, tokens generated."""
 
     text: str
     ended: bool
@@ -37,17 +37,22 @@ def answer(
 ) -> list[list[Answer]]:
     """Answer every dialogue's probes greedily, all dialogues and probes in one batch.
 
-    `questions` holds, for each of B dialogues, the ids of its rendered questions; `contexts`
-    (condition A) the ids that each dialogue's probes see after the opening. `state` has B rows;
-    None reads with the memory off.
+    Args:
+        fw: the model with fast weights.
+        prompter: renders and decodes.
+        questions: for each of B dialogues, the token ids of its rendered questions.
+        contexts: for condition A, the token ids that each dialogue's probes see after the opening.
+        state: the fast weights to read, B rows; None answers without fast weights.
+        max_new_tokens: the most tokens of an answer.
 
-    A row is a dialogue, its probes are lanes of the row: they share the context's KV cache and
-    grow side by side, and a mask keeps each from seeing the others.
+    A row of the batch is a dialogue, and its probes are lanes of the row. They share the KV cache
+    of the context and grow side by side; a mask keeps each lane from seeing the others.
     """
     device = fw.model.device
     lanes = Lanes.of(questions, prompter, device)
     forward = fw.plain if state is None else partial(fw.read, state)
-    # Without a configuration the cache keeps every token of layers with a window, as the mask does.
+    # Without a configuration the cache keeps every token of sliding-window layers; the mask, which
+    # applies the window, needs them.
     cache = DynamicCache()
     contexts = [prompter.opening + context for context in contexts or [[] for _ in questions]]
     if any(contexts):
@@ -69,11 +74,11 @@ class Lanes:
     """The probes of B dialogues, P a row, as the next input of a model with a KV cache.
 
     Attributes:
-        ids, positions: [B, T] int64, the tokens to read now and their positions.
-        key_positions: [B, K] int64, those of all that the cache will hold then.
-        lane: [T] int64, the lane that each of them stands in.
-        last: [P] int64, where in T each lane ends.
-        live: [B, P] bool, False where a row has no such probe.
+        ids, positions: [B, T] int64, the next input tokens and their positions.
+        key_positions: [B, K] int64, positions of all tokens in the cache after this input.
+        lane: [T] int64, the lane of each input token.
+        last: [P] int64, the last input token of each lane.
+        live: [B, P] bool, False where a row has fewer probes than the others.
     """
 
     def __init__(self, ids: Tensor, mask: Tensor, live: Tensor):
@@ -82,13 +87,13 @@ class Lanes:
         self.positions = (mask.cumsum(-1) - 1).clamp(min=0).flatten(1)
         self.lane = torch.arange(lanes, device=ids.device).repeat_interleave(length)
         self.last = torch.arange(1, lanes + 1, device=ids.device) * length - 1
-        # What the cache will hold once these are read: lane (or context), validity, position.
+        # For all tokens in the cache after this input: lane (or context), validity, position.
         self._key_lane, self._key_valid = self.lane, mask.flatten(1).bool()
         self.key_positions = self.positions
 
     @classmethod
     def of(cls, questions: list[list[list[int]]], prompter: Prompter, device: torch.device) -> Self:
-        """Questions, each padded on the left to the longest, rows filled up to the most."""
+        """Questions padded on the left to the longest, rows filled up to the largest number."""
         width = max(map(len, questions))
         filler = [[prompter.end]]
         flat = [ids for row in questions for ids in row + filler * (width - len(row))]
@@ -97,7 +102,7 @@ class Lanes:
         return cls(ids, mask, live.to(device))
 
     def follow(self, context: Tensor) -> None:
-        """Continue a context that the cache holds: `context` [B, C] bool says where it is."""
+        """Continue a context in the cache; `context` [B, C] bool is False where it is padding."""
         self.positions = self.positions + context.sum(1, keepdim=True)
         before = (context.cumsum(1) - 1).clamp(min=0)
         self.key_positions = torch.cat([before, self.positions], 1)
@@ -106,16 +111,16 @@ class Lanes:
         self._key_valid = torch.cat([context, self._key_valid], 1)
 
     def mask(self) -> Tensor:
-        """[B, 1, T, K] bool: a token sees the context and its own lane up to itself."""
+        """[B, 1, T, K] bool: each token attends to the context and to its own lane up to itself."""
         keys = torch.arange(len(self._key_lane), device=self.lane.device)
         own = keys[len(keys) - len(self.lane) :]
         past = (self._key_lane == self.lane[:, None]) & (keys <= own[:, None])
         seen = (past | (self._key_lane == CONTEXT)) & self._key_valid[:, None]
-        # Padding sees itself: a softmax over nothing would be NaN.
+        # Padding attends to itself: a softmax over no token would be NaN.
         return (seen | (keys == own[:, None]))[:, None]
 
     def grow(self, chosen: Tensor) -> None:
-        """Each lane goes on with its token of `chosen` [B, P]."""
+        """Append to each lane its token of `chosen` [B, P]."""
         self.positions = self.positions[:, self.last] + 1
         self.ids, self.lane = chosen, torch.arange(chosen.shape[1], device=chosen.device)
         self.last = self.lane
@@ -132,7 +137,7 @@ def _decode(
     end: int,
     limit: int,
 ) -> Tensor:
-    """New token ids [B, P, <= limit]; lanes that ended go on with the end token."""
+    """New token ids [B, P, at most limit]; lanes that ended repeat the end token."""
     done, new = ~lanes.live, []
     while True:
         output = forward(

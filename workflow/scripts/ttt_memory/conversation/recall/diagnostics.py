@@ -1,4 +1,4 @@
-"""What writing does inside: gates and surprise on facts, filler and distractor; size of dW."""
+"""Gates and next-token losses on facts, filler and distractor text, and the size of dW."""
 
 import random
 
@@ -53,7 +53,7 @@ def _measure(
 
 
 def fact_tokens(prompter: Prompter, sample: Sample) -> tuple[list[int], Tensor]:
-    """Ids of the rendered dialogue, and which of them `[T]` hold a part of a fact's value."""
+    """Ids of the rendered dialogue, and which of them `[T]` are part of a fact's value."""
     rendered = prompter.text(sample.dialogue, sample.language)
     encoded = prompter.tokenizer(rendered, add_special_tokens=False, return_offsets_mapping=True)
     shift = rendered.index(sample.dialogue)
@@ -70,9 +70,9 @@ def _token_means(
     segments: dict[str, Tensor],
     length: int,
 ) -> dict[tuple[str, int, str], float]:
-    """Mean gate per layer and mean next-token loss (memory off) over each segment's tokens.
+    """Mean gate by layer, and mean next-token loss of the base, over the tokens of each segment.
 
-    The text is read as it is written for recall, `length` tokens at a time.
+    The text is processed as recall writes it, `length` tokens at a time.
     """
     pieces = [
         _gates_and_surprise(fw, prompter.opening, ids[start : start + length])
@@ -94,13 +94,13 @@ def _token_means(
 def _gates_and_surprise(
     fw: FastWeights, opening: list[int], ids: list[int]
 ) -> tuple[dict[int, Tensor], Tensor]:
-    """Of T tokens: gates `[T]` by layer, and losses `[T]`, NaN for the first."""
+    """Gates by layer `[T]`, and next-token losses `[T]` of the base, NaN for the first token."""
     start = len(opening)
     input_ids = torch.tensor([opening + ids], device=fw.model.device)
     written = (torch.arange(input_ids.shape[1], device=input_ids.device) >= start)[None]
     gates = fw.write(input_ids=input_ids, write_mask=written).gates or {}
     logits = fw.plain(input_ids=input_ids).logits[0, start:-1].float()
-    # The loss of a token is what the model, having read all before it, did not foresee.
+    # The loss of a token, given all before it, is how much it surprises the model.
     surprise = F.cross_entropy(logits, input_ids[0, start + 1 :], reduction="none")
     gates = {layer: gate[0, start:].cpu() for layer, gate in gates.items()}
     return gates, F.pad(surprise.cpu(), (1, 0), value=torch.nan)

@@ -1,4 +1,4 @@
-"""Checks that gate every use of a trained run: a memory that is broken is never scored."""
+"""Checks that a trained run must pass before it is asked, so that a broken one is never scored."""
 
 from collections.abc import Callable
 
@@ -29,7 +29,7 @@ class Sanity:
         self.fw, self.load_base, self.prompter, self.segment = fw, load_base, prompter, segment
         texts = prompter.texts([s.dialogue for s in samples], [s.language for s in samples])
         self.dialogues = [[ids] for ids in texts]
-        # The longest first, so that alone it is unpadded and in the batch it is not.
+        # The longest first: later it is written alone, and the shorter ones beside it are padded.
         self.dialogues.sort(key=lambda texts: -len(texts[0]))
         first = samples[0]
         question = prompter.question(first.probes[0].question, first.language)
@@ -94,19 +94,19 @@ class Sanity:
         return change > 0, f"largest change of a logit {change:.3g}"
 
     def stripped_cache_works(self) -> tuple[bool, str]:
-        """With the dialogue's KV cache gone, a probe still gets finite logits."""
+        """A probe gets finite logits without the dialogue's KV cache."""
         logits = self._read(self.state)
         return torch.isfinite(logits).all(), f"logits within {logits.abs().max().item():.3g}"
 
     def disabled_is_base(self) -> tuple[bool, str]:
-        """With the memory off the model is its base, bit for bit."""
+        """Without fast weights the model gives the logits of its base, bit for bit."""
         expected_logits = self._read(None)
         base = self.load_base().to(self.fw.model.device)
         change = (base(input_ids=self.question).logits - expected_logits).abs().max().item()
         return change == 0, f"largest change of a logit {change:.3g}"
 
     def padding_writes_nothing(self) -> tuple[bool, str]:
-        """Padding the row on the right leaves the state's reading unchanged."""
+        """Padding a row on the right does not change what its state gives."""
         ids, mask = pad_right([self.dialogues[0][0][: self.segment]], self.prompter.pad)
         wide = torch.nn.functional.pad(ids, (0, 17), value=self.prompter.pad)
         wide_mask = torch.nn.functional.pad(mask, (0, 17))
@@ -119,7 +119,7 @@ class Sanity:
         return change <= limit, f"largest change of a logit {change:.3g}"
 
     def batch_equals_singles(self) -> tuple[bool, str]:
-        """A batch of dialogues writes what each alone would."""
+        """A batch of dialogues writes for each what it writes alone."""
         together = self._write(self.dialogues)
         changes = [
             (self._read(together.index([i])) - self._read(self._write([texts]))).abs().max().item()
@@ -129,7 +129,7 @@ class Sanity:
         return max(changes) <= limit, f"largest change of a logit {max(changes):.3g}"
 
     def packed_equals_alone(self) -> tuple[bool, str]:
-        """The trained model still tells packed probes apart."""
+        """In the trained model, probes packed in one row still do not see each other."""
         try:
             check_model(self.fw.model)
         except UserError as error:

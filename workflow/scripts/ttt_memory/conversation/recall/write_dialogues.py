@@ -1,4 +1,4 @@
-"""Reading texts into fast weights, batched: segment by segment, nothing else carried on."""
+"""Write texts into fast weights, batched: segment by segment, with nothing else carried on."""
 
 import torch
 
@@ -15,10 +15,10 @@ def write_texts(
     segment_tokens: int,
     state: FastState | None = None,
 ) -> FastState:
-    """Fast weights of B rows after each has read its texts in order, on top of `state` if given.
+    """Write the texts of each of B rows in order, into `state` if given.
 
-    The KV cache is dropped at the end of every text and after `segment_tokens` tokens of it;
-    only the fast weights carry anything on. Each piece is read after the opening.
+    The KV cache is dropped at the end of every text and after each `segment_tokens` tokens of it,
+    so that only the fast weights carry anything on. Each piece follows the opening.
     """
     opening, device = prompter.opening, fw.model.device
     segments = [
@@ -26,7 +26,7 @@ def write_texts(
         for row in texts
     ]
     for step in range(max(map(len, segments))):
-        # A row that is through still takes part, with one token that is not written.
+        # A row that has no text left takes part with one token, which is not written.
         present = [row[step] if step < len(row) else [] for row in segments]
         rows = [opening + (ids or [prompter.end]) for ids in present]
         ids, mask = (t.to(device) for t in pad_right(rows, prompter.pad))
