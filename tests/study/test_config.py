@@ -318,7 +318,7 @@ def test_schema_refuses_what_the_configuration_refuses(wrong: dict[str, Any]) ->
 
 def test_reading_the_configuration_takes_no_torch() -> None:
     """Every Snakemake process reads it, on a cluster once more in every job."""
-    code = "import sys, ttt_memory.config; sys.exit('torch' in sys.modules)"
+    code = "import sys, ttt_memory.study.config; sys.exit('torch' in sys.modules)"
     path = {"PYTHONPATH": str(ROOT / "workflow" / "scripts")}
     assert subprocess.run([sys.executable, "-c", code], env=path, check=False).returncode == 0
 

@@ -15,7 +15,7 @@ GPUS = ["GPU-a", "GPU-b"]
 HOLD = """
 import sys
 from pathlib import Path
-from ttt_memory.devices import claim
+from ttt_memory.study.devices import claim
 print(claim(sys.argv[2:], Path(sys.argv[1])), flush=True)
 sys.stdin.read()
 """
