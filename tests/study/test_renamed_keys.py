@@ -107,7 +107,8 @@ NOW = "run 'recall' is now called 'write-drop-read'"
 @pytest.mark.parametrize(
     ("data", "sources", "found"),
     [
-        ({"runs": {"recall": None}}, [], {"runs.recall": NOW}),
+        ({"runs": {"recall": None}}, [{}], {"runs.recall": NOW}),
+        ({"runs": {"recall": None}}, [], {}),
         ({"runs": {"mine": {"like": "recall"}}}, [], {"runs.mine.like": NOW}),
         ({"report": {"baseline": "recall"}}, [], {"report.baseline": NOW}),
         # A run of this name is the user's own, also if a stronger file drops it.

@@ -46,18 +46,19 @@ def old_runs(
 ) -> Iterator[tuple[list[str], str]]:
     """The places in `data` that refer to a run by its old name, if no run of that name exists.
 
-    `sources` are the mappings that `data` was merged from.
+    `sources` are the mappings that `data` was merged from. Without them it is not known which
+    runs a null drops, so none is reported.
 
     Yields:
         The key of the place, and what the run is now called.
     """
     merged = _runs(data)
-    known = [merged, *map(_runs, sources)]
+    below = [_runs(source) for source in sources]
     report = data.get("report")
     for old in RUNS:
-        if any(isinstance(runs.get(old), Mapping) for runs in known):
+        if any(isinstance(runs.get(old), Mapping) for runs in [merged, *below]):
             continue
-        if old in merged:
+        if old in merged and below:
             yield ["runs", old], _run_is_now(old)
         for name, entry in merged.items():
             if isinstance(entry, Mapping) and entry.get("like") == old:
