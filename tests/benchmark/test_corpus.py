@@ -18,7 +18,7 @@ from ttt_memory.benchmark import (
     schemas,
     validate,
 )
-from ttt_memory.benchmark.values import held_out
+from ttt_memory.benchmark.generator.values import held_out
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 LANGUAGES = ("zh", "en")

@@ -10,8 +10,8 @@ import pytest
 
 from ttt_memory import io
 from ttt_memory.benchmark import BenchmarkConfig, distractors, generate, read_benchmark
-from ttt_memory.benchmark.skeletons import skeletons
-from ttt_memory.benchmark.values import load_yaml
+from ttt_memory.benchmark.generator.skeletons import skeletons
+from ttt_memory.benchmark.generator.values import load_yaml
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 LANGUAGES = ("zh", "en")
@@ -162,11 +162,11 @@ def wording(language: str, lines: list[str]) -> dict[tuple, str]:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_held_out_skeletons_share_no_wording_with_training(language):
-    held = wording(language, spoken(load_yaml(f"heldout_{language}.yaml")))
+    held = wording(language, spoken(load_yaml(f"heldout_skeletons_{language}.yaml")))
     written = [
-        *spoken(load_yaml(f"skeletons_{language}.yaml")),
+        *spoken(load_yaml(f"training_skeletons_{language}.yaml")),
         *spoken(load_yaml(f"fragments_{language}.yaml")),
-        *texts(load_yaml(f"synthetic_{language}.yaml")),
+        *texts(load_yaml(f"families_{language}.yaml")),
     ]
     training = wording(language, written)
     assert len(held) > 200

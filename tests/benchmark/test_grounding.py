@@ -2,7 +2,7 @@
 
 import pytest
 
-from ttt_memory.benchmark.grounding import grounding
+from ttt_memory.benchmark.generator.grounding import grounding
 from ttt_memory.benchmark.sample import Fact
 
 

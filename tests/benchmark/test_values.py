@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from ttt_memory.benchmark.grammar import Grammar
-from ttt_memory.benchmark.values import held_out, pools
+from ttt_memory.benchmark.generator.grammar import Grammar
+from ttt_memory.benchmark.generator.values import held_out, pools
 from ttt_memory.errors import UserError
 
 LANGUAGES = ("zh", "en")
