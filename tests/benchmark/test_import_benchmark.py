@@ -1,4 +1,4 @@
-"""The published layout: read as it is, and every fault told in one line before any work."""
+"""Import of published benchmarks: what is read, and that a fault is reported in one line."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Ten thousand samples keep every rule; a sample that breaks one is found out."""
+"""Ten thousand samples keep every rule, and a sample that breaks a rule is reported."""
 
 from collections import Counter
 from dataclasses import replace
@@ -25,7 +25,7 @@ def test_ten_thousand_samples_are_valid(levels, count, tokens):
 
 
 def sample(**changes) -> Sample:
-    """A small valid sample of level 2, to be broken."""
+    """A small valid sample of level 2, which tests change."""
     values = ("Nora Keller", "Vance Hall", "14 April", "$835", "lead wool analyst")
     dialogue = (
         "Ida: Nora Keller chairs the vote in Vance Hall on 14 April.\n"
@@ -98,11 +98,11 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("fault", BROKEN)
-def test_every_broken_rule_is_named(fault):
+def test_every_broken_rule_is_reported(fault):
     assert any(fault in found for found in validate(BROKEN[fault]))
 
 
-def test_categories_and_composition_are_spread():
+def test_every_category_and_kind_occurs_often():
     config = BenchmarkConfig(levels=(1, 2), samples_per_level=400, splits=SPLITS)
     samples = generate.benchmark(config)
     for language in config.languages:

@@ -55,13 +55,14 @@ OWN = {
     # Read by Snakemake; of the jobs, only the record reads the configuration as a whole.
     "study/config.py": "provenance",
     "study/config_files.py": "provenance",
+    "study/renamed_keys.py": "provenance",
     "study/run_record.py": "provenance",
     "study/resources.py": "provenance",
     "study/*.py": "",
     # What a study would cost, and talking to a run: by hand.
     "cost/*.py": "",
     "chat/*.py": "",
-    # Whoever reads or makes a dialogue depends on the package.
+    # All that reads or makes a dialogue depends on the package.
     "benchmark/__init__.py": CONVERSATION,
     "benchmark/sample.py": CONVERSATION,
     # The corpus has a writer of its own.

@@ -1,4 +1,4 @@
-"""A name that is no longer used in the configuration is refused, and the new name is said."""
+"""An old name in the configuration is refused, and the message gives the new name."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -14,21 +14,21 @@ from ttt_memory.study import config, renamed_keys
 
 
 class Training(Options):
-    """A training with its new names."""
+    """The training of a run, with the new names."""
 
     episode: int = 0
     objective: Literal["lm", "write_drop_read"] = "lm"
 
 
 class Run(Options):
-    """A run that cannot do without `fast_weights`."""
+    """A run, which needs `fast_weights`."""
 
     fast_weights: int
     train: Training = Training()
 
 
 class Pretraining(Options):
-    """Pretraining with its new name."""
+    """Pretraining, with the new name."""
 
     episode: int = 0
 
@@ -40,7 +40,7 @@ class Base(Options):
 
 
 class Study(Options):
-    """As much of a configuration as the table speaks of."""
+    """The part of a configuration that has renamed keys."""
 
     base: Base = Base()
     runs: dict[str, Run]
@@ -75,7 +75,7 @@ def refusal(data: dict[str, Any]) -> ValidationError:
             "runs.recall",
             "run 'recall' is now called 'write-drop-read'",
         ),
-        # Other mistakes before it do not hide it.
+        # It is reported before other mistakes.
         (
             {"base": {"typo": 1}, "runs": {"m": {"fast_weights": "x", "train": {"reading": 1}}}},
             "runs.m.train.reading",
@@ -111,14 +111,14 @@ NOW = "run 'recall' is now called 'write-drop-read'"
         ({"runs": {"recall": None}}, [], {}),
         ({"runs": {"mine": {"like": "recall"}}}, [], {"runs.mine.like": NOW}),
         ({"report": {"baseline": "recall"}}, [], {"report.baseline": NOW}),
-        # A run of this name is the user's own, also if a stronger file drops it.
+        # A run of this name is the user's own, even if a stronger file drops it.
         ({"runs": {"recall": {"fast_weights": 1}, "mine": {"like": "recall"}}}, [], {}),
         ({"runs": {"recall": None}}, [{"runs": {"recall": {"fast_weights": 1}}}], {}),
         ({"runs": None, "report": None}, [{"runs": [1]}], {}),
         ({}, [], {}),
     ],
 )
-def test_a_run_that_is_not_there_is_told_by_its_new_name(
+def test_the_old_name_of_a_run_is_explained(
     data: dict[str, Any], sources: list[dict[str, Any]], found: dict[str, str]
 ) -> None:
     told = {".".join(key): text for key, text in renamed_keys.old_runs(data, sources)}
@@ -136,7 +136,7 @@ def test_a_run_that_is_not_there_is_told_by_its_new_name(
         ({"report": {"baseline": "old"}}, "report.baseline: run 'old' is now called 'b-mini'"),
     ],
 )
-def test_the_configuration_refuses_it_in_one_line_that_names_the_file(
+def test_the_configuration_refuses_an_old_name_in_one_line_with_the_file(
     overlay: dict[str, Any], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(renamed_keys, "KEYS", {"recall.parts": "recall.shards"})

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from . import card, corpus, generate, importers, own_texts
     from .config import BenchmarkConfig, CorpusConfig
-    from .files import check_integrity, read_benchmark, write_benchmark
+    from .files import read_benchmark, write_benchmark
     from .importers import read_samples
     from .sample import Fact, Probe, Sample
     from .validity import validate
@@ -30,7 +30,6 @@ __all__ = [
     "Probe",
     "Sample",
     "card",
-    "check_integrity",
     "corpus",
     "generate",
     "importers",
@@ -49,7 +48,6 @@ _HOMES = {
     "Fact": "sample",
     "Probe": "sample",
     "Sample": "sample",
-    "check_integrity": "files",
     "read_benchmark": "files",
     "read_samples": "importers",
     "validate": "validity",

@@ -58,7 +58,6 @@ class Source:
 class Family:
     """A compiled family; the docstring of this module describes its parts."""
 
-    family_id: str
     topic: str
     types: tuple[str, ...]
     bind: tuple[tuple[str, Source], ...]
@@ -144,7 +143,6 @@ def _family(entry: dict, grammar: Grammar, replies: dict, known: set[str]) -> Fa
     # A phrase such as "the man who called" cannot take a possessive 's.
     plain = [line for line in _flat(entry["ask"]) if "}'s" not in line]
     return Family(
-        family_id=entry["id"],
         topic=entry.get("topic", entry["id"]),
         types=tuple(entry["types"]),
         bind=tuple(bind.items()),
