@@ -8,7 +8,7 @@ from .fragments import PlacedFragment, fragments
 from .grammar import pick
 from .values import pools
 
-TRIES = 20  # a fact that cannot be drawn in so many attempts is left out
+TRIES = 20  # attempts to draw a fact or a thing that fits
 
 
 @dataclass(slots=True)
