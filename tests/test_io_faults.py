@@ -1,4 +1,4 @@
-"""Files that are cut short, damaged or cannot be written: one message, nothing half-written."""
+"""Files that are cut short, damaged or cannot be written: one clear message, no partial file."""
 
 import os
 import subprocess
@@ -35,13 +35,13 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("kept", [0, 1, 100, -100, -1])
-def test_shard_cut_short_is_told_in_one_line(shard: Path, kept: int) -> None:
+def test_shard_cut_short_is_reported_in_one_line(shard: Path, kept: int) -> None:
     shard.write_bytes(shard.read_bytes()[:kept])
     with pytest.raises(UserError, match=rf"{shard.name}: not a readable Parquet file .*delete it"):
         io.read_table(shard, SCHEMA)
 
 
-def test_damaged_byte_is_found_wherever_data_stands(shard: Path) -> None:
+def test_damaged_byte_is_found_in_every_column(shard: Path) -> None:
     whole = shard.read_bytes()
     metadata = io.pq.read_metadata(shard)
     columns = [metadata.row_group(0).column(index) for index in range(len(SCHEMA))]
@@ -75,14 +75,14 @@ def save_state(folder: Path) -> None:
 
 
 @needs_root
-def test_full_disk_is_told_whoever_writes(disk: Path) -> None:
+def test_full_disk_is_reported_for_other_writers_too(disk: Path) -> None:
     with pytest.raises(UserError, match="no space left"):
         save_state(disk / "folder")
     assert list(disk.iterdir()) == []
 
 
 @needs_root
-def test_read_only_folder_is_told(disk: Path) -> None:
+def test_read_only_folder_is_reported(disk: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
     with pytest.raises(UserError, match=f"{disk}: the file system is read-only"):
         io.write_text(disk / "note", "text")
@@ -90,7 +90,7 @@ def test_read_only_folder_is_told(disk: Path) -> None:
         io.require_writable(disk / "results" / "smoke")
 
 
-def test_change_in_the_future_is_told_but_not_a_little_skew(shard: Path) -> None:
+def test_change_in_the_future_is_reported_unless_it_is_small(shard: Path) -> None:
     io.require_past(shard.parent / "absent")
     skew = time.time() + io.CLOCK_SKEW / 2
     os.utime(shard, (skew, skew))
@@ -101,12 +101,12 @@ def test_change_in_the_future_is_told_but_not_a_little_skew(shard: Path) -> None
         io.require_past(shard.parent)
 
 
-def test_other_mistakes_stay_as_they_are(tmp_path: Path) -> None:
+def test_other_errors_are_not_changed(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), io.beside(tmp_path / "note"):
         _ = 1 / 0
 
 
-def test_folder_where_a_file_goes_is_told_and_kept(tmp_path: Path) -> None:
+def test_folder_in_place_of_a_file_is_reported_and_kept(tmp_path: Path) -> None:
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "kept").touch()
     with pytest.raises(UserError, match="results: found a folder, expected the name of a file"):

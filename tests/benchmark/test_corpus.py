@@ -1,4 +1,4 @@
-"""Training dialogues: valid, varied, of training values and wording only, and written streaming."""
+"""Training dialogues: valid and varied, without held-out values, and written in parts."""
 
 import subprocess
 import sys
@@ -13,12 +13,12 @@ from ttt_memory import io
 from ttt_memory.benchmark import (
     CorpusConfig,
     corpus,
-    distractors,
     read_benchmark,
     schemas,
     validate,
 )
-from ttt_memory.benchmark.values import held_out
+from ttt_memory.benchmark.distractors import content
+from ttt_memory.benchmark.generator.values import held_out
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 LANGUAGES = ("zh", "en")
@@ -52,7 +52,7 @@ def test_training_is_varied(training):
     assert len(set(questions)) > 0.6 * len(questions)
     values = [fact.value for sample in training for fact in sample.facts]
     assert len(set(values)) > 0.75 * len(values)
-    # Facts stand everywhere: first word of a turn, after a verb, at the end.
+    # Facts stand in every quarter of the dialogues.
     places = Counter(4 * fact.start // len(s.dialogue) for s in synthetic for fact in s.facts)
     assert min(places.values()) > 0.15 * places.total()
 
@@ -64,7 +64,7 @@ def test_the_same_seed_gives_the_same_dialogues():
         assert first != list(corpus.dialogues(language, 9, 50))
 
 
-def test_the_share_of_synthetic_dialogues_is_obeyed():
+def test_the_share_of_synthetic_dialogues_is_kept():
     for share in (0.0, 1.0):
         made = corpus.dialogues("en", 0, 30, synthetic_share=share)
         assert {sample.skeleton_id == "synthetic" for sample in made} == {bool(share)}
@@ -91,10 +91,10 @@ def test_script_writes_dialogues_in_row_groups_and_training_passages(tmp_path, m
     assert list(rows["language"]) == ["zh", "en"] * 15
     assert rows["passage_id"].is_unique
     for language, topic in zip(rows["language"], rows["topic"], strict=True):
-        assert topic in distractors.topics(language, "train")
+        assert topic in content.load(language, "train").topics
 
 
-def test_nothing_half_written_is_left_behind(tmp_path, monkeypatch):
+def test_an_interrupted_file_leaves_nothing_behind(tmp_path, monkeypatch):
     monkeypatch.setattr(corpus, "ROW_GROUP", 16)
     writing = corpus.write_dialogues(tmp_path / "c.parquet", CorpusConfig(dialogues=64), {})
     next(writing)

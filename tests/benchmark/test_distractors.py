@@ -1,5 +1,6 @@
-"""Distractor text: lengths, determinism, variety, and nothing shared between the splits."""
+"""Distractor text: its length; it is reproducible and varied; splits share nothing."""
 
+import math
 import random
 import re
 from pathlib import Path
@@ -8,14 +9,15 @@ import pytest
 
 from ttt_memory.benchmark import distractors
 from ttt_memory.benchmark.distractors import content, patterns
+from ttt_memory.benchmark.sample import TURN_SEPARATOR
 from ttt_memory.errors import UserError
 
 LANGUAGES = ("zh", "en")
 SPLITS = ("train", "heldout")
 BOTH = [(language, split) for language in LANGUAGES for split in SPLITS]
-# Share of a held-out text's 6-grams that 240,000 tokens of training text contain.
+# Largest share of a held-out text's 6-grams that may occur in 240,000 tokens of training text.
 LARGEST_OVERLAP = 0.002
-# Wordings of the benchmark's facts about people, which a distractor must not have.
+# Words of the benchmark's facts about people. A distractor must not contain them.
 FACT_LIKE = re.compile(
     r"工号|截止|预算|汇报|上级|下属|经理|办公室|密码|最喜欢|最爱|生日|入职"
     r"|employee|deadline|budget|reports to|manager|office|password|favou?rite|birthday|colleague",
@@ -24,7 +26,7 @@ FACT_LIKE = re.compile(
 
 
 def sentences(text: str) -> list[str]:
-    """Sentences of a text; the turns of a chat count as sentences, speakers removed."""
+    """The sentences of a text. A turn of a chat is a sentence, without the speaker."""
     turns = re.sub(r"^[^\n:：.。]{1,12}[:：]\s*", "", text, flags=re.MULTILINE)
     return [s.strip() for s in re.split(r"(?<=[.!?。！？])\s*", turns) if s.strip()]
 
@@ -35,12 +37,22 @@ def grams(text: str, length: int = 6) -> list[tuple[str, ...]]:
 
 
 def skeleton(source: str) -> str:
-    """A pattern with its slots and its white space blanked."""
+    """A pattern without the names in its slots, in lower case."""
     return re.sub(r"\s+", " ", re.sub(r"\{[^{}]*\}", "{}", source)).strip().lower()
 
 
 def turns(topic: content.Topic) -> list[patterns.Pattern]:
     return [turn for unit in topic.units for turn in unit.turns]
+
+
+def variety(pattern: patterns.Pattern) -> int:
+    """The number of ways to fill the slots, those with a repeated entry included."""
+    return math.prod(
+        len(slot.source.values)
+        if isinstance(slot.source, patterns.Number)
+        else sum(map(variety, slot.source.entries))
+        for slot in pattern.slots
+    )
 
 
 @pytest.mark.parametrize(
@@ -93,7 +105,7 @@ def test_text_has_the_length_asked_for_and_ends_with_a_sentence(language, split)
 @pytest.mark.parametrize(("language", "split"), BOTH)
 def test_passage_is_one_paragraph_of_30_to_250_tokens(language, split):
     rng = random.Random(4)
-    for name in distractors.topics(language, split):
+    for name in content.load(language, split).topics:
         for _ in range(12):
             topic, text = distractors.passage(rng, language, split, topic=name)
             assert topic == name
@@ -106,12 +118,12 @@ def test_passage_is_one_paragraph_of_30_to_250_tokens(language, split):
 def test_passages_reach_all_topics_and_never_repeat(language, split):
     rng = random.Random(5)
     drawn = [distractors.passage(rng, language, split) for _ in range(200)]
-    assert {topic for topic, _ in drawn} == set(distractors.topics(language, split))
+    assert {topic for topic, _ in drawn} == set(content.load(language, split).topics)
     assert len({text for _, text in drawn}) == 200
 
 
 @pytest.mark.parametrize(("language", "split"), BOTH)
-def test_a_long_text_repeats_next_to_nothing(language, split):
+def test_a_long_text_repeats_almost_nothing(language, split):
     for seed in range(3):
         text = distractors.text(random.Random(seed), language, 4000, split)
         paragraphs = text.split("\n\n")
@@ -131,16 +143,16 @@ def test_content_is_rich(language, split):
     for topic in loaded.topics.values():
         assert len(topic.units) >= 10
         assert all(len(lexicon.entries) >= 6 for lexicon in topic.lexicons.values())
-    # A chat's variety is the product over its turns: prose alone must reach the millions.
+    # The turns of a chat multiply, so only prose is counted: it must give millions of sentences.
     prose = [topic for topic in loaded.topics.values() if not topic.is_chat]
-    assert sum(turn.variety for topic in prose for turn in turns(topic)) >= 1_000_000
+    assert sum(variety(turn) for topic in prose for turn in turns(topic)) >= 1_000_000
 
 
 @pytest.mark.parametrize(("language", "split"), BOTH)
-def test_both_splits_hold_dialogues_in_the_benchmarks_own_layout(language, split):
+def test_both_splits_contain_chats_in_the_layout_of_dialogues(language, split):
     loaded = content.load(language, split)
     chats = [name for name, topic in loaded.topics.items() if topic.is_chat]
-    colon = content.COLON[language]
+    colon = TURN_SEPARATOR[language]
     for name in chats:
         _, text = distractors.passage(random.Random(6), language, split, topic=name)
         speakers = {line.split(colon, 1)[0] for line in text.split("\n")}
@@ -158,7 +170,7 @@ def test_splits_share_no_topic_pattern_or_lexicon_entry(language):
         {skeleton(turn.source) for topic in loaded.topics.values() for turn in turns(topic)}
         for loaded in (train, heldout)
     ]
-    # A turn of a chat may be nothing but a slot; what is drawn for it is checked below.
+    # A turn of a chat may be only a slot. The entries that fill it are checked below.
     assert not (frames[0] & frames[1]) - {"{}.", "{}。", "{}！", "{}!"}
     entries = [
         {
@@ -187,7 +199,7 @@ def test_heldout_text_overlaps_little_with_training_text(language):
         fresh += grams(distractors.text(random.Random(seed), language, 4000, "heldout"))
     assert len(fresh) > 30_000
     assert sum(gram in seen for gram in fresh) / len(fresh) < LARGEST_OVERLAP
-    # The bound means something: training text meets itself a hundred times as often.
+    # For comparison, training text overlaps with training text over a hundred times as much.
     again = grams(distractors.text(random.Random(99), language, 4000, "train"))
     assert sum(gram in seen for gram in again) / len(again) > 100 * LARGEST_OVERLAP
 
@@ -199,7 +211,7 @@ def test_nothing_reads_like_a_fact_of_the_benchmark(language, split):
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_topics_drawn_once_and_steps_stay_in_order(language):
+def test_some_entries_are_drawn_once_and_steps_stay_in_order(language):
     loaded = content.load(language, "train")
     ordered = [topic for topic in loaded.topics.values() if topic.is_ordered and topic.once]
     assert ordered
@@ -246,8 +258,8 @@ def read(tmp_path: Path, text: str) -> content.Content:
 def test_slots_are_filled_as_documented(tmp_path):
     topic = read(tmp_path, CONTENT).topics["boats"]
     pair, sized = topic.units[0].turns[0], topic.units[1].turns[0]
-    assert pair.variety == 36
-    assert sized.variety == 6 * (8 + 8 + 4)
+    assert variety(pair) == 36
+    assert variety(sized) == 6 * (8 + 8 + 4)
     assert sized.lengths == (8, 9)
     sizes = set()
     for seed in range(400):
@@ -284,14 +296,14 @@ def test_an_exchange_alternates_two_speakers_and_repeats_no_entry(tmp_path):
     ("old", "new", "message"),
     [
         ("style: essay", "style: poem", "style 'poem'"),
-        ("style: essay", "style: chat", "for chats alone"),
+        ("style: essay", "style: chat", "in chats and nowhere else"),
         ("style: essay", "stile: essay", "expected the keys"),
         ("speaker: ", "speakers: ", "'speaker'"),
         ("a canoe, ", "", "'boat'"),
         ("a canoe", "a ferry", "'boat'"),
         ("a canoe", "yes", "'boat'"),
         ("boat: [", "Boat: [", "lower-case"),
-        ("boat: [", "speaker: [", "name of its own"),
+        ("boat: [", "speaker: [", "name that no other lexicon has"),
         ("Nine see {boat}", "Nine see {bote}", "{bote}"),
         ("Nine see {boat}", "Nine see {9-2}", "rising range"),
         ("Nine see {boat}", "Nine see {boat", "unbalanced"),

@@ -1,4 +1,4 @@
-"""The generator: the same bytes for the same seed, the shares asked for, held-out wording apart."""
+"""The generated benchmark: the same bytes for a seed, shares as asked, new held-out wording."""
 
 import re
 import subprocess
@@ -10,8 +10,8 @@ import pytest
 
 from ttt_memory import io
 from ttt_memory.benchmark import BenchmarkConfig, distractors, generate, read_benchmark
-from ttt_memory.benchmark.skeletons import skeletons
-from ttt_memory.benchmark.values import load_yaml
+from ttt_memory.benchmark.generator.skeletons import skeletons
+from ttt_memory.benchmark.generator.values import load_yaml
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 LANGUAGES = ("zh", "en")
@@ -126,7 +126,7 @@ def test_the_card_counts_what_is_there(made):
 
 
 def spoken(entries: list[dict]) -> list[str]:
-    """Utterances and questions of skeletons or fragments, as written."""
+    """All turns and questions of skeletons or fragments, as written in the file."""
     lines = []
     for entry in entries:
         lines += [words for _, words in entry["turns"]]
@@ -136,7 +136,7 @@ def spoken(entries: list[dict]) -> list[str]:
 
 
 def texts(data) -> list[str]:
-    """All strings in nested lists and mappings."""
+    """All texts in nested lists and mappings."""
     if isinstance(data, str):
         return [data]
     parts = data.values() if isinstance(data, dict) else data if isinstance(data, list) else ()
@@ -144,7 +144,10 @@ def texts(data) -> list[str]:
 
 
 def wording(language: str, lines: list[str]) -> dict[tuple, str]:
-    """Runs of 4 words (5 characters) with at least 2 (3) content ones; a slot counts as one."""
+    """Runs of 4 words, 2 or more of them content words, and the line of each.
+
+    In Chinese, runs of 5 characters, 3 or more of them content. A slot is one word, not content.
+    """
     stop = load_yaml("stopwords.yaml")
     words = set(stop["en"].split()) | {"_"} if language == "en" else set(stop["zh"]) | {"_"}
     size, content = (4, 2) if language == "en" else (5, 3)
@@ -162,11 +165,11 @@ def wording(language: str, lines: list[str]) -> dict[tuple, str]:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_held_out_skeletons_share_no_wording_with_training(language):
-    held = wording(language, spoken(load_yaml(f"heldout_{language}.yaml")))
+    held = wording(language, spoken(load_yaml(f"heldout_skeletons_{language}.yaml")))
     written = [
-        *spoken(load_yaml(f"skeletons_{language}.yaml")),
+        *spoken(load_yaml(f"training_skeletons_{language}.yaml")),
         *spoken(load_yaml(f"fragments_{language}.yaml")),
-        *texts(load_yaml(f"synthetic_{language}.yaml")),
+        *texts(load_yaml(f"families_{language}.yaml")),
     ]
     training = wording(language, written)
     assert len(held) > 200

@@ -1,8 +1,8 @@
-"""The lexical rule that tells which questions can be answered by matching words."""
+"""Grounding: whether a question shares a word with the turn that answers it."""
 
 import pytest
 
-from ttt_memory.benchmark.grounding import grounding
+from ttt_memory.benchmark.generator.grounding import grounding
 from ttt_memory.benchmark.sample import Fact
 
 
@@ -24,10 +24,10 @@ ZH = "小雨：下雨了。\n老陈：仓库的门禁码是4417，别忘。\n小
     [
         ("Where did the planner stop?", "shared"),  # planners, stopped
         ("Which pier is it?", "shared"),
-        ("What is the news?", "shared"),  # the question that the utterance answers
+        ("What is the news?", "shared"),  # in the question that the utterance answers
         ("How many vans are there?", "none"),  # another turn
-        ("What did he do at the end?", "none"),  # stop words alone
-        ("Is Otto there?", "none"),  # the speaker's label is not said
+        ("What did he do at the end?", "none"),  # only stop words
+        ("Is Otto there?", "none"),  # the speaker's name does not count
         ("Is it 4417?", "none"),  # the value itself does not count
         ("What is the price?", "none"),
     ],
@@ -44,7 +44,7 @@ def test_english(question, expected):
         ("4417", "下雨了吗？", "none"),
         ("4417", "什么是什么？", "none"),
         ("4417", "小区钥匙在哪里？", "none"),
-        ("子3616", "访客证的编号是多少？", "shared"),  # asked in the turn before
+        ("子3616", "访客证的编号是多少？", "shared"),  # in the turn before, which asks
         ("子3616", "老陈住哪家？", "none"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The published layout: read as it is, and every fault told in one line before any work."""
+"""Import of published benchmarks: what is read, and that a fault is reported in one line."""
 
 import json
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ttt_memory.benchmark import read_benchmark, read_published, schemas, write_benchmark
+from ttt_memory.benchmark import read_benchmark, read_samples, schemas, write_benchmark
 from ttt_memory.errors import UserError
 from ttt_memory.io import write_table
 
@@ -55,7 +55,7 @@ def test_fields_spans_and_kinds(tmp_path):
     ]
     english = entry("S3", level=3, conversation="A: hi", distractor="Prose.")
     path = written(tmp_path, entry(), entry("S2", level=2, probes=probes), english)
-    first, second, third = read_published(path)
+    first, second, third = read_samples(path)
     assert (first.language, first.split, first.distractor) == ("zh", "published", None)
     budget, place = first.facts
     assert (budget.value, first.dialogue[budget.start : budget.end]) == ("150万", "150万")
@@ -69,7 +69,7 @@ def test_fields_spans_and_kinds(tmp_path):
 
 @pytest.mark.skipif(not REFERENCE.exists(), reason="published reference is not beside this clone")
 def test_published_sample_is_read_whole(tmp_path):
-    samples = read_published(REFERENCE)
+    samples = read_samples(REFERENCE)
     assert [s.sample_id for s in samples][:2] == ["L1-0000", "L1-0017"]
     assert [s.level for s in samples] == [1, 1, 2, 2, 3, 3]
     assert sum(len(s.probes) for s in samples) == 52
@@ -119,7 +119,7 @@ FAULTS = {
 def test_faults_name_sample_and_field(tmp_path, message):
     path = written(tmp_path, *FAULTS[message])
     with pytest.raises(UserError, match=message) as error:
-        read_published(path)
+        read_samples(path)
     assert str(path) in str(error.value)
 
 
@@ -146,12 +146,12 @@ def test_script_imports_both_layouts(tmp_path):
     path = written(tmp_path, entry())
     for source, out in ((path, first), (first, second)):
         subprocess.run([sys.executable, SCRIPT, "--json", source, "--out", out], check=True)
-    assert read_benchmark(second) == read_published(path)
+    assert read_benchmark(second) == read_samples(path)
 
 
 def test_parquet_is_checked_as_well(tmp_path):
     path = tmp_path / "b.parquet"
-    sample = read_published(written(tmp_path, entry()))[0]
+    sample = read_samples(written(tmp_path, entry()))[0]
     write_benchmark(path, [sample, sample], {})
     with pytest.raises(UserError, match="sample id 'S1' occurs twice"):
         read_benchmark(path)

@@ -1,4 +1,4 @@
-"""Texts of one's own to train on: what is read, what is refused, and what trains on them."""
+"""Training on texts of the user: what is read, what is refused, and who uses them."""
 
 import json
 import subprocess
@@ -106,7 +106,7 @@ def test_long_conversations_are_cut_where_the_user_speaks_again():
     assert list(own_texts.cut(chat, 1000)) == [chat]
     assert list(own_texts.cut(chat, two)) == [system + asked + 2 * CHAT, CHAT]
     assert list(own_texts.cut(chat, first)) == [system + asked + CHAT, CHAT, CHAT]
-    # Between two such places, what is longer is text.
+    # An exchange that is too long is cut as text.
     *lines, second, third = own_texts.cut(chat, len(RENDERED))
     assert "".join(lines) == own_texts.lines_of(system + asked + CHAT)
     assert max(map(len, lines)) <= len(RENDERED)
@@ -149,7 +149,7 @@ def test_next_token_training_needs_no_dialogue(tmp_path):
     assert not all(torch.equal(a, b) for a, b in zip(before, fw.fast.parameters(), strict=True))
 
 
-def test_recall_training_reads_them_as_distractors_of_every_language(tmp_path):
+def test_write_drop_read_training_uses_them_as_distractors_of_every_language(tmp_path):
     file = jsonl(tmp_path / "a.jsonl", {"text": "zzzz zzzz zzzz"})
     corpus = {"source": "files", "files": [str(file)], "dialogues": 12}
     assert make_corpus(tmp_path, corpus, file).returncode == 0
@@ -182,13 +182,13 @@ def test_the_configuration_refuses(corpus, message):
     assert message in str(caught.value)
 
 
-def test_a_first_row_that_is_wrong_is_named_before_anything_runs(tmp_path):
+def test_a_wrong_first_row_is_reported_before_any_job_runs(tmp_path):
     file = jsonl(tmp_path / "a.jsonl", {"text": 3})
     with pytest.raises(UserError, match=r"corpus.files.0: .*a.jsonl: line 1: text: found 3"):
         config.load(merged({"corpus": {"source": "files", "files": [str(file)]}}), root=ROOT)
 
 
-def test_recall_training_without_probes_is_refused(tmp_path):
+def test_write_drop_read_training_without_probes_is_refused(tmp_path):
     file = jsonl(tmp_path / "a.jsonl", *ROWS)
     own = {"corpus": {"source": "files", "files": [str(file)], "dialogues": 0}}
     local = {"base": {"source": "local"}, "runs": {"recall": {"fast_weights": {"layers": [1]}}}}

@@ -1,4 +1,4 @@
-"""Ten thousand samples keep every rule; a sample that breaks one is found out."""
+"""Ten thousand samples keep every rule, and a sample that breaks a rule is reported."""
 
 from collections import Counter
 from dataclasses import replace
@@ -25,7 +25,7 @@ def test_ten_thousand_samples_are_valid(levels, count, tokens):
 
 
 def sample(**changes) -> Sample:
-    """A small valid sample of level 2, to be broken."""
+    """A small valid sample of level 2, which tests change."""
     values = ("Nora Keller", "Vance Hall", "14 April", "$835", "lead wool analyst")
     dialogue = (
         "Ida: Nora Keller chairs the vote in Vance Hall on 14 April.\n"
@@ -67,18 +67,18 @@ PLAIN = {"kind": "role", "required_facts": ("F5",)}
 BROKEN = {
     "4 facts, expected 5 to 10": sample(facts=sample().facts[1:], probes=sample().probes[1:]),
     "expected one of": sample(split="test"),
-    "level 2 with distractor True": sample(distractor="Rain fell."),
-    "level 3 with distractor False": sample(level=3),
+    "level 2 with a distractor": sample(distractor="Rain fell."),
+    "level 3 with no distractor": sample(level=3),
     "no probe": sample(probes=()),
-    "is no turn": sample(dialogue=sample().dialogue + "\nwell"),
+    "is not a turn": sample(dialogue=sample().dialogue + "\nwell"),
     "fact id 'F1' twice": with_fact(1, fact_id="F1"),
     "probe id 'P1' twice": with_probe(1, probe_id="P1"),
     "question 'What is the chair?' twice": with_probe(1, question="What is the chair?"),
     "category 'food'": with_fact(1, category="food"),
-    "is not at its span": with_fact(3, start=0, end=4),
+    "is not at its offsets": with_fact(3, start=0, end=4),
     "occurs 2 times": sample(dialogue=sample().dialogue + " On 14 April."),
-    "its text does not hold its value": with_fact(2, text="it is soon"),
-    "wrong part for split 'heldout_both'": sample(split="heldout_both"),
+    "its text does not contain its value": with_fact(2, text="it is soon"),
+    "wrong for split 'heldout_both'": sample(split="heldout_both"),
     "occurs in the distractor": sample(level=3, distractor="A vance hall burned."),
     "one value contains the other": with_fact(2, value="Vance", start=46, end=51),
     "requires facts ('F9',)": with_probe(0, required_facts=("F9",)),
@@ -89,20 +89,20 @@ BROKEN = {
     "needs facts ('F5', 'F5')": with_probe(0, required_facts=("F5", "F5")),
     "but the facts say 'Vance Hall; 14 April'": with_probe(1, gold="14 April; Vance Hall"),
     "but the facts say 'lead wool analyst'": with_probe(0, gold="Nora Keller"),
-    "names a value": with_probe(0, question="Is the lead Wool Analyst the chair?"),
-    "names a value that it asks for or that it hides": with_probe(0, question="And Nora Keller?"),
-    "not about the first one's value": with_probe(0, required_facts=("F2", "F5")),
-    "a money is numeric, its fact relational": with_probe(0, kind="bridge:money"),
-    "value 'lead wool analyst' is no team": with_probe(0, kind="bridge:team"),
+    "contains a value": with_probe(0, question="Is the lead Wool Analyst the chair?"),
+    "contains a value that it asks for or hides": with_probe(0, question="And Nora Keller?"),
+    "does not contain the value of the first": with_probe(0, required_facts=("F2", "F5")),
+    "type money has category numeric, the fact has relational": with_probe(0, kind="bridge:money"),
+    "value 'lead wool analyst' is not of type team": with_probe(0, kind="bridge:team"),
 }
 
 
 @pytest.mark.parametrize("fault", BROKEN)
-def test_every_broken_rule_is_named(fault):
+def test_every_broken_rule_is_reported(fault):
     assert any(fault in found for found in validate(BROKEN[fault]))
 
 
-def test_categories_and_composition_are_spread():
+def test_every_category_and_kind_occurs_often():
     config = BenchmarkConfig(levels=(1, 2), samples_per_level=400, splits=SPLITS)
     samples = generate.benchmark(config)
     for language in config.languages:

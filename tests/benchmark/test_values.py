@@ -1,12 +1,12 @@
-"""Value pools: large, typed, short, and split by a hash that never moves."""
+"""Pools of values: they are large, their values are short, and a hash holds some of them out."""
 
 import random
 import re
 
 import pytest
 
-from ttt_memory.benchmark.grammar import Grammar
-from ttt_memory.benchmark.values import held_out, pools
+from ttt_memory.benchmark.generator.grammar import Grammar
+from ttt_memory.benchmark.generator.values import held_out, pools
 from ttt_memory.errors import UserError
 
 LANGUAGES = ("zh", "en")
@@ -29,7 +29,7 @@ def test_pool_is_large_and_its_values_are_short(language, value_type):
 
 
 @pytest.mark.parametrize(("language", "value_type"), TYPES)
-def test_both_parts_of_a_pool_are_drawn_and_do_not_meet(language, value_type):
+def test_training_and_held_out_values_differ(language, value_type):
     pool, rng = pools(language), random.Random(2)
     for part in (False, True):
         drawn = [pool.draw(value_type, part, rng, []) for _ in range(300)]
@@ -37,7 +37,7 @@ def test_both_parts_of_a_pool_are_drawn_and_do_not_meet(language, value_type):
         assert len(set(drawn)) > 150
 
 
-def test_a_fifth_is_held_out_and_the_hash_is_fixed():
+def test_a_fifth_is_held_out_and_stays_the_same():
     values = [f"value {i}" for i in range(10_000)]
     assert 0.18 < sum(map(held_out, values)) / len(values) < 0.22
     known = {"Nora Keller": False, "18 March": True, "清蒸鲈鱼": False, "3月19号": True}

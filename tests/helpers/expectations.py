@@ -55,15 +55,15 @@ OWN = {
     # Read by Snakemake; of the jobs, only the record reads the configuration as a whole.
     "study/config.py": "provenance",
     "study/config_files.py": "provenance",
+    "study/renamed_keys.py": "provenance",
     "study/run_record.py": "provenance",
     "study/resources.py": "provenance",
     "study/*.py": "",
     # What a study would cost, and talking to a run: by hand.
     "cost/*.py": "",
     "chat/*.py": "",
-    # Whoever reads or makes a dialogue depends on the package.
+    # All that reads or makes a dialogue depends on the package.
     "benchmark/__init__.py": CONVERSATION,
-    "benchmark/data/*": CONVERSATION,
     "benchmark/sample.py": CONVERSATION,
     # The corpus has a writer of its own.
     "benchmark/files.py": f"make_benchmark import_benchmark {TRAINING} {ASKING} {SCORING}",
@@ -71,17 +71,19 @@ OWN = {
     "benchmark/config.py": MAKERS,
     "benchmark/card.py": "make_benchmark",
     "benchmark/generate.py": "make_benchmark",
-    "benchmark/import_published.py": f"import_benchmark {SCORING}",
+    "benchmark/importers/*.py": f"import_benchmark {SCORING}",
     "benchmark/own_texts.py": f"make_corpus {TRAINING} provenance",
     "benchmark/validity.py": "",
     "benchmark/distractors/*": f"{MAKERS} {ASKING}",
-    # Hand-written skeletons serve both; those made up on the way only the corpus.
-    "benchmark/composer.py": "make_corpus",
     "benchmark/corpus.py": "make_corpus",
-    "benchmark/draws.py": "make_corpus",
-    "benchmark/fragments.py": "make_corpus",
-    "benchmark/synthetic.py": "make_corpus",
-    "benchmark/*.py": MAKERS,
+    # Both use skeletons; only the corpus has synthetic dialogues.
+    "benchmark/generator/composer.py": "make_corpus",
+    "benchmark/generator/families.py": "make_corpus",
+    "benchmark/generator/fragments.py": "make_corpus",
+    "benchmark/generator/plan.py": "make_corpus",
+    "benchmark/generator/*.py": MAKERS,
+    # A package brings its data files.
+    "benchmark/generator/data/*": MAKERS,
     "fast_weights/__init__.py": f"{TRAINING} {ASKING} provenance",
     "fast_weights/config.py": f"{TRAINING} {ASKING} provenance",
     # Oracles of tests, and the comparison with the publication.

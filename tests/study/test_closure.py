@@ -1,4 +1,4 @@
-"""Which files a script depends on: found by reading imports, not by running them."""
+"""The files that a script depends on, found by reading its imports."""
 
 from pathlib import Path
 from types import ModuleType
@@ -82,7 +82,7 @@ LATE_FILES = ("common", "heavy", "light", "other", "config")
         ("from late import *", {"heavy", "light"}),
     ],
 )
-def test_what_a_package_loads_late_counts_for_whoever_takes_it(
+def test_a_name_that_a_package_loads_late_counts_for_those_that_import_it(
     tmp_path: Path, importing: str, late: set[str]
 ) -> None:
     package = tmp_path / "late"
@@ -97,7 +97,7 @@ def test_what_a_package_loads_late_counts_for_whoever_takes_it(
 
 
 @pytest.mark.parametrize("package", [benchmark, fast_weights])
-def test_packages_tell_the_closure_what_they_load_late(package: ModuleType) -> None:
+def test_the_closure_knows_what_our_packages_load_late(package: ModuleType) -> None:
     folder = Path(package.__file__).parent
     told = _offers(folder, folder.parents[1])
     for name in set(package.__all__) - set(vars(package)):
@@ -111,7 +111,7 @@ def test_missing_script_is_an_error(tmp_path: Path) -> None:
         closure(tmp_path / "absent.py")
 
 
-def test_fingerprint_tells_contents_and_texts_apart(script: Path) -> None:
+def test_fingerprint_depends_on_contents_and_texts(script: Path) -> None:
     files = closure(script)
     before = fingerprint(files, "a", "b")
     assert before == fingerprint(files, "a", "b")

@@ -1,4 +1,4 @@
-"""The typed configuration: what it refuses, how it says so, and that it is documented."""
+"""The configuration: what it refuses, the message, and that every key is documented."""
 
 import json
 import subprocess
@@ -84,20 +84,20 @@ REFUSED = [
     ({"runs": {"recall-2": {"lik": "recall"}}}, "runs.recall-2.lik: unknown key; is 'like' meant?"),
     ({"runs": {2024: {}}}, "runs.2024.[key]: found 2024, expected string"),
     ({"imports": None}, "imports: found null, expected a mapping of keys"),
-    ({"imports": {"p": None}}, "imports.p: null drops an entry, and there is none of this name"),
+    ({"imports": {"p": None}}, "imports.p: null drops an entry, but no entry has this name"),
     (
         {"forecast": {"strategies": {"titan": None}}},
-        "forecast.strategies.titan: null drops an entry, and there is none of this name",
+        "forecast.strategies.titan: null drops an entry, but no entry has this name",
     ),
     (
         {"forecast": {"baselines": {"mean": None}}},
-        "forecast.baselines.mean: null drops an entry, and there is none of this name",
+        "forecast.baselines.mean: null drops an entry, but no entry has this name",
     ),
-    ({"runs": {"recal": None}}, "runs.recal: null drops an entry, and there is none of this name;"),
-    ({"runs": {"mine": None}}, "runs.mine: null drops an entry, and there is none of this name"),
+    ({"runs": {"recal": None}}, "runs.recal: null drops an entry, but no entry has this name;"),
+    ({"runs": {"mine": None}}, "runs.mine: null drops an entry, but no entry has this name"),
     (
         {"forecast": {"datasets": {"sinwav": None}}},
-        "forecast.datasets.sinwav: null drops an entry, and there is none of this name; is 'sinwav",
+        "forecast.datasets.sinwav: null drops an entry, but no entry has this name; is 'sinwav",
     ),
     ({"recall": None}, "recall: found null, expected a mapping of keys"),
     ({"runs": {"x": {"like": "y"}}}, "runs: run 'x', key like: found 'y', expected one of"),
@@ -167,7 +167,7 @@ def test_mistake_is_one_line_with_file_key_found_and_expected(
     assert "\n" not in str(caught.value)
 
 
-def test_a_run_unlike_every_other_is_not_taken_for_one() -> None:
+def test_a_run_with_a_name_of_its_own_is_not_taken_for_another() -> None:
     with pytest.raises(UserError, match=r"runs\.mine\.fast_weights: missing$"):
         config.load(merged({"runs": {"mine": {}}}), root=ROOT)
 
@@ -189,7 +189,7 @@ def test_layers_of_a_multimodal_base_are_those_of_its_language_part(tmp_path: Pa
         config.load(merged(base, run(layers=[3])), root=ROOT)
 
 
-def test_the_file_that_sets_the_key_is_blamed(tmp_path: Path) -> None:
+def test_the_file_that_sets_the_key_is_named(tmp_path: Path) -> None:
     weak, strong = tmp_path / "weak.yaml", tmp_path / "strong.yaml"
     weak.write_text("recall: {rows: 0, shards: 1}")
     strong.write_text("recall: {shards: 2}")
@@ -204,9 +204,9 @@ def test_the_file_that_sets_the_key_is_blamed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("recall:\n  shards: 1\n  rows: &n 2\n  shards: *n\n", "line 4: key 'shards' stands twice"),
-        ('{"recall": {"shards": 1,\t"shards": 2}}', "key 'shards' stands twice"),
-        ("a: {<<: {x: 1}, y: 1, y: 2}", "line 1: key 'y' stands twice"),
+        ("recall:\n  shards: 1\n  rows: &n 2\n  shards: *n\n", "line 4: key 'shards' occurs twice"),
+        ('{"recall": {"shards": 1,\t"shards": 2}}', "key 'shards' occurs twice"),
+        ("a: {<<: {x: 1}, y: 1, y: 2}", "line 1: key 'y' occurs twice"),
     ],
 )
 def test_a_key_twice_in_a_file_is_refused(text: str, message: str, tmp_path: Path) -> None:
@@ -230,15 +230,15 @@ def test_a_key_twice_in_a_file_is_refused(text: str, message: str, tmp_path: Pat
     ],
 )
 def test_what_snakemake_reads_is_read_alike(text: str, tmp_path: Path) -> None:
-    """Anchors laid over, two merges, keys of two types, JSON with tabs."""
+    """Anchors with changes, two merges, keys of two types, JSON with tabs."""
     preset = tmp_path / "mine.yaml"
     preset.write_text(text)
     expected = json.loads(text) if "\t" in text else yaml.safe_load(text)
     assert options.read(preset) == expected
 
 
-def test_null_drops_an_entry_of_any_preset_below(tmp_path: Path) -> None:
-    """Of the one between, too; without files nobody says what there was."""
+def test_null_drops_an_entry_of_any_preset_below() -> None:
+    """A preset between counts too. Without files it is not known what there was."""
     middle = {"runs": {"mine": {"like": "recall"}}}
     files = {
         "--config": {"runs": {"mine": None}},
@@ -249,7 +249,7 @@ def test_null_drops_an_entry_of_any_preset_below(tmp_path: Path) -> None:
     assert config.load(merged({"runs": {"mine": None}}), root=ROOT)
 
 
-def test_run_like_another_differs_in_what_it_names_only() -> None:
+def test_a_run_like_another_differs_only_in_the_keys_it_sets() -> None:
     extra = {
         "first": {"like": "recall", "differs": "chunk", "fast_weights": {"chunk": 4}},
         "second": {"like": "first", "train": {"regime": "frozen"}},
@@ -316,9 +316,9 @@ def test_schema_refuses_what_the_configuration_refuses(wrong: dict[str, Any]) ->
     assert not Draft202012Validator(key_table.schema()).is_valid(wrong)
 
 
-def test_reading_the_configuration_takes_no_torch() -> None:
-    """Every Snakemake process reads it, on a cluster once more in every job."""
-    code = "import sys, ttt_memory.config; sys.exit('torch' in sys.modules)"
+def test_reading_the_configuration_does_not_import_torch() -> None:
+    """Every Snakemake process reads it, on a cluster also that of every job."""
+    code = "import sys, ttt_memory.study.config; sys.exit('torch' in sys.modules)"
     path = {"PYTHONPATH": str(ROOT / "workflow" / "scripts")}
     assert subprocess.run([sys.executable, "-c", code], env=path, check=False).returncode == 0
 

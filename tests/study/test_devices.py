@@ -1,4 +1,4 @@
-"""Jobs side by side take different GPUs; where there is none they compute on the CPU."""
+"""Jobs that run at the same time take different GPUs. Without a GPU they use the CPU."""
 
 import subprocess
 import sys
@@ -15,14 +15,14 @@ GPUS = ["GPU-a", "GPU-b"]
 HOLD = """
 import sys
 from pathlib import Path
-from ttt_memory.devices import claim
+from ttt_memory.study.devices import claim
 print(claim(sys.argv[2:], Path(sys.argv[1])), flush=True)
 sys.stdin.read()
 """
 
 
 def holder(folder: Path) -> tuple[subprocess.Popen[str], int]:
-    """A process that has taken a GPU, and which."""
+    """A process that has taken a GPU, and the number of this GPU."""
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(folder), *GPUS],
         cwd=ROOT / "workflow" / "scripts",
@@ -39,7 +39,7 @@ def test_jobs_take_different_gpus_and_give_them_back_when_killed(tmp_path: Path)
     second, other = holder(folder)
     try:
         assert (taken, other) == (0, 1)
-        # A third shares one of them.
+        # A third process shares one of them.
         assert devices.claim(GPUS, folder) in (0, 1)
         second.kill()
         second.wait()
@@ -51,7 +51,7 @@ def test_jobs_take_different_gpus_and_give_them_back_when_killed(tmp_path: Path)
             process.wait()
 
 
-def test_cpu_is_what_is_asked_for_or_left(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cpu_if_asked_for_or_if_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     assert devices.pick("cpu") == torch.device("cpu")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     assert devices.pick("auto") == torch.device("cpu")

@@ -1,4 +1,4 @@
-"""What results/provenance.json says of hours and of the code."""
+"""The record of a study: hours by rule, and the state of the code."""
 
 import subprocess
 from pathlib import Path
@@ -33,7 +33,7 @@ def test_hours_are_summed_by_rule_and_gpus_counted_while_held(tmp_path: Path) ->
     assert costs(tmp_path / "absent", {}) == {}
 
 
-def test_commit_is_named_and_a_change_is_told(tmp_path: Path) -> None:
+def test_commit_and_uncommitted_changes_are_recorded(tmp_path: Path) -> None:
     def git(*arguments: str) -> str:
         identity = ("-c", "user.name=a", "-c", "user.email=a@b.c")
         command = ["git", *identity, "-C", str(tmp_path), *arguments]

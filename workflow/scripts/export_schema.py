@@ -11,13 +11,13 @@ from ttt_memory.study import key_table
 
 
 def main() -> None:
-    """Bring both files up to date with the configuration classes."""
+    """Write both files anew from the configuration classes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--root",
         type=Path,
         default=Path(__file__).parents[2],
-        help="folder that holds workflow/ and config/ (default: this repository)",
+        help="folder that contains workflow/ and config/ (default: this repository)",
     )
     root = parser.parse_args().root
     guide = root / "config" / "README.md"

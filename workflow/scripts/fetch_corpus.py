@@ -1,4 +1,4 @@
-"""Download a hub data set at a pinned revision into a local folder.
+"""Download a data set from the hub, at the commit that the configuration names.
 
 python workflow/scripts/fetch_corpus.py --config mine.yaml --out data/hub/datasets/my--data
 """
@@ -12,6 +12,7 @@ from ttt_memory.study.hub import fetch
 
 
 def main() -> None:
+    """Parse the command line and fetch the files of the data set."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--config", required=True, help="JSON, or a JSON/YAML file, with key `corpus`"

@@ -1,4 +1,4 @@
-"""Download a hub model at a pinned revision, safetensors only, into a local folder.
+"""Download a model from the hub, at the commit that the configuration names.
 
 python workflow/scripts/fetch_model.py --config config/qwen3-8b.yaml --out data/hub/Qwen--Qwen3-8B
 """
@@ -10,10 +10,12 @@ from ttt_memory.conversation.config.base_model import BaseConfig
 from ttt_memory.errors import UserError, run
 from ttt_memory.study.hub import fetch
 
+# Weights in safetensors only: other formats can run code when they are loaded.
 KEPT = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
 
 
 def main() -> None:
+    """Parse the command line and fetch the files of the model."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--config", required=True, help="JSON, or a JSON/YAML file, with key `base`"

@@ -1,4 +1,4 @@
-"""Generate the benchmark and its dataset card.
+"""Generate the benchmark and its card.
 
 python workflow/scripts/make_benchmark.py --config config.yaml \
     --out results/benchmark/benchmark.parquet --card results/benchmark/CARD.md
@@ -14,13 +14,15 @@ from ttt_memory.study.provenance import provenance
 
 
 def main() -> None:
-    """Parse the command line, generate, and write the samples, then the card."""
+    """Parse the command line, generate the samples, and write them and their card."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--config", required=True, help="JSON, or a JSON/YAML file, with key `benchmark`"
     )
     parser.add_argument("--out", required=True, type=Path, help="samples, Parquet")
-    parser.add_argument("--card", required=True, type=Path, help="dataset card, Markdown")
+    parser.add_argument(
+        "--card", required=True, type=Path, help="description of the samples, Markdown"
+    )
     args = parser.parse_args()
     config = options.section(args.config, "benchmark", BenchmarkConfig)
     samples = generate.benchmark(config)

@@ -1,4 +1,4 @@
-"""Make the training text: generated dialogues with probes, and passages, generated or your own.
+"""Make the training text: generated dialogues, and passages, generated or from your own texts.
 
 python workflow/scripts/make_corpus.py --config config.yaml \
     --out results/corpus/dialogues.parquet --passages results/corpus/passages.parquet
@@ -15,7 +15,7 @@ from ttt_memory.study.provenance import provenance
 
 
 def main() -> None:
-    """Parse the command line; write the passages, then the dialogues as they are made."""
+    """Parse the command line, write the passages, and generate and write the dialogues."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--config", required=True, help="JSON, or a JSON/YAML file, with key `corpus`"
@@ -23,7 +23,11 @@ def main() -> None:
     parser.add_argument("--out", required=True, type=Path, help="training dialogues, Parquet")
     parser.add_argument("--passages", required=True, type=Path, help="passages, Parquet")
     parser.add_argument(
-        "--texts", nargs="*", default=[], type=Path, help="own texts: files, or folders of them"
+        "--texts",
+        nargs="*",
+        default=[],
+        type=Path,
+        help="your own texts: files, or folders with files",
     )
     args = parser.parse_args()
     config = options.section(args.config, "corpus", CorpusConfig)

@@ -1,4 +1,4 @@
-"""Write results/provenance.json: commit, configuration, versions, host, seeds, hours by rule.
+"""Write results/provenance.json: commit, configuration, versions, host, seeds, hours of rules.
 
 python workflow/scripts/record.py --config config.yaml --times results/benchmarks \
     --out results/provenance.json
@@ -14,12 +14,20 @@ from ttt_memory.study.run_record import record
 
 
 def main() -> None:
-    """Parse the arguments, gather, write."""
+    """Parse the command line, gather the record and write it."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--config", required=True, help="JSON, or a JSON/YAML file: all of it")
-    parser.add_argument("--times", required=True, type=Path, metavar="DIR", help="benchmark files")
+    parser.add_argument(
+        "--config", required=True, help="the whole configuration: JSON, or a JSON/YAML file"
+    )
+    parser.add_argument(
+        "--times",
+        required=True,
+        type=Path,
+        metavar="DIR",
+        help="folder of Snakemake's benchmark files",
+    )
     parser.add_argument("--out", required=True, type=Path, help="JSON file to write")
     args = parser.parse_args()
     config = options.validate(Config, options.read(args.config), args.config)

@@ -1,15 +1,15 @@
-"""The one exception for what a user can fix, and the wrapper that prints it in one line."""
+"""The exception for mistakes that a user can fix, and how a script prints it in one line."""
 
 import sys
 from collections.abc import Callable
 
 
 class UserError(Exception):
-    """Bad input: the message names the file or key, what was found and what was expected."""
+    """Bad input. The message names the file or the key, what was found and what was expected."""
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a script's `main`; a `UserError` becomes one line on stderr and exit status 2."""
+    """Run a script's `main`. A `UserError` is printed on stderr in one line; exit status 2."""
     try:
         main()
     except UserError as error:

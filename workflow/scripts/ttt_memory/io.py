@@ -1,4 +1,7 @@
-"""Files between rules: Parquet with a schema and provenance, written beside and renamed."""
+"""Files between rules: Parquet with a schema and metadata.
+
+Every file is written under a temporary name and then renamed. So a file is complete or not there.
+"""
 
 import errno
 import json
@@ -17,9 +20,9 @@ import pyarrow.parquet as pq
 from .errors import UserError
 
 METADATA_KEY = b"ttt_memory"
-# Libraries tell a full disk each in its own words; an almost full one is told apart by this.
-ALMOST_FULL = 2**20  # bytes
-CLOCK_SKEW = 60.0  # seconds by which file servers may differ
+# Libraries report a full disk in different words. With fewer free bytes than this, it was full.
+ALMOST_FULL = 2**20
+CLOCK_SKEW = 60.0  # seconds by which the clocks of two machines may differ
 UNWRITABLE = {
     errno.ENOSPC: "no space left on the device",
     errno.EDQUOT: "the disk quota is used up",
@@ -30,13 +33,14 @@ UNWRITABLE = {
 
 @contextmanager
 def beside(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path in `path`'s folder; rename it to `path` if the block succeeds.
+    """Yield a temporary path in the folder of `path`, and rename it to `path` at the end.
 
-    Works for a file or a folder (the block creates either at the yielded path), so that
-    nothing half-written is ever found under the final name.
+    The block creates a file or a folder at the temporary path. If it fails, that is removed and
+    `path` stays as it was.
 
     Raises:
-        UserError: the disk is full or may not be written to, or a folder stands where a file goes.
+        UserError: the disk is full or cannot be written to, or `path` is a folder and the block
+            made a file.
     """
     path = Path(path)
     with writable(path.parent):
@@ -60,10 +64,10 @@ def _renamed(temporary: Path, path: Path) -> Iterator[Path]:
 
 @contextmanager
 def writable(folder: Path) -> Iterator[None]:
-    """Turn what goes wrong within the block for want of space or permission into one line.
+    """Report a lack of disk space or of permission within the block in one line.
 
     Raises:
-        UserError: names `folder` and what is in the way.
+        UserError: names `folder` and what is missing.
     """
     try:
         yield
@@ -79,10 +83,10 @@ def writable(folder: Path) -> Iterator[None]:
 
 
 def require_writable(folder: str | Path) -> None:
-    """Check before any work that `folder`, or what it will be made in, may be written to.
+    """Check that `folder` can be written to or, if it does not exist, that it can be made.
 
     Raises:
-        UserError: it may not.
+        UserError: it cannot.
     """
     existing = Path(folder).absolute()
     while not existing.exists():
@@ -92,13 +96,13 @@ def require_writable(folder: str | Path) -> None:
 
 
 def require_past(folder: str | Path) -> None:
-    """Check before any work that nothing in `folder` was changed in the future.
+    """Check that no file in `folder` has a time of change in the future.
 
-    After a clock was set back, what is edited looks older than results from before, and would not
-    be compared with its record.
+    If the clock was set back, a file that is edited now looks older than the results. Then
+    Snakemake would not notice the edit.
 
     Raises:
-        UserError: names a file or folder that was, and the command that makes all comparable.
+        UserError: names such a file or folder, and the command that repairs the times.
     """
     now = time.time()
     for place, _, names in os.walk(folder):
@@ -106,37 +110,38 @@ def require_past(folder: str | Path) -> None:
             ahead = _changed(path) - now
             if ahead > CLOCK_SKEW:
                 raise UserError(
-                    f"{path}: found a change {ahead:.0f} s in the future, expected none: was the"
-                    " clock set back? With it right, give all results one old date, so that"
-                    f" inputs compare by content: find {folder} -exec touch -d 2000-01-01 {{}} +"
+                    f"{path}: found a change {ahead:.0f} s in the future, expected none. Was the"
+                    " clock set back? Set it right. Then give all results an old date, so that"
+                    " inputs are compared by content:"
+                    f" find {folder} -exec touch -d 2000-01-01 {{}} +"
                 )
 
 
 def _changed(path: Path) -> float:
     try:
         return path.lstat().st_mtime
-    except FileNotFoundError:  # of another run, which goes on
+    except FileNotFoundError:  # another run is at work here and removed it
         return 0.0
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write UTF-8 text to `path` atomically."""
+    """Write `text` to `path` as UTF-8."""
     with beside(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: str | Path, value: object) -> None:
-    """Write `value` as indented UTF-8 JSON to `path` atomically."""
+    """Write `value` to `path` as indented JSON in UTF-8, with sorted keys."""
     write_text(path, json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True) + "\n")
 
 
 def write_table(
     path: str | Path, rows: pa.Table | pd.DataFrame | list[dict], schema: pa.Schema, metadata: dict
 ) -> None:
-    """Write `rows` as Parquet under `schema`, byte for byte the same for the same input.
+    """Write `rows` as Parquet with the columns of `schema`. The same rows give the same bytes.
 
-    `metadata` (JSON-serialisable: config slice, versions, seed, ...) is stored under the
-    key `ttt_memory` of the file's schema metadata.
+    `metadata` is stored as JSON under the key `ttt_memory` of the file's schema metadata. It holds
+    the configuration, versions, the seed and so on.
     """
     if isinstance(rows, pd.DataFrame):
         table = pa.Table.from_pandas(rows, schema=schema, preserve_index=False)
@@ -151,10 +156,11 @@ def write_table(
 
 
 def read_arrow(path: str | Path, schema: pa.Schema) -> pa.Table:
-    """Read a Parquet file and check its columns against `schema`.
+    """Read the columns of `schema` from a Parquet file.
 
     Raises:
-        UserError: the file is missing, is no Parquet, or lacks a column of `schema`.
+        UserError: the file is missing or is not Parquet, or a column is missing or has another
+            type.
     """
     path = Path(path)
     if not path.is_file():
@@ -163,7 +169,7 @@ def read_arrow(path: str | Path, schema: pa.Schema) -> pa.Table:
         table = pq.read_table(path, page_checksum_verification=True)
     except (pa.ArrowException, OSError) as error:
         raise UserError(
-            f"{path}: not a readable Parquet file ({error}); delete it to have it made again"
+            f"{path}: not a readable Parquet file ({error}); delete it, and it is made again"
         ) from error
     missing = [name for name in schema.names if name not in table.schema.names]
     if missing:
@@ -175,11 +181,11 @@ def read_arrow(path: str | Path, schema: pa.Schema) -> pa.Table:
 
 
 def read_table(path: str | Path, schema: pa.Schema) -> pd.DataFrame:
-    """`read_arrow` as a pandas frame."""
+    """The same as `read_arrow`, as a pandas frame."""
     return read_arrow(path, schema).to_pandas()
 
 
 def read_metadata(path: str | Path) -> dict:
-    """The provenance that `write_table` stored, or an empty dict for a foreign file."""
+    """The metadata that `write_table` stored; empty for a file from elsewhere."""
     note = (pq.read_schema(path).metadata or {}).get(METADATA_KEY)
     return json.loads(note) if note else {}

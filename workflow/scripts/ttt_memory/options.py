@@ -1,6 +1,6 @@
-"""Typed options from JSON or YAML, each mistake told in one line.
+"""Typed configuration from JSON or YAML. A mistake is reported in one line.
 
-A configuration class derives from `Options`; a script reads its part with `section`:
+A configuration class derives from `Options`. A script reads its part of the configuration with
 
     config = options.section(args.config, "benchmark", BenchmarkConfig)
 """
@@ -24,7 +24,7 @@ UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
 
 
 class Options(BaseModel):
-    """Base of every configuration class: unknown keys refused, values never change."""
+    """Base of every configuration class. Unknown keys are refused, and values cannot change."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
@@ -37,44 +37,45 @@ def _commit_hash(revision: str) -> str:
     return revision
 
 
-Commit = Annotated[str, AfterValidator(_commit_hash)]  # a branch or a tag would move
+# A branch or a tag may point to something else tomorrow, so only a commit is accepted.
+Commit = Annotated[str, AfterValidator(_commit_hash)]
 
 
 def without_nulls(entries: Any) -> Any:
-    """The mapping `entries` without those that a preset switched off with `name: null`."""
+    """The mapping `entries` without those that are null: a preset drops an entry so."""
     if not isinstance(entries, Mapping):
         return entries
     return {name: entry for name, entry in entries.items() if entry is not None}
 
 
 class _Strict(yaml.SafeLoader):
-    """YAML as it is specified: a key that stands twice, of which one would be lost, is refused."""
+    """YAML in which a key may not occur twice; PyYAML would ignore the first."""
 
     def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
-        """The mapping as it is written, before anchors are merged into it."""
+        """Check the mapping as it is written, before anchors are merged into it."""
         node = super().compose_mapping_node(anchor)
         seen = set()
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode) or key.tag == MERGE:
                 continue
             if (key.tag, key.value) in seen:
-                raise UserError(f"line {key.start_mark.line + 1}: key {key.value!r} stands twice")
+                raise UserError(f"line {key.start_mark.line + 1}: key {key.value!r} occurs twice")
             seen.add((key.tag, key.value))
         return node
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object, likewise."""
+    """A JSON object in which no key occurs twice."""
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise UserError(f"key {twice!r} stands twice")
+        raise UserError(f"key {twice!r} occurs twice")
     return found
 
 
 def _parsed(text: str) -> Any:
-    """JSON or, failing that, YAML, as Snakemake takes its configuration files."""
+    """The content of JSON or, if it is not JSON, of YAML. Snakemake reads its files so too."""
     try:
         return json.loads(text, object_pairs_hook=_once)
     except json.JSONDecodeError:
@@ -82,10 +83,11 @@ def _parsed(text: str) -> Any:
 
 
 def read(source: str | Path) -> dict[str, Any]:
-    """The mapping in `source`: JSON text (starting with a brace) or the path of a JSON/YAML file.
+    """The mapping in `source`: JSON text that begins with a brace, or the path of a file.
 
     Raises:
-        UserError: no such file, not JSON/YAML, not a mapping, or a key stands twice.
+        UserError: there is no such file, it is neither JSON nor YAML, it is not a mapping, or a key
+            occurs twice.
     """
     text, where = str(source), "--config"
     if not text.lstrip().startswith("{"):
@@ -109,7 +111,7 @@ def read(source: str | Path) -> dict[str, Any]:
 def validate(kind: type[T], data: Any, where: str = "") -> T:
     """`data` as a `kind` (an `Options` class, a dataclass or any annotation).
 
-    `where` names the file or the key that `data` stands under, for the message.
+    `where` is the file or the key that `data` comes from, for the message.
 
     Raises:
         UserError: names the first wrong key, what was found and what was expected.
@@ -121,7 +123,7 @@ def validate(kind: type[T], data: Any, where: str = "") -> T:
 
 
 def section(source: str | Path, key: str, kind: type[T]) -> T:
-    """The part of `source` under the dotted `key`, as a `kind`; all defaults where it is absent.
+    """The part of `source` under the dotted `key`, as a `kind`. If it is missing, all defaults.
 
     Raises:
         UserError: as `read` and `validate`.
@@ -133,9 +135,10 @@ def section(source: str | Path, key: str, kind: type[T]) -> T:
 
 
 def key_of(loc: Iterable[Any], data: Any) -> list[Any]:
-    """The place `loc` of a mistake in `data`, as keys alone.
+    """The keys that lead to the place `loc` of a mistake in `data`.
 
-    Where `source` chooses one of several classes, pydantic puts its value between the keys.
+    Where the key `source` selects one of several classes, pydantic puts the value of `source`
+    between the keys. It is removed here.
     """
     key, node = [], data
     for part in loc:
@@ -148,14 +151,14 @@ def key_of(loc: Iterable[Any], data: Any) -> list[Any]:
 
 
 def first_of(error: ValidationError) -> ErrorDetails:
-    """The mistake to name: an unknown key first, for what is missing may be that key misspelt."""
+    """The mistake to report. An unknown key comes first: it may be a missing key, misspelt."""
     return min(error.errors(include_url=False), key=lambda mistake: mistake["type"] not in UNKNOWN)
 
 
 def describe(error: ValidationError, kind: type, where: str = "", data: Any = None) -> str:
-    """The first mistake in `error` as one line: key, found, expected; and how many more.
+    """The first mistake in `error` in one line (key, found, expected), and how many more there are.
 
-    `data` is what was validated, as a `kind`.
+    `data` is what was validated as a `kind`.
     """
     first, more = first_of(error), error.error_count() - 1
     path = key_of(first["loc"], data)
@@ -184,7 +187,7 @@ def describe(error: ValidationError, kind: type, where: str = "", data: Any = No
 def _keys(
     schema: Mapping[str, Any], path: list[Any], data: Any, shared: Mapping[str, Any]
 ) -> list[str]:
-    """The keys that a JSON schema allows at `path` of `data`."""
+    """The keys that a JSON schema allows at `path` in `data`."""
     schema = shared[schema["$ref"].rsplit("/", 1)[1]] if "$ref" in schema else schema
     found = data if isinstance(data, Mapping) else {}
     if choice := schema.get("discriminator"):
@@ -204,7 +207,7 @@ def _keys(
 
 
 def _expected(message: str) -> str:
-    """Pydantic's 'Input should be greater than 0' as 'greater than 0'."""
+    """What pydantic expects: of 'Input should be greater than 0' the last three words."""
     for start in ("Input should be a valid ", "Input should be ", "Value should be "):
         if message.startswith(start):
             return _plain(message[len(start) :].split(", unable to parse")[0])
@@ -212,6 +215,6 @@ def _expected(message: str) -> str:
 
 
 def _plain(message: str) -> str:
-    """Of lists and mappings, which is what is written, and not of what they become."""
+    """The message in terms of YAML (list, mapping) and not of Python (tuple, dictionary)."""
     message = re.sub(r"dictionary( or instance of \w+)?", "a mapping of keys", message)
     return message.replace("tuple", "list").replace(" after validation", "")

@@ -1,18 +1,25 @@
-"""The benchmark: dialogues whose facts are asked about, made from typed values and skeletons.
+"""The benchmark: dialogues with facts, and questions about these facts.
 
 samples = generate.benchmark(BenchmarkConfig(samples_per_level=10))
 training = corpus.dialogues("en", seed=0, count=1000)
-published = read_published("benchmark.json")
+imported = importers.read_samples("published.json")
+
+- `sample`, `schemas`, `files`: what a sample is, its columns, its Parquet files.
+- `generate`, `card`, `validity`: the generated benchmark, its description, the check of a sample.
+- `corpus`, `own_texts`: what models train on, generated or from the user's files.
+- `generator/`: how one dialogue is made from values, skeletons and families of facts.
+- `distractors/`: unrelated text.
+- `importers/`: benchmarks of others, one file per layout.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from . import card, corpus, generate, own_texts
+    from . import card, corpus, generate, importers, own_texts
     from .config import BenchmarkConfig, CorpusConfig
-    from .files import check_integrity, read_benchmark, write_benchmark
-    from .import_published import read_published
+    from .files import read_benchmark, write_benchmark
+    from .importers import read_samples
     from .sample import Fact, Probe, Sample
     from .validity import validate
 
@@ -23,26 +30,26 @@ __all__ = [
     "Probe",
     "Sample",
     "card",
-    "check_integrity",
     "corpus",
     "generate",
+    "importers",
     "own_texts",
     "read_benchmark",
-    "read_published",
+    "read_samples",
     "validate",
     "write_benchmark",
 ]
 
-# Whoever takes one of these names depends on its module alone: a new card trains no model again.
+# Names are loaded when they are asked for. So code that takes one name depends on its module
+# alone: an edit of the card does not train a model again.
 _HOMES = {
     "BenchmarkConfig": "config",
     "CorpusConfig": "config",
     "Fact": "sample",
     "Probe": "sample",
     "Sample": "sample",
-    "check_integrity": "files",
     "read_benchmark": "files",
-    "read_published": "import_published",
+    "read_samples": "importers",
     "validate": "validity",
     "write_benchmark": "files",
 }

@@ -1,4 +1,4 @@
-"""The dataset card: what a generated benchmark holds, in Markdown."""
+"""The card of a generated benchmark: a description of its content, in Markdown."""
 
 import json
 from collections import Counter
@@ -7,42 +7,45 @@ from statistics import mean
 
 from . import distractors
 from .config import BenchmarkConfig
-from .grounding import RULE
+from .generator.grounding import RULE
+from .generator.skeletons import skeletons
+from .generator.values import HELD_OUT_SHARE, pools
 from .sample import Probe, Sample
-from .skeletons import skeletons
-from .values import HELD_OUT_SHARE, pools
 
 LEVELS = {1: "direct recall", 2: "two facts composed", 3: "distractor after the dialogue"}
 
 
 def text(config: BenchmarkConfig, samples: Sequence[Sample]) -> str:
-    """The card of `samples`, generated from `config`."""
+    """The card of `samples`, which were generated from `config`."""
     probes = [(sample, probe) for sample in samples for probe in sample.probes]
     parts = [
         "# Benchmark card",
         f"{len(samples)} dialogues with {sum(len(s.facts) for s in samples)} facts and "
-        f"{len(probes)} probes. Every dialogue is composed: a hand-written skeleton is filled with "
-        "values that occur nowhere else. All people, places, firms and codes are invented.",
+        f"{len(probes)} probes. Each dialogue is a hand-written skeleton, filled with values drawn "
+        "for it. All people, places, firms and codes are invented.",
         "## How to make it again",
-        "The same configuration gives the same bytes:",
+        "The same configuration gives a file with the same bytes:",
         f"```\npython workflow/scripts/make_benchmark.py --config '{_slice(config)}' "
         "--out benchmark.parquet --card CARD.md\n```",
         "## Counts",
         _table(("level", "language", "split", "dialogues", "facts", "probes"), _counts(samples)),
-        "Probes by category of the required facts (a probe of two facts counts in each):",
+        "Probes by category of the facts that they require. A probe that requires facts of two "
+        "categories counts in both:",
         _cross(probes, _categories),
         "Probes by grounding:",
         _cross(probes, lambda _, probe: [probe.grounding]),
         RULE,
         "## Lengths",
-        "In proxy tokens: each CJK character, each word or number, each punctuation mark is one.",
+        "In proxy tokens: a Chinese character, a word, a number or a punctuation mark is one.",
         _table(("level", "language", "text", "shortest", "mean", "longest"), _lengths(samples)),
         "## Question kinds and the floor of guessing",
-        "Floor: share of probes answered by always giving the most frequent gold of the kind.",
+        "Floor: the share of probes that are right if one always gives the most frequent gold of "
+        "the kind.",
         _table(("language", "kind", "probes", "distinct golds", "floor"), _kinds(probes)),
         "## Values",
-        f"One value in {HELD_OUT_SHARE} is held out, by a hash of its text: training never emits "
-        "it, held-out splits emit nothing else. Pool sizes, both parts together:",
+        f"A hash of its text decides whether a value is held out; one in {HELD_OUT_SHARE} is. "
+        "Training uses no held-out value, and the splits with held-out values use no other. Number "
+        "of values of each type, both parts together:",
         _table(("type", "category", *config.languages), _pools(config)),
         "## Skeletons",
         _table(("language", "training", "held out"), _skeleton_counts(config)),
@@ -77,7 +80,7 @@ def _categories(sample: Sample, probe: Probe) -> list[str]:
 
 
 def _cross(probes: list, columns: Callable[[Sample, Probe], list[str]]) -> str:
-    """Probes per level and language (rows) and whatever `columns` tells of each."""
+    """Probes by level and language (rows), and by the names that `columns` gives (columns)."""
     counts: dict[tuple, Counter] = {}
     for sample, probe in probes:
         row = counts.setdefault((sample.level, sample.language), Counter())
@@ -127,7 +130,7 @@ def _skeleton_counts(config: BenchmarkConfig) -> list[tuple]:
 
 
 def _examples(samples: Sequence[Sample]) -> list[str]:
-    """The first sample of each level and language, distractors cut short."""
+    """The first sample of each level and language, with the beginning of its distractor."""
     first: dict[tuple, Sample] = {}
     for sample in samples:
         first.setdefault((sample.level, sample.language), sample)

@@ -5,35 +5,42 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from ..options import Commit, Options
+from .sample import LANGUAGES, Language, Split
 
-Language = Literal["zh", "en"]
-Split = Literal["train", "heldout_values", "heldout_skeletons", "heldout_both"]
 Tokens = Annotated[int, Field(ge=1)]
-LANGUAGES: tuple[Language, ...] = ("zh", "en")
 
 
 class BenchmarkConfig(Options):
-    """What is asked: the same configuration gives the same samples."""
+    """The generated benchmark. The same configuration gives the same samples."""
 
-    seed: int = Field(0, ge=0, description="Seed of the generator.")
+    seed: int = Field(0, ge=0, description="The seed of the generator.")
     languages: tuple[Language, ...] = Field(
-        LANGUAGES, min_length=1, description="Languages; samples alternate between them."
+        LANGUAGES,
+        min_length=1,
+        description="The languages of the dialogues. Samples alternate between them.",
     )
     levels: tuple[Literal[1, 2, 3], ...] = Field(
         (1, 2, 3),
         min_length=1,
-        description="1 direct recall, 2 two facts composed, 3 a distractor after the dialogue.",
+        description="The levels to generate. Level 1 asks for one fact. Level 2 asks questions that"
+        " need two facts. Level 3 is level 1 with a distractor after the dialogue.",
     )
     samples_per_level: int = Field(
-        100, ge=1, description="Samples of each level, all languages and splits together."
+        100,
+        ge=1,
+        description="The number of samples of each level, all languages and splits together.",
     )
     splits: dict[Split, Annotated[float, Field(gt=0)]] = Field(
         {"train": 0.1, "heldout_values": 0.5, "heldout_skeletons": 0.1, "heldout_both": 0.3},
         min_length=1,
-        description="Relative share of samples in each split.",
+        description="The share of samples in each split, relative to the sum of all shares. In"
+        " `heldout_values` every value is new, in `heldout_skeletons` the wording is new, in"
+        " `heldout_both` both are; new means that training never shows it.",
     )
     distractor_tokens: tuple[Tokens, Tokens] = Field(
-        (2000, 4000), description="Shortest and longest distractor of level 3, in proxy tokens."
+        (2000, 4000),
+        description="The shortest and the longest distractor of level 3, in proxy tokens: a Chinese"
+        " character, a word, a number or a punctuation mark is one.",
     )
 
     @model_validator(mode="after")
@@ -45,48 +52,64 @@ class BenchmarkConfig(Options):
 
 
 class CorpusConfig(Options):
-    """The text that models train on: dialogues with their probes, and passages without facts.
+    """The text that models train on: dialogues with probes, and passages without facts.
 
-    The user's own texts take the place of the passages, and an lm objective trains on them.
+    Texts of the user replace the passages. Then the objective `lm` trains on them.
     """
 
     source: Literal["generator", "files", "hub"] = Field(
         "generator",
-        description="Where the texts without probes come from: made here, or your own. Your own"
-        " are what objective lm trains on, and distractor text for the others.",
+        description="Where the passages come from: `generator` makes them, `files` and `hub` read"
+        " texts of your own. With texts of your own, objective `lm` trains on them, and other"
+        " objectives use them as distractors.",
     )
     files: tuple[str, ...] = Field(
         (),
-        description="JSONL or Parquet files (source: files), relative to the repository; each row"
-        ' has messages ([{"role": ..., "content": ...}, ...]) or text.',
+        description="For source `files`: paths of JSONL or Parquet files, from the repository root."
+        ' Each row has `messages` ([{"role": ..., "content": ...}, ...]) or `text`.',
     )
-    hub_id: str | None = Field(None, description="Data set on the hub (source: hub).")
-    revision: Commit | None = Field(None, description="Commit hash of the data set (source: hub).")
+    hub_id: str | None = Field(
+        None, description="For source `hub`: the name of the data set, such as owner/name."
+    )
+    revision: Commit | None = Field(
+        None, description="For source `hub`: the commit hash of the data set."
+    )
     hub_files: tuple[str, ...] = Field(
         ("*.jsonl", "*.parquet"),
         min_length=1,
-        description="Which of the data set's files, by path, with * for any characters.",
+        description="For source `hub`: the files of the data set to read, as patterns of their"
+        " paths. A star stands for any characters.",
     )
     passage_characters: int = Field(
-        2_000, ge=10, description="Own texts that are longer are cut, between lines if they can be."
+        2_000,
+        ge=10,
+        description="The greatest length of a passage from texts of your own, in characters. Longer"
+        " texts are cut, between lines where possible.",
     )
-    seed: int = Field(0, ge=0, description="Seed of the generator.")
+    seed: int = Field(0, ge=0, description="The seed of the generator.")
     languages: tuple[Language, ...] = Field(
-        LANGUAGES, min_length=1, description="Languages; dialogues alternate between them."
+        LANGUAGES,
+        min_length=1,
+        description="The languages of dialogues and passages. They alternate.",
     )
     dialogues: int = Field(
         20_000,
         ge=0,
-        description="Generated dialogues, all languages together: the only source of probes. 0 only"
-        " with texts of your own, where every run has objective lm.",
+        description="The number of generated dialogues, all languages together. Only they have"
+        " probes. It may be 0 if you train on texts of your own and every run has objective `lm`.",
     )
     synthetic_share: float = Field(
-        0.7, ge=0, le=1, description="Share of dialogues that follow no hand-written skeleton."
+        0.7,
+        ge=0,
+        le=1,
+        description="The share of dialogues that are composed fact by fact. The others fill a"
+        " hand-written skeleton.",
     )
     passages: int = Field(
         2_000,
         ge=1,
-        description="Paragraphs of generated distractor text (training part), all languages.",
+        description="For source `generator`: the number of passages, all languages together. Each"
+        " is a paragraph of distractor text from the training split.",
     )
 
     @model_validator(mode="after")

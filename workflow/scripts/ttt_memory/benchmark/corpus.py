@@ -1,4 +1,7 @@
-"""Training dialogues without end: training skeletons and synthetic ones, training values only."""
+"""What models train on: dialogues with probes, and passages of distractor text.
+
+Dialogues use training skeletons or are synthetic. Their values are never held out.
+"""
 
 import json
 import random
@@ -11,13 +14,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from .. import io
-from . import composer, distractors, schemas
+from . import distractors, schemas
 from .config import CorpusConfig
+from .generator import composer
+from .generator.skeletons import skeletons
 from .sample import Sample
-from .skeletons import skeletons
 
 SYNTHETIC_SHARE = 0.7
-ROW_GROUP = 5_000
+ROW_GROUP = 5_000  # rows that are in RAM at once
 
 
 def dialogues(
@@ -26,9 +30,10 @@ def dialogues(
     count: int | None = None,
     synthetic_share: float = SYNTHETIC_SHARE,
 ) -> Iterator[Sample]:
-    """Yield `count` training samples (for ever if None), the same for the same arguments.
+    """Yield `count` training samples, or endlessly many if it is None.
 
-    Each has probes of levels 1 and 2 (kinds `bridge:*` and `pair:*`); groundings are "unknown".
+    The same arguments give the same samples. Each has probes of level 1 and of level 2 (kinds
+    `bridge:*` and `pair:*`). Their grounding is "unknown".
     """
     rng = random.Random(f"corpus/{language}/{seed}")
     written = skeletons(language)
@@ -43,7 +48,7 @@ def dialogues(
 
 
 def write_dialogues(path: str | Path, config: CorpusConfig, metadata: dict) -> Iterator[int]:
-    """Write the dialogues of `config` as Parquet, yielding how many are made so far."""
+    """Write the dialogues of `config` as Parquet; yield the number written so far."""
     streams = [
         dialogues(language, config.seed, synthetic_share=config.synthetic_share)
         for language in config.languages
@@ -55,10 +60,10 @@ def write_dialogues(path: str | Path, config: CorpusConfig, metadata: dict) -> I
 def write_rows(
     path: str | Path, rows: Iterable[dict], schema: pa.Schema, metadata: dict
 ) -> Iterator[int]:
-    """Write `rows` as Parquet, yielding how many are written so far.
+    """Write `rows` as Parquet; yield the number written so far.
 
-    They are made and written a row group at a time, so that memory does not grow with their
-    number; the file takes its name when the last one is in it.
+    Rows are taken and written in groups, so that the RAM needed does not grow with their number.
+    The file gets its name when it is complete.
     """
     note = json.dumps(metadata, ensure_ascii=False, sort_keys=True).encode()
     schema = schema.with_metadata({io.METADATA_KEY: note})
@@ -74,7 +79,7 @@ def write_rows(
 
 
 def passages(config: CorpusConfig) -> list[dict]:
-    """The distractor passages of `config`, as rows of `schemas.PASSAGES`; training part only."""
+    """Passages of distractor text from the training split, as rows of `schemas.PASSAGES`."""
     rows = []
     for number in range(config.passages):
         language = config.languages[number % len(config.languages)]

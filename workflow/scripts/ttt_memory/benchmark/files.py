@@ -1,4 +1,4 @@
-"""Benchmark files: Parquet in and out, and the integrity that every reader can rely on."""
+"""Read and write benchmark files (Parquet), and check what every reader relies on."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -11,38 +11,41 @@ from .sample import Sample
 
 
 def write_benchmark(path: str | Path, samples: Sequence[Sample], metadata: dict) -> None:
-    """Write `samples` as Parquet under `schemas.BENCHMARK`, atomically."""
+    """Write `samples` as Parquet with the columns of `schemas.BENCHMARK`."""
     io.write_table(path, [sample.row() for sample in samples], schemas.BENCHMARK, metadata)
 
 
 def read_benchmark(path: str | Path, at_least: int = 1) -> list[Sample]:
-    """Read what `write_benchmark` or `make_corpus.py` wrote.
+    """Read the samples of a benchmark or of a training corpus.
+
+    `at_least` is the smallest number of samples that is accepted, 0 or 1.
 
     Raises:
-        UserError: no such file, another schema, or a fault that `check_integrity` names; no sample
-            at all is one unless `at_least` is 0.
+        UserError: there is no such file, it has other columns, or `check_integrity` finds a fault.
     """
     rows = io.read_arrow(path, schemas.BENCHMARK).to_pylist()
-    nameless = [number for number, row in enumerate(rows) if None in _needed(row)]
-    if nameless:
-        raise UserError(f"{path}: row {nameless[0]}: a column other than distractor is null")
+    incomplete = [number for number, row in enumerate(rows) if None in _required(row)]
+    if incomplete:
+        raise UserError(f"{path}: row {incomplete[0]}: a column other than distractor is null")
     samples = [Sample.from_row(row) for row in rows]
     if samples or at_least:
         check_integrity(samples, path)
     return samples
 
 
-def _needed(row: dict) -> list:
+def _required(row: dict) -> list:
+    """All values of a row that must not be null."""
     parts = [row, *(row["facts"] or []), *(row["probes"] or [])]
     return [value for part in parts for key, value in part.items() if key != "distractor"]
 
 
 def check_integrity(samples: Iterable[Sample], path: str | Path) -> None:
-    """Check what scores depend on, whoever made the file.
+    """Check what scoring relies on. Files from elsewhere are checked too.
 
     Raises:
-        UserError: no sample; a sample id twice; in one sample a fact id or probe id twice; a probe
-            that requires no fact or one the sample lacks; a span that is not the fact's value.
+        UserError: there is no sample; two samples have the same id; within one sample, two facts or
+            two probes have the same id, a probe requires no fact or a fact that is not there, or
+            the characters from `start` to `end` are not the fact's value.
     """
     samples = list(samples)
     if not samples:

@@ -1,20 +1,20 @@
-"""Generate the benchmark: every level, language and split, the same samples for the same config."""
+"""Generate the samples of a benchmark."""
 
 import random
 from dataclasses import replace
 
 from . import distractors
 from .config import BenchmarkConfig
+from .generator.skeletons import skeletons
 from .sample import Sample
-from .skeletons import skeletons
 
 
 def benchmark(config: BenchmarkConfig) -> list[Sample]:
     """All samples of `config`, ordered by level and number.
 
-    Sample i of a level is in language i modulo their number; splits take turns in proportion to
-    their shares, and skeletons take turns within a split. Level 3 is a fresh level-1 sample with
-    a distractor of held-out text. A sample depends on the seed and its own place alone.
+    Languages alternate within a level. Splits alternate in proportion to their shares, and
+    skeletons alternate within a split. A sample of level 3 is made like one of level 1 and gets a
+    distractor of held-out text. A sample depends only on the seed and on its own level and number.
     """
     turns = -(-config.samples_per_level // len(config.languages))
     schedule = _schedule(config.splits, turns)
@@ -36,7 +36,7 @@ def _sample(
     order = list(range(len(options)))
     random.Random(f"order/{config.seed}/{level}/{split}").shuffle(order)
     skeleton = options[order[count % len(options)]]
-    part = split in ("heldout_values", "heldout_both")
+    heldout = split in ("heldout_values", "heldout_both")
     fields = {
         "sample_id": f"L{level}-{language}-{turn:05d}",
         "level": level,
@@ -44,7 +44,7 @@ def _sample(
         "grounded": True,
     }
     while True:
-        sample = skeleton.fill(part, (2,) if level == 2 else (1,), rng, **fields)
+        sample = skeleton.fill(heldout, (2,) if level == 2 else (1,), rng, **fields)
         if level < 3:
             return sample
         tokens = rng.randint(*config.distractor_tokens)
@@ -54,10 +54,10 @@ def _sample(
 
 
 def _schedule(shares: dict[str, float], turns: int) -> list[tuple[str, int]]:
-    """The split of each turn of a level and language, and how many turns it had before.
+    """For each turn (a sample of one level and language): its split, and that split's turns before.
 
-    A turn goes to the split that lags most behind its share, so that any number of samples is
-    divided as the shares say.
+    A turn goes to the split that is furthest below its share. So the shares hold for any number of
+    samples.
     """
     total = sum(shares.values())
     given = dict.fromkeys(shares, 0)

@@ -1,4 +1,4 @@
-"""Texts of the user's own, to train on: JSONL or Parquet files of chat messages or plain text."""
+"""Texts of the user to train on: JSONL or Parquet files of chat messages or plain text."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -14,17 +14,16 @@ from .sample import TURN_SEPARATOR
 
 SUFFIXES = (".jsonl", ".parquet")
 FIELDS = ("messages", "text")
-# Own texts stand beside dialogues of every language.
-ANY_LANGUAGE = "any"
+ANY_LANGUAGE = "any"  # own texts may be used with dialogues of every language
 Chat = list[dict[str, str]]  # messages, each with "role" and "content"
-BATCH = 1_000  # rows of a Parquet file in memory at once
+BATCH = 1_000  # rows of a Parquet file that are in RAM at once
 
 
 def passages(files: Iterable[Path], characters: int) -> Iterator[dict]:
-    """The texts of `files` as rows of `schemas.PASSAGES`, cut to at most `characters` each.
+    """The texts of `files` as rows of `schemas.PASSAGES`, of at most `characters` characters.
 
     Raises:
-        UserError: no text at all, or as `read_texts`.
+        UserError: there is no text at all, or as `read_texts`.
     """
     files, number = list(files), 0
     for file in files:
@@ -43,7 +42,7 @@ def passages(files: Iterable[Path], characters: int) -> Iterator[dict]:
 
 
 def files_in(paths: Iterable[Path]) -> list[Path]:
-    """The files among `paths` as given, and those of the folders among them, by name."""
+    """The files to read: each path that is a file, and the sorted text files of each folder."""
     found: list[Path] = []
     for path in paths:
         inside = sorted(p for p in path.rglob("*") if p.suffix in SUFFIXES) if path.is_dir() else []
@@ -52,12 +51,12 @@ def files_in(paths: Iterable[Path]) -> list[Path]:
 
 
 def read_texts(file: Path) -> Iterator[str | Chat]:
-    """The text of every row of `file`, or its messages.
+    """The messages of every row of `file`, or its text if it has no messages.
 
-    A row with both has its `messages` taken; other fields are not read.
+    Other fields are ignored.
 
     Raises:
-        UserError: names the file, the line (from 1) or row (from 0) and the field that is wrong.
+        UserError: names the file, the line (from 1) or row (from 0), and the wrong field.
     """
     if file.suffix not in SUFFIXES:
         raise UserError(f"{file}: expected a file that ends in {' or '.join(SUFFIXES)}")
@@ -69,16 +68,16 @@ def read_texts(file: Path) -> Iterator[str | Chat]:
 
 
 def lines_of(messages: Chat) -> str:
-    """Messages as lines of "role: content", as in our dialogues."""
+    """Messages as lines of "role: content", like the turns of a dialogue."""
     return "".join(f"{m['role']}{TURN_SEPARATOR['en']}{m['content']}\n" for m in messages)
 
 
 def cut(text: str | Chat, characters: int) -> Iterator[str | Chat]:
-    """`text` in parts of at most `characters`.
+    """Cut `text` into parts of at most `characters` characters.
 
-    Text is cut between lines, and inside one that is longer. Messages are cut where the user speaks
-    again, so that every part is a conversation; between two such places, if they are longer, they
-    are cut as the text of their lines.
+    Text is cut between lines. A line that is too long is cut inside. Messages are cut before a
+    message of the user, so that every part is a conversation. An exchange that is too long is
+    turned into text by `lines_of`, and the text is cut.
     """
     if not isinstance(text, str):
         yield from _conversations(text, characters)
@@ -99,7 +98,8 @@ def cut(text: str | Chat, characters: int) -> Iterator[str | Chat]:
 def _conversations(messages: Chat, characters: int) -> Iterator[str | Chat]:
     asks = [message["role"] == "user" for message in messages]
     again = [i for i, (a, b) in enumerate(pairwise(asks), start=1) if b and not a]
-    first = asks.index(True) if True in asks else 0  # a system's belongs to what follows
+    # What stands before the first message of the user, such as a system message, stays with it.
+    first = asks.index(True) if True in asks else 0
     part, size = [], 0
     for start, end in pairwise([0, *(i for i in again if i > first), len(messages)]):
         exchange = messages[start:end]
@@ -138,7 +138,7 @@ def _rows(file: Path) -> Iterator[tuple[str, Any]]:
         number = 0
         for batch in table.iter_batches(BATCH, columns=columns):
             for row in batch.to_pylist():
-                # A table has every column in every row: one that is null is not there.
+                # In a table every row has every column; null means that the field is missing.
                 found = {name: value for name, value in row.items() if value is not None}
                 yield f"{file}: row {number}", found
                 number += 1

@@ -1,17 +1,23 @@
-"""What the benchmark is made of: a sample holds a dialogue, its facts and its probes."""
+"""A sample: a dialogue, the facts that it states, and the probes that ask for them."""
 
 from dataclasses import asdict, dataclass
+from typing import Literal, get_args
 
-LANGUAGES = ("zh", "en")
-SPLITS = ("train", "heldout_values", "heldout_skeletons", "heldout_both")
+Language = Literal["zh", "en"]
+Split = Literal["train", "heldout_values", "heldout_skeletons", "heldout_both"]
+LANGUAGES: tuple[Language, ...] = get_args(Language)
+SPLITS: tuple[Split, ...] = get_args(Split)
 CATEGORIES = ("person", "numeric", "temporal", "relational", "preference", "spatial")
-TURN_SEPARATOR = {"zh": "：", "en": ": "}  # between a speaker's name and the utterance
+TURN_SEPARATOR = {"zh": "：", "en": ": "}  # between the speaker's name and what is said
 PAIR_JOINER = {"zh": "；", "en": "; "}  # between the two values of a `pair` answer
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One fact stated in the dialogue; the value is `dialogue[start:end]`, or -1, -1 if unknown."""
+    """One fact that the dialogue states. Its value is `dialogue[start:end]`.
+
+    `start` and `end` are -1 if the place of the value is unknown.
+    """
 
     fact_id: str
     text: str
@@ -24,11 +30,14 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One question; `kind` groups questions whose answers are of one type, for guessing floors.
+    """One question and its right answer, the gold.
 
-    A question about one fact has its value's type as kind. Those of two facts are
-    `bridge:<type of the gold>` (the first fact's value names the entity of the second, whose value
-    is the gold) and `pair:values` (the gold joins both values).
+    `kind` is the type of the answer. The guessing floor is computed for each kind. If the question
+    requires one fact, `kind` is the type of its value. If it requires two, `kind` is one of:
+
+    - `bridge:<type of the gold>`: the second fact is about the value of the first, which the
+      question does not name. The gold is the value of the second.
+    - `pair:values`: the question asks for both values. The gold joins them.
     """
 
     probe_id: str
@@ -41,7 +50,7 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One dialogue with what is asked about it; `distractor` is None below level 3."""
+    """One dialogue with its facts and probes. Only level 3 has a distractor, others None."""
 
     sample_id: str
     level: int
@@ -59,7 +68,7 @@ class Sample:
 
     @classmethod
     def from_row(cls, row: dict) -> "Sample":
-        """The inverse of `row`."""
+        """The sample that a row of `schemas.BENCHMARK` holds."""
         facts = tuple(Fact(**fact) for fact in row["facts"])
         probes = tuple(
             Probe(**{**probe, "required_facts": tuple(probe["required_facts"])})

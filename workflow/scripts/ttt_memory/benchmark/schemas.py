@@ -1,8 +1,8 @@
-"""The columns of the benchmark, the corpus and its passages."""
+"""Columns of the benchmark, of the training dialogues and of the passages."""
 
 import pyarrow as pa
 
-# One row per sample; facts and probes nested, so that a sample is never torn apart.
+# One row is one sample. Its facts and probes are nested in this row.
 FACT = pa.struct(
     [
         ("fact_id", pa.string()),
@@ -10,8 +10,8 @@ FACT = pa.struct(
         ("category", pa.string()),
         ("slot", pa.string()),
         ("value", pa.string()),
-        ("start", pa.int32()),  # first character of the value in the dialogue; -1 if unknown
-        ("end", pa.int32()),  # one past its last character; -1 if unknown
+        ("start", pa.int32()),  # offset of the value in the dialogue, in characters; -1: unknown
+        ("end", pa.int32()),  # offset of the character after the value; -1: unknown
     ]
 )
 
@@ -20,9 +20,9 @@ PROBE = pa.struct(
         ("probe_id", pa.string()),
         ("question", pa.string()),
         ("gold", pa.string()),
-        ("kind", pa.string()),  # question kind: the group of the guessing floor
+        ("kind", pa.string()),  # type of the answer; see sample.Probe
         ("required_facts", pa.list_(pa.string())),
-        ("grounding", pa.string()),  # "shared": question and fact share words; "none"; "unknown"
+        ("grounding", pa.string()),  # "shared", "none" or "unknown"; see generator.grounding
     ]
 )
 
@@ -34,19 +34,22 @@ BENCHMARK = pa.schema(
         ("split", pa.string()),
         ("skeleton_id", pa.string()),
         ("dialogue", pa.string()),
-        ("distractor", pa.string()),  # null below level 3
+        ("distractor", pa.string()),  # null at levels 1 and 2
         ("facts", pa.list_(FACT)),
         ("probes", pa.list_(PROBE)),
     ]
 )
 
-# Texts to train on that hold no facts: distractor passages.
+# Texts without facts, to train on.
 PASSAGES = pa.schema(
     [
         ("passage_id", pa.string()),
         ("language", pa.string()),
         ("topic", pa.string()),
         ("text", pa.string()),
-        ("messages", pa.string()),  # JSON, of a chat of the user's own; else null
+        (
+            "messages",
+            pa.string(),
+        ),  # JSON: the messages, if the text is a chat of the user; else null
     ]
 )

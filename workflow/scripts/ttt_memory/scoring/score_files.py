@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from .. import io
-from ..benchmark import Sample, read_benchmark, read_published
+from ..benchmark import read_samples
 from ..study.provenance import provenance
 from . import schemas
 from .config import ScoringConfig
@@ -38,11 +38,6 @@ def _notes(files: Iterable[str]) -> list[dict]:
     """The distinct provenance notes of the predictions, those of shards once."""
     notes = [io.read_metadata(file) for file in files if Path(file).suffix != ".json"]
     return [note for place, note in enumerate(notes) if note and note not in notes[:place]]
-
-
-def read_samples(path: Path) -> list[Sample]:
-    """A benchmark in either layout, told apart by the file's ending."""
-    return read_published(path) if path.suffix == ".json" else read_benchmark(path)
 
 
 def short_table(table: pd.DataFrame) -> str:

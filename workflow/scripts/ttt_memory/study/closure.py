@@ -1,7 +1,7 @@
-"""Which first-party files a script depends on, found without running it.
+"""The files of this project that a script depends on, found without running it.
 
-The workflow declares them as inputs of the rule, so that an edit reruns exactly the rules
-whose code it touches.
+The workflow declares them as inputs of the script's rule. So an edit of code reruns the rules that
+use this code and no others.
 """
 
 import ast
@@ -10,19 +10,22 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
-# The conditions under which imports do not run.
+# Imports under these conditions do not run.
 LATE = ("TYPE_CHECKING", "typing.TYPE_CHECKING")
 
 
 @cache
 def closure(script: Path, root: Path | None = None) -> tuple[Path, ...]:
-    """`script`, every module below `root` that it imports, however deep, and their data files.
+    """`script`, the modules below `root` that it imports directly or not, and their data files.
 
-    Imports are read from the syntax tree, those inside functions included. A package brings
-    its `__init__.py` and the files that are not Python in its folder and in subfolders that
-    are not packages themselves. What an `__init__.py` imports under `if TYPE_CHECKING` is what
-    the package offers but loads late: it counts for whoever imports that name or the package,
-    not for whoever imports a submodule. Sorted. `root` is the script's folder unless given.
+    - Imports are read from the syntax tree, also those inside functions.
+    - A package adds its `__init__.py` and its data files: all files that are not Python, in its
+      folder and in subfolders that are not packages.
+    - Under `if TYPE_CHECKING` an `__init__.py` imports the names that its package loads late, when
+      they are asked for. Such a name counts for a file that imports this name or the package as a
+      whole. It does not count for a file that imports another module of the package.
+
+    The result is sorted. `root` is the folder of the script unless it is given.
 
     Raises:
         FileNotFoundError: there is no such script.
@@ -44,7 +47,7 @@ def closure(script: Path, root: Path | None = None) -> tuple[Path, ...]:
 
 
 def fingerprint(files: Iterable[Path], *texts: str) -> str:
-    """Sixteen hexadecimal digits that change with any of the files' contents or the texts."""
+    """A hash (16 hexadecimal digits) of the files' contents and of the texts."""
     digest = hashlib.sha256()
     for part in [*(file.read_bytes() for file in files), *(text.encode() for text in texts)]:
         digest.update(hashlib.sha256(part).digest())
@@ -53,20 +56,20 @@ def fingerprint(files: Iterable[Path], *texts: str) -> str:
 
 @cache
 def _imports(file: Path, root: Path) -> tuple[str, ...]:
-    """Dotted names that running `file` imports; of `from a import b`, as of `import a.b`, `a.b`."""
+    """The dotted names that `file` imports when it runs; `from a import b` gives `a.b`."""
     found: list[str] = []
     waiting: list[ast.AST] = [ast.parse(file.read_bytes(), filename=str(file))]
     while waiting:
         node = waiting.pop()
         found.extend(name for _, name in _names(node, file, root))
-        # Nothing under TYPE_CHECKING runs; the other branch does.
+        # Under TYPE_CHECKING nothing runs. Its `else` branch does.
         waiting.extend(node.orelse if _is_late(node) else ast.iter_child_nodes(node))
     return tuple(found)
 
 
 @cache
 def _offers(package: Path, root: Path) -> dict[str, str]:
-    """What a package loads late: the names it gives, and the dotted names they stand for."""
+    """The names that a package loads late, and the dotted name of each."""
     file = package / "__init__.py"
     tree = ast.parse(file.read_bytes(), filename=str(file))
     late = [node for block in ast.walk(tree) if _is_late(block) for node in block.body]
@@ -78,7 +81,7 @@ def _is_late(node: ast.AST) -> bool:
 
 
 def _names(node: ast.AST, file: Path, root: Path) -> Iterator[tuple[str, str]]:
-    """What `node` imports: the name it is given in `file`, and the dotted name it has."""
+    """What `node` imports: pairs of the name in `file` and the dotted name."""
     if isinstance(node, ast.Import):
         yield from ((alias.asname or alias.name, alias.name) for alias in node.names)
     elif isinstance(node, ast.ImportFrom):
@@ -90,7 +93,7 @@ def _names(node: ast.AST, file: Path, root: Path) -> Iterator[tuple[str, str]]:
 
 
 def _files(name: str, root: Path) -> Iterator[Path]:
-    """The files under `root` that importing the dotted `name` runs; none for a library."""
+    """The files under `root` that run when `name` is imported; none for a library."""
     place, package = root, None
     for part in name.split("."):
         here, module = place / part, place / f"{part}.py"
@@ -99,7 +102,7 @@ def _files(name: str, root: Path) -> Iterator[Path]:
             place = package = here
         elif module.is_file():
             yield module
-            return  # what follows is an attribute
+            return  # the rest of the name is an attribute of this module
         elif here.is_dir():
             place, package = here, None
         elif package and part in (offers := _offers(package, root)):
@@ -113,6 +116,7 @@ def _files(name: str, root: Path) -> Iterator[Path]:
 
 
 def _data(package: Path) -> Iterator[Path]:
+    """The data files of a package."""
     for path in package.iterdir():
         if path.is_file() and path.suffix not in {".py", ".pyc"}:
             yield path

@@ -24,6 +24,7 @@ from ..forecast.problems import problems as forecast_problems
 from ..options import Options
 from ..report.config import ReportConfig
 from ..scoring.config import ScoringConfig
+from . import renamed_keys
 from .config_files import blame, idle_nulls
 from .config_files import read as read_sources
 from .resources import ResourcesConfig
@@ -143,11 +144,16 @@ def load(
         UserError: one line with file, key, what was found and what was expected.
     """
     files = read_sources(sources or {})
+    for key, problem in renamed_keys.old_runs(data, files.values()):
+        raise UserError(f"{blame(key, files)}: {'.'.join(key)}: {problem}")
     for key, problem in idle_nulls(data, SWITCHES, files) if files else ():
         raise UserError(f"{blame(key, files)}: {'.'.join(key)}: {problem}")
     try:
         config = Config.model_validate(data)
     except ValidationError as error:
+        if renamed := renamed_keys.explain(error):
+            key, problem = renamed
+            raise UserError(f"{blame(key, files)}: {'.'.join(key)}: {problem}") from error
         key = options.key_of(options.first_of(error)["loc"], data)
         told = options.describe(error, Config, data=data) + _run_meant(key, data)
         raise UserError(f"{blame(key, files)}: {told}") from error

@@ -1,4 +1,4 @@
-"""Which device a job computes on: jobs that run side by side take different GPUs."""
+"""The device that a job computes on. Jobs that run at the same time take different GPUs."""
 
 import fcntl
 import os
@@ -11,18 +11,19 @@ import torch
 
 from ..errors import UserError
 
-# Open for as long as the process lives: the system lifts its locks when it ends, however it does.
+# The files stay open until the process ends. Then the system removes their locks in any case.
 _held: list[IO[str]] = []
 
 
 def pick(name: str, key: str = "device") -> torch.device:
-    """The device for `name`: cpu; cuda; or auto, a GPU where there is one. `key` is for messages.
+    """The device for `name`: cpu, cuda, or auto, which is a GPU if there is one.
 
-    Of several GPUs it is one that no other job of this user has, and from then on torch's current
-    one. A scheduler that shows a job only the GPU meant for it is thereby obeyed.
+    Of several GPUs it is one that no other job of this user has taken. It becomes torch's current
+    device. Only the GPUs that the scheduler shows to this job are considered. `key` is the
+    configuration key for the message.
 
     Raises:
-        UserError: cuda is asked for and there is none.
+        UserError: cuda is asked for, but there is no GPU.
     """
     count = torch.cuda.device_count() if name != "cpu" else 0
     if name == "cuda" and not count:
@@ -31,7 +32,7 @@ def pick(name: str, key: str = "device") -> torch.device:
         return torch.device("cpu")
     index = 0
     if count > 1:
-        # By identity: two jobs may be shown the same GPUs in another order.
+        # By their identity, because two jobs may see the same GPUs in different order.
         gpus = [str(torch.cuda.get_device_properties(gpu).uuid) for gpu in range(count)]
         index = claim(gpus, Path(tempfile.gettempdir(), f"ttt-memory-gpus-{os.getuid()}"))
     torch.cuda.set_device(index)
@@ -39,10 +40,10 @@ def pick(name: str, key: str = "device") -> torch.device:
 
 
 def claim(gpus: Sequence[str], folder: Path) -> int:
-    """Index of the first of `gpus` whose file in `folder` this process could lock.
+    """The index of the first of `gpus` whose file in `folder` this process can lock.
 
-    How many jobs run at once is Snakemake's to say: where there are more of them than GPUs, they
-    share one rather than wait.
+    If all are locked, it is one of them: Snakemake decides how many jobs run at once, and with more
+    jobs than GPUs some jobs share a GPU.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for index, gpu in enumerate(gpus):

@@ -1,4 +1,4 @@
-"""What is fetched from the hub: a repository at a pinned revision, into a local folder."""
+"""Fetch a repository from the Hugging Face hub at a fixed revision."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,12 +14,13 @@ from ..errors import UserError
 def fetch(
     hub_id: str, revision: str, out: str | Path, kept: Sequence[str], key: str, kind: str = "model"
 ) -> None:
-    """Fetch the files of a repository that match `kept` beside `out`, and rename.
+    """Fetch the files of the repository that match the patterns `kept` into the folder `out`.
 
-    `key` is the part of the configuration that names the repository, `kind` model or dataset.
+    The folder gets its name when it is complete. `kind` is model or dataset. `key` is the section
+    of the configuration that names the repository, for messages.
 
     Raises:
-        UserError: no file matches, or it cannot be fetched.
+        UserError: no file matches, or the repository cannot be fetched.
     """
     try:
         with io.beside(out) as folder:
@@ -30,7 +31,7 @@ def fetch(
                 local_dir=folder,
                 allow_patterns=list(kept),
             )
-            # Beside them lies the library's own folder, whose name starts with a dot.
+            # The library adds a folder of its own, whose name starts with a dot.
             if not any(not path.name.startswith(".") for path in folder.glob("*")):
                 raise UserError(f"{key}: no file of {hub_id} matches {list(kept)}")
     except (HfHubHTTPError, LocalEntryNotFoundError, RequestException, OSError) as error:

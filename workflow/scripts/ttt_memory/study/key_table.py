@@ -1,4 +1,4 @@
-"""The configuration described for editors (JSON schema) and for people (a table of keys)."""
+"""A description of the configuration for editors (JSON schema) and for people (table of keys)."""
 
 import json
 from collections.abc import Iterator
@@ -14,19 +14,22 @@ MARK = "<!-- Below: written by workflow/scripts/export_schema.py. -->\n"
 
 
 def schema() -> dict[str, Any]:
-    """JSON schema of config.yaml and of its presets."""
+    """The JSON schema of config.yaml and of the presets."""
     found = Config.model_json_schema()
     found["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     return _loosen(found)
 
 
 def _loosen(node: Any) -> Any:
-    """Without `required`, since a preset holds differences only; names by their pattern alone."""
+    """The schema without `required`, since a preset names only the keys that it changes.
+
+    Names of entries, such as runs, must match their pattern.
+    """
     if isinstance(node, list):
         return [_loosen(item) for item in node]
     if not isinstance(node, dict):
         return node
-    # Without its `source`, an entry is one of several kinds, and may be like more than one.
+    # A preset may leave out `source`. Then an entry can match more than one kind.
     names = {"oneOf": "anyOf"}
     node = {names.get(key, key): _loosen(value) for key, value in node.items()}
     if isinstance(node.get("required"), list):
@@ -39,9 +42,9 @@ def _loosen(node: Any) -> Any:
 def keys(
     model: type[BaseModel] = Config, prefix: str = "", defaults: BaseModel | None = None
 ) -> Iterator[tuple[str, str, str, str]]:
-    """Rows (key, values, default, meaning) of every key below `model`, in order.
+    """A row (key, values, default, meaning) for every key of `model` and of the models in it.
 
-    `defaults` is an instance whose values are the defaults, where a parent sets them.
+    `defaults` is an instance that holds the defaults, where the model above sets other ones.
     """
     for name, field in model.model_fields.items():
         key = prefix + name
@@ -62,7 +65,7 @@ def keys(
 
 
 def table() -> str:
-    """Markdown: one section per top-level key, one row per key."""
+    """The table in Markdown, with a section for each key of the top level."""
     lines, top = [], ""
     for key, values, default, meaning in keys():
         if key.split(".")[0] != top:
@@ -76,12 +79,12 @@ def table() -> str:
 
 
 def readme(current: str) -> str:
-    """`current`, the text of config/README.md, with the table of keys brought up to date."""
+    """`current`, which is the text of config/README.md, with the table of keys replaced."""
     return current.split(MARK)[0] + MARK + "\n" + table()
 
 
 def _models(annotation: Any) -> tuple[list[type[BaseModel]], bool]:
-    """The model classes that an annotation nests, and whether it is a mapping of names to them."""
+    """The model classes in an annotation, and whether it is a mapping from names to them."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _models(arguments[0])
@@ -95,7 +98,7 @@ def _models(annotation: Any) -> tuple[list[type[BaseModel]], bool]:
 
 
 def _values(annotation: Any) -> str:
-    """What an annotation allows, in words."""
+    """The values that an annotation allows, in words."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _values(arguments[0])
@@ -121,7 +124,7 @@ def _values(annotation: Any) -> str:
 
 
 def _limits(metadata: list[Any]) -> Iterator[str]:
-    """The bounds of a number, or the least entries of a list."""
+    """The limits of a number, or the least number of entries of a list."""
     signs = {"ge": "≥ ", "gt": "> ", "le": "≤ ", "lt": "< ", "min_length": "entries ≥ "}
     for constraint in metadata:
         for name, sign in signs.items():
@@ -130,7 +133,7 @@ def _limits(metadata: list[Any]) -> Iterator[str]:
 
 
 def _literal(default: Any) -> str:
-    """A default as it would be written in YAML's flow style."""
+    """A default as one writes it in YAML on one line."""
     if isinstance(default, str) and default:
         return default
     return json.dumps(default, ensure_ascii=False, default=list)

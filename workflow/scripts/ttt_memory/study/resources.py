@@ -1,4 +1,4 @@
-"""What each rule's jobs may use; it shapes no result."""
+"""The threads, RAM, time and GPUs of each rule's jobs. They do not change any result."""
 
 from pydantic import Field
 
@@ -8,44 +8,70 @@ from ..options import Options
 class RuleResources(Options):
     """What one job of a rule may use."""
 
-    threads: int = Field(1, ge=1, description="CPU threads.")
-    mem_mb: int = Field(4000, ge=1, description="Memory, MB; grows with each attempt.")
-    runtime: int = Field(60, ge=1, description="Time limit, minutes (cluster only).")
-    gpu: int = Field(0, ge=0, description="GPUs.")
-    gpu_model: str | None = Field(None, description="GPU model, for example a100; null for any.")
+    threads: int = Field(1, ge=1, description="The number of CPU threads of a job.")
+    mem_mb: int = Field(
+        4000,
+        ge=1,
+        description="The RAM of a job in MB. The second attempt gets twice as much, and so on.",
+    )
+    runtime: int = Field(
+        60,
+        ge=1,
+        description="The time limit of a job in minutes, on a cluster only. The second attempt gets"
+        " twice as much, and so on.",
+    )
+    gpu: int = Field(0, ge=0, description="The number of GPUs of a job.")
+    gpu_model: str | None = Field(
+        None, description="The GPU model, such as a100. With null, any model will do."
+    )
 
 
 class TrainResources(RuleResources):
-    """What one training may use; how many processes share it shapes no result."""
+    """What one training may use. The number of processes does not change the result."""
 
     processes: int = Field(
         1,
         ge=1,
-        description="Processes that share a step's micro-batches (`train.accumulation` is a"
-        " multiple of it), by `accelerate launch`; with GPUs, one process on each.",
+        description="The number of processes that share the micro-batches of a step. It must divide"
+        " `train.accumulation`. With GPUs, there is one process for each GPU.",
     )
     accelerate: str | None = Field(
         None,
         pattern=r"^\S+$",
-        description="Accelerate's configuration file, without spaces in its name, such as"
-        " envs/fsdp.yaml; null: data parallel.",
+        description="A configuration file of Accelerate, such as envs/fsdp.yaml, without spaces in"
+        " its path. With null, training is data parallel.",
     )
 
 
 class ResourcesConfig(Options):
     """Threads, memory, time and GPUs of every rule's jobs."""
 
-    benchmark: RuleResources = Field(RuleResources(), description="Benchmark generation.")
-    corpus: RuleResources = Field(RuleResources(), description="Training corpus generation.")
-    base: RuleResources = Field(RuleResources(threads=2), description="Base model pretraining.")
-    train: TrainResources = Field(TrainResources(), description="One run, one seed.")
-    sanity: RuleResources = Field(RuleResources(), description="Sanity checks of a trained run.")
-    recall: RuleResources = Field(RuleResources(), description="One condition or sweep, one shard.")
-    diagnose: RuleResources = Field(RuleResources(), description="Gate and norm statistics.")
-    score: RuleResources = Field(RuleResources(), description="Scoring of one run.")
-    make_series: RuleResources = Field(RuleResources(), description="One dataset's series.")
-    forecast: RuleResources = Field(
-        RuleResources(runtime=240), description="One strategy or baseline, one dataset, one seed."
+    benchmark: RuleResources = Field(RuleResources(), description="Generation of the benchmark.")
+    corpus: RuleResources = Field(RuleResources(), description="Generation of the training corpus.")
+    base: RuleResources = Field(
+        RuleResources(threads=2), description="Pretraining of the base model."
     )
-    leaderboard: RuleResources = Field(RuleResources(), description="Comparison of forecasts.")
-    report: RuleResources = Field(RuleResources(), description="Tables, figures and text.")
+    train: TrainResources = Field(
+        TrainResources(), description="Training of one run with one seed."
+    )
+    sanity: RuleResources = Field(RuleResources(), description="The checks of one trained run.")
+    recall: RuleResources = Field(
+        RuleResources(),
+        description="Recall in one condition or sweep, on one shard of the samples.",
+    )
+    diagnose: RuleResources = Field(
+        RuleResources(),
+        description="Statistics of the write gate and of the norms of the state, for one run.",
+    )
+    score: RuleResources = Field(RuleResources(), description="Scoring of one run.")
+    make_series: RuleResources = Field(RuleResources(), description="The series of one dataset.")
+    forecast: RuleResources = Field(
+        RuleResources(runtime=240),
+        description="Training and forecasts of one strategy or baseline on one dataset, one seed.",
+    )
+    leaderboard: RuleResources = Field(
+        RuleResources(), description="The comparison of all forecasts."
+    )
+    report: RuleResources = Field(
+        RuleResources(), description="The tables, figures and text of the report."
+    )

@@ -1,4 +1,4 @@
-"""Where, by what and at what cost the files of a results folder were made."""
+"""The record of a study: where its results were made, with what code, and how long it took."""
 
 import os
 import platform
@@ -15,19 +15,19 @@ from .provenance import provenance
 
 
 def record(config: Mapping[str, Any], times: Path, repository: Path) -> dict[str, Any]:
-    """What results/provenance.json holds.
+    """The content of results/provenance.json.
 
     Args:
-        config: the whole configuration, defaults included.
-        times: folder of Snakemake's benchmark files, `RULE.tsv` or `RULE/**/*.tsv`.
-        repository: where the code lies; not a git repository, its commit is null.
+        config: the whole configuration, with defaults.
+        times: the folder of Snakemake's benchmark files, `RULE.tsv` or `RULE/**/*.tsv`.
+        repository: the folder of the code. If it is not a git repository, the commit is null.
     """
     seeds = {f"runs.{name}": run["seeds"] for name, run in config["runs"].items()}
     seeds |= {"benchmark": config["benchmark"]["seed"], "forecast": config["forecast"]["seeds"]}
     return {
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _git(repository, "rev-parse", "HEAD"),
-        # Files that git does not know count as changes: they may be imported.
+        # A file that git does not track counts as a change, because code may import it.
         "dirty": bool(_git(repository, "status", "--porcelain")),
         **provenance(dict(config)),
         "seeds": seeds,
@@ -37,9 +37,10 @@ def record(config: Mapping[str, Any], times: Path, repository: Path) -> dict[str
 
 
 def costs(times: Path, resources: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Jobs and hours of each rule, of the jobs whose outputs stand (a rerun replaces its times).
+    """The number of jobs, the hours and the RAM of each rule.
 
-    GPU hours are the hours that GPUs were held, asked for by `resources`: wall time times GPUs.
+    A job that was run again counts once, with its last run. GPU hours are wall time times the
+    number of GPUs that `resources` reserves, used or not.
     """
     found = {}
     for entry in sorted(times.iterdir()) if times.is_dir() else []:
@@ -59,7 +60,7 @@ def costs(times: Path, resources: Mapping[str, Mapping[str, Any]]) -> dict[str, 
 
 
 def _host() -> dict[str, Any]:
-    """The machine that Snakemake runs on; on a cluster the jobs' machines are in their logs."""
+    """The machine that Snakemake runs on. On a cluster, jobs name their machine in their logs."""
     return {
         "name": platform.node(),
         "system": platform.platform(),
@@ -71,13 +72,13 @@ def _host() -> dict[str, Any]:
 
 
 def _git(repository: Path, *arguments: str) -> str | None:
-    """What git says, or None where there is no git or no repository."""
+    """The output of git, or None if there is no git or no repository."""
     lines = _lines("git", "-C", str(repository), *arguments)
     return None if lines is None else "\n".join(lines)
 
 
 def _lines(*command: str) -> list[str] | None:
-    """Lines that a command prints; None where it is missing or fails."""
+    """The lines that a command prints, or None if it does not exist or fails."""
     if shutil.which(command[0]) is None:
         return None
     done = subprocess.run(command, capture_output=True, text=True, check=False)

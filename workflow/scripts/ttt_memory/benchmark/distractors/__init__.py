@@ -1,35 +1,26 @@
-"""Distractor text: varied unrelated prose and small talk, composed from sentence patterns.
+"""Distractors: prose and small talk without facts, composed from sentence patterns.
 
     rng = random.Random(0)
-    distractors.text(rng, "en", 4000, "heldout")     # at least 4,000 proxy tokens of prose
-    distractors.passage(rng, "zh", "train")          # ("火山", "……"), one paragraph
-    distractors.count("The tide, 3.5 m high.")       # 7
+    distractors.text(rng, "en", 4000, "heldout")     # at least 4,000 proxy tokens
+    distractors.passage(rng, "zh", "train")          # ("火山", "……"): topic and one paragraph
+    distractors.count("The tide, 3.5 m high.")       # 7 proxy tokens
 
-The two splits share no topic, no sentence pattern and no lexicon entry: what is learned on
-`train` text meets `heldout` text as something new. Content lies in `<language>_<split>.yaml`;
-`content.py` documents and checks its layout.
+The splits `train` and `heldout` share no topic, no sentence pattern and no word list. So held-out
+text is new to a model that was trained on training text. The content is in
+`<language>_<split>.yaml`; `content.py` describes and checks the layout of these files.
 """
 
 import random
 from itertools import cycle
 
 from ...errors import UserError
-from .content import LANGUAGES, LONGEST_SENTENCE, SPLITS, Content, Topic, load
+from .content import Content, Topic, load
 from .patterns import count
 
-__all__ = ["LANGUAGES", "LONGEST_SENTENCE", "SPLITS", "count", "passage", "text", "topics"]
+__all__ = ["count", "passage", "text"]
 
-# Tokens a paragraph aims for. Its last sentence may overshoot, to 249 at most.
+# Proxy tokens after which a paragraph ends. With its last sentence it may have up to 249.
 AIM = range(40, 190)
-
-
-def topics(language: str, split: str) -> tuple[str, ...]:
-    """Names of the topics of a language and split, in file order.
-
-    Raises:
-        UserError: unknown language or split, or a faulty content file.
-    """
-    return tuple(load(language, split).topics)
 
 
 def passage(
@@ -37,10 +28,10 @@ def passage(
 ) -> tuple[str, str]:
     """One paragraph of 30 to 250 proxy tokens: (topic, text).
 
-    The topic is drawn from `rng` unless named. No sentence pattern occurs twice.
+    The topic is drawn at random unless it is given. No sentence pattern occurs twice.
 
     Raises:
-        UserError: unknown language, split or topic, or a faulty content file.
+        UserError: language, split or topic is unknown, or a content file is malformed.
     """
     content = load(language, split)
     name = rng.choice(tuple(content.topics)) if topic is None else topic
@@ -55,14 +46,15 @@ def passage(
 
 
 def text(rng: random.Random, language: str, tokens: int, split: str) -> str:
-    """Unrelated prose of at least `tokens` and less than `tokens` + 60 proxy tokens.
+    """A text of at least `tokens` and less than `tokens` + 60 proxy tokens.
 
-    Paragraphs on changing topics, separated by a blank line; the last one stops at the first
-    sentence end that makes the length. A topic returns only after all others, and its
-    sentence patterns return only after all of them were used. `tokens` = 0 gives "".
+    It has paragraphs on different topics, separated by blank lines. It ends with the first sentence
+    that makes it long enough. A topic is repeated only after all others, and a sentence pattern
+    only after all others of its topic. `tokens` = 0 gives "".
 
     Raises:
-        UserError: unknown language or split, negative `tokens`, or a faulty content file.
+        UserError: language or split is unknown, `tokens` is negative, or a content file is
+            malformed.
     """
     if tokens < 0:
         raise UserError(f"distractor length {tokens}: expected 0 or more tokens")
@@ -85,16 +77,17 @@ def text(rng: random.Random, language: str, tokens: int, split: str) -> str:
 
 
 def _shuffled(rng: random.Random, topic: Topic) -> list[int]:
-    """A deck: the topic's pattern numbers in random order."""
+    """The numbers of the topic's sentence patterns, in random order."""
     return rng.sample(range(len(topic.units)), len(topic.units))
 
 
 def _paragraph(
     rng: random.Random, content: Content, topic: Topic, deck: list[int], aim: int
 ) -> list[str]:
-    """Take patterns off `deck` and fill them until `aim` tokens are reached or none is left.
+    """Fill patterns from `deck` until there are `aim` tokens or no pattern is left.
 
-    Steps, diaries and chats keep the order in which their patterns are written.
+    The patterns are removed from `deck`. Topics of an ordered style, such as steps, keep the order
+    of the file.
     """
     held = {name: topic.lexicons[name].draw(rng) for name in topic.once}
     speakers = content.speakers(rng) if topic.is_chat else ()

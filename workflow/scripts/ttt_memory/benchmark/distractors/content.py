@@ -1,21 +1,21 @@
-"""The content files: their layout, the checks on load, and the filling of sentence patterns.
+"""The content files of distractors: their layout, and the checks when they are read.
 
 A file `<language>_<split>.yaml` holds
 
-    lexicons:                       # shared by the file's topics; `speaker` names who chats
-      speaker: [Ada, Bruno, ...]
+    lexicons:                       # word lists for all topics of the file
+      speaker: [Ada, Bruno, ...]    # names of the speakers of chats
     topics:
       tides:
         style: encyclopaedia        # one of STYLES
-        once: [bay]                 # optional: lexicons drawn once per paragraph
-        lexicons: {bay: [...], ...} # at least six entries each, entries may hold slots
+        once: [bay]                 # optional: lexicons that give one entry per paragraph
+        lexicons: {bay: [...], ...} # at least six entries each; entries may contain slots
         sentences: |                # one pattern per line
           In {bay} the water rises {3-12} metres.
 
-Slots: `{name}` draws from a lexicon, `{Name}` also capitalises what is drawn, `{3-12}` draws
-a whole number, `{10-90/5}` one in steps of 5. A lexicon named twice in a line gives two
-different entries. In topics of style `chat` a line is an exchange: turns separated by ` // `,
-spoken in turn by two speakers, rendered as `Name: utterance` lines.
+Slots: `{name}` gives an entry of a lexicon, `{Name}` the same with a capital letter, `{3-12}` a
+whole number, `{10-90/5}` one in steps of 5. A lexicon that occurs twice in a line gives two
+different entries. In topics of style `chat` a line is an exchange of two speakers. Its turns are
+separated by ` // ` and become lines `Name: utterance`.
 """
 
 import random
@@ -28,19 +28,18 @@ from pathlib import Path
 import yaml
 
 from ...errors import UserError
+from ..sample import LANGUAGES, TURN_SEPARATOR
 from .patterns import Lexicon, Number, Pattern, Slot, Unit
 
-LANGUAGES = ("zh", "en")
 SPLITS = ("train", "heldout")
 STYLES = ("encyclopaedia", "news", "lecture", "essay", "steps", "manual", "diary", "chat")
 ORDERED = ("steps", "manual", "diary", "chat")
-FEWEST_OPTIONS = 6
-FEWEST_SENTENCES = 10
-LONGEST_SENTENCE = 60
-SHORTEST_PASSAGE = 30
+FEWEST_OPTIONS = 6  # entries of a lexicon
+FEWEST_SENTENCES = 10  # of a topic
+LONGEST_SENTENCE = 60  # proxy tokens
+SHORTEST_PASSAGE = 30  # proxy tokens
 TURN = " // "
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast where built
-COLON = {"zh": "：", "en": ": "}
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C version is ten times as fast
 SENTENCE_END = re.compile(r"[.!?。！？…][\"'”’」』）)]*$")
 _SLOT = re.compile(r"\{([^{}]*)\}")
 _NUMBER = re.compile(r"(\d+)-(\d+)(?:/(\d+))?")
@@ -48,10 +47,12 @@ _NUMBER = re.compile(r"(\d+)-(\d+)(?:/(\d+))?")
 
 @dataclass(frozen=True)
 class Topic:
+    """A topic, with its own lexicons and its sentence patterns or exchanges."""
+
     name: str
     style: str
     once: tuple[str, ...]
-    lexicons: dict[str, Lexicon]  # the topic's own
+    lexicons: dict[str, Lexicon]
     units: tuple[Unit, ...]
 
     @property
@@ -65,7 +66,7 @@ class Topic:
 
 @dataclass(frozen=True)
 class Content:
-    """A content file, checked."""
+    """A content file, read and checked."""
 
     shared: dict[str, Lexicon]
     topics: dict[str, Topic]
@@ -86,7 +87,7 @@ def load(language: str, split: str) -> Content:
     """The content of a language and split, read and checked once per process.
 
     Raises:
-        UserError: unknown language or split, or a fault in the file (named with its topic).
+        UserError: language or split is unknown, or the file is malformed (names file and topic).
     """
     if language not in LANGUAGES:
         raise UserError(f"distractor language {language!r}: expected one of {LANGUAGES}")
@@ -99,7 +100,7 @@ def read(path: Path, language: str) -> Content:
     """Read and check one content file.
 
     Raises:
-        UserError: naming file, topic and line, and what was expected.
+        UserError: it is malformed; names the file, the topic, the line and what was expected.
     """
     try:
         raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
@@ -112,7 +113,9 @@ def read(path: Path, language: str) -> Content:
     if not isinstance(raw["topics"], dict) or not raw["topics"]:
         raise UserError(f"{path}: topics: expected a mapping of topic names")
     topics = {
-        str(name): _topic(str(name), value, shared, COLON[language], f"{path}: topic {name!r}")
+        str(name): _topic(
+            str(name), value, shared, TURN_SEPARATOR[language], f"{path}: topic {name!r}"
+        )
         for name, value in raw["topics"].items()
     }
     return Content(shared, topics)
@@ -159,14 +162,14 @@ def _lines(raw: object, where: str) -> list[str]:
 
 
 def _lexicons(raw: object, shared: dict[str, Lexicon], where: str) -> dict[str, Lexicon]:
-    """Build lexicons in file order, so that entries may use what stands above them."""
+    """Lexicons in the order of the file. An entry may use lexicons that stand above it."""
     if not isinstance(raw, dict):
         raise UserError(f"{where}: lexicons: expected a mapping")
     built: dict[str, Lexicon] = {}
     for name, entries in raw.items():
         place = f"{where}: lexicon {name!r}"
         if not re.fullmatch(r"[a-z][a-z_]*", str(name)) or name in shared:
-            raise UserError(f"{place}: expected a lower-case name of its own")
+            raise UserError(f"{place}: expected a lower-case name that no other lexicon has")
         if not isinstance(entries, list) or not all(isinstance(e, str) for e in entries):
             raise UserError(f"{place}: expected a list of strings (quote words like yes and no)")
         if len(set(entries)) < FEWEST_OPTIONS or len(set(entries)) < len(entries):
@@ -203,13 +206,15 @@ def _slot(inside: str, known: dict[str, Lexicon], where: str) -> Slot:
 
 
 def _check_units(topic: Topic, shared: dict[str, Lexicon], where: str) -> None:
-    """Lengths, sentence ends and turns: what the bounds on texts and passages rest on."""
+    """Check turns, sentence ends and lengths, which the bounds of texts and passages rely on."""
     name_length = shared["speaker"].lengths[1] + 1
     total = 0
     for unit in topic.units:
         line = TURN.join(turn.source for turn in unit.turns)
         if (len(unit.turns) > 1) != topic.is_chat:
-            raise UserError(f"{where}: {line!r}: turns separated by {TURN!r} are for chats alone")
+            raise UserError(
+                f"{where}: {line!r}: expected turns separated by {TURN!r} in chats and nowhere else"
+            )
         if not all(SENTENCE_END.search(turn.source) for turn in unit.turns):
             raise UserError(f"{where}: {line!r}: expected a sentence end")
         bounds = [turn.lengths for turn in unit.turns]
@@ -224,7 +229,7 @@ def _check_units(topic: Topic, shared: dict[str, Lexicon], where: str) -> None:
 
 
 def _check_usage(topic: Topic, where: str) -> None:
-    """Every sentence varies, and no lexicon is written for nothing."""
+    """Check that every sentence has a slot and that every lexicon is used."""
     used: set[str] = set()
     for unit in topic.units:
         for turn in unit.turns:
@@ -243,7 +248,7 @@ def _check_usage(topic: Topic, where: str) -> None:
 
 
 def _names(pattern: Pattern) -> set[str]:
-    """Lexicons that a pattern draws from, through entries too."""
+    """The lexicons that a pattern draws from, also through the entries of others."""
     names: set[str] = set()
     for slot in pattern.slots:
         if isinstance(slot.source, Lexicon):

@@ -1,4 +1,4 @@
-"""Sentence patterns with slots, the lexicons that fill them, and the model-free token count."""
+"""Sentence patterns with slots, the lexicons that fill the slots, and the count of proxy tokens."""
 
 import random
 import re
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-Held = dict[str, str]  # lexicon -> the entry that holds throughout a paragraph
-Drawn = dict[str, set[str]]  # lexicon -> entries given so far in a sentence or an exchange
+Held = dict[str, str]  # by lexicon: the entry that is used throughout a paragraph
+Drawn = dict[str, set[str]]  # by lexicon: the entries used so far in a sentence or an exchange
 
 _CJK = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
 _WORD = f"[^\\W_{_CJK}]+"
@@ -15,15 +15,15 @@ _TOKEN = re.compile(f"[{_CJK}]|{_WORD}(?:(?:['’]|(?<=\\d)[.,](?=\\d)){_WORD})*
 
 
 def tokens(text: str) -> list[str]:
-    """The proxy tokens that `count` counts."""
+    """The proxy tokens of `text`; see `count`."""
     return _TOKEN.findall(text)
 
 
 def count(text: str) -> int:
-    """Length of `text` in proxy tokens, without any model's tokenizer.
+    """The length of `text` in proxy tokens, which need no model's tokenizer.
 
-    Each CJK character, each word or number ("don't", "3.5" and "1,200" are one) and each
-    punctuation mark counts one; white space counts nothing.
+    A Chinese, Japanese or Korean character is one token. So is a word or a number ("don't", "3.5"
+    and "1,200" are one each) and a punctuation mark. White space does not count.
     """
     return len(tokens(text))
 
@@ -38,17 +38,13 @@ class Number:
         return str(rng.choice(self.values))
 
     @cached_property
-    def variety(self) -> int:
-        return len(self.values)
-
-    @cached_property
     def lengths(self) -> tuple[int, int]:
         return 1, 1
 
 
 @dataclass(frozen=True)
 class Lexicon:
-    """Named entries; each is a pattern of its own, so that names can be composed."""
+    """A list of entries. An entry is a pattern, so it may have slots itself."""
 
     name: str
     entries: tuple["Pattern", ...]
@@ -57,32 +53,30 @@ class Lexicon:
         return rng.choice(self.entries).fill(rng, {}, {})
 
     @cached_property
-    def variety(self) -> int:
-        return sum(entry.variety for entry in self.entries)
-
-    @cached_property
     def lengths(self) -> tuple[int, int]:
         lows, highs = zip(*(entry.lengths for entry in self.entries), strict=True)
         return min(lows), max(highs)
 
 
 class Slot(NamedTuple):
+    """A place in a pattern, and what fills it."""
+
     source: Number | Lexicon
     capitalised: bool
 
 
 @dataclass(frozen=True)
 class Pattern:
-    """Literal text and slots in turn."""
+    """Text with slots: `parts` are texts and slots in order."""
 
     source: str
     parts: tuple[str | Slot, ...]
 
     def fill(self, rng: random.Random, held: Held, drawn: Drawn) -> str:
-        """Draw every slot.
+        """The text with every slot filled at random.
 
-        `held` fixes the lexicons that a paragraph draws once; `drawn` collects what other
-        lexicons gave, so that none gives the same entry twice.
+        A lexicon in `held` gives the entry named there. `drawn` collects the entries of the other
+        lexicons, so that none gives the same entry twice.
         """
         pieces = []
         for part in self.parts:
@@ -98,16 +92,8 @@ class Pattern:
         return tuple(part for part in self.parts if isinstance(part, Slot))
 
     @cached_property
-    def variety(self) -> int:
-        """How many ways there are to fill the slots, repeated entries not excluded."""
-        product = 1
-        for slot in self.slots:
-            product *= slot.source.variety
-        return product
-
-    @cached_property
     def lengths(self) -> tuple[int, int]:
-        """Bounds on the proxy tokens of a filled pattern."""
+        """The least and the greatest number of proxy tokens of a filled pattern."""
         low = high = 0
         for part in self.parts:
             lengths = (count(part),) * 2 if isinstance(part, str) else part.source.lengths
@@ -130,13 +116,13 @@ def _draw(rng: random.Random, source: Number | Lexicon, held: Held, drawn: Drawn
 
 @dataclass(frozen=True)
 class Unit:
-    """What a line of `sentences` becomes: a sentence, or an exchange of several turns."""
+    """One line of `sentences` in a content file: a sentence, or an exchange of several turns."""
 
     turns: tuple[Pattern, ...]
     colon: str
 
     def fill(self, rng: random.Random, held: Held, speakers: tuple[str, ...]) -> str:
-        """The sentence, or with `speakers` the lines of two of them in turn."""
+        """The sentence; or, with `speakers`, the lines of an exchange between two of them."""
         drawn: Drawn = {}
         said = [turn.fill(rng, held, drawn) for turn in self.turns]
         if not speakers:
@@ -147,10 +133,3 @@ class Unit:
     @property
     def slots(self) -> tuple[Slot, ...]:
         return tuple(slot for turn in self.turns for slot in turn.slots)
-
-    @cached_property
-    def variety(self) -> int:
-        product = 1
-        for turn in self.turns:
-            product *= turn.variety
-        return product

@@ -1,34 +1,36 @@
-"""Read the JSON layout of the published conversation benchmark.
+"""The JSON layout of the published conversation benchmark.
 
     {"samples": [{"sample_id", "level", "skeleton_id", "conversation", "distractor",
                   "facts": [{"fact_id", "fact_text", "category", "slot"}],
                   "probes": [{"probe_id", "question", "gold_answer", "required_facts"}]}]}
 
-Its facts carry no value: that of a fact is the gold answer of a probe that needs this fact alone,
-in this sample or in another with the same conversation (levels share conversations there).
+Its facts have no value. The value of a fact is the gold answer of a probe that requires only this
+fact. The probe may belong to another sample with the same conversation, since the levels of this
+benchmark share conversations.
 """
 
 import json
 import re
 from pathlib import Path
 
-from ..errors import UserError
-from .files import check_integrity
-from .sample import Fact, Probe, Sample
+from ...errors import UserError
+from ..files import check_integrity
+from ..sample import Fact, Probe, Sample
 
 _CJK = re.compile(r"[\u3400-\u9fff]")
 _PAIR = re.compile(r"[；;]")
 
 
 def read_published(path: str | Path) -> list[Sample]:
-    """The samples of a published benchmark: split "published", grounding "unknown".
+    """The samples of the JSON file `path`; every split is "published", every grounding "unknown".
 
-    The language is zh if the conversation has a CJK character. A probe of one fact has its slot
-    as kind; one of several is a `pair` if the gold lists as many values, else a `bridge`.
+    The language is zh if the conversation has a Chinese character, else en. The kind of a probe
+    that requires one fact is the slot of this fact. A probe that requires several facts is a `pair`
+    if its gold lists as many values, else a `bridge`.
 
     Raises:
-        UserError: no such file, malformed JSON, a missing field or one of another type (sample and
-            field are named), or a fault that `files.check_integrity` names.
+        UserError: there is no such file, or it is not JSON; a field is missing or has another type
+            (sample and field are named); or `files.check_integrity` finds a fault.
     """
     path = Path(path)
     try:

@@ -1,46 +1,51 @@
-"""Synthetic dialogues for training: many facts, frames, words and orders that no one wrote down.
+"""Families of facts: how a synthetic dialogue states a fact, and how it is asked for.
 
-They exist so that a model learns to find a fact by the words a question shares with it rather
-than by having seen the skeleton. `data/synthetic_<language>.yaml` holds *families*: a family is
-a way to state a fact of some value types about bound variables, and to ask for it.
+Synthetic dialogues combine many words, sentences and orders that nobody wrote down as a whole.
+From them a model learns to find a fact by the words that a question shares with it. With skeletons
+alone it could learn their wording instead. A family in `data/families_<language>.yaml` is
 
     - id: price
-      types: [money]
-      bind: {E: thing, N: money_noun}      # variable: rule
-      key: [E, N]                          # two facts of one topic with equal keys would clash
-      say: ["the {N} for {E} is {V}"]      # a clause; the composer ends or joins it
-      ask: ["What is the {N} for {E}?"]
-      cue: ["And the {N} for {E}?"]        # asked inside the dialogue, answered by `reply`
-      me, you, thee: ...                   # a speaker as P: says it, is asked, is told by another
-      np: ["the {N} for {E}"]              # how another question names the value, for bridges
+      types: [money]                       # types of the value {V}
+      bind: {E: thing, N: money_noun}      # variable: the rule that gives its word
+      key: [E, N]                          # facts of one topic need different words here
+      say: ["the {N} for {E} is {V}"]      # states the fact, as a clause
+      ask: ["What is the {N} for {E}?"]    # the question after the dialogue
+      cue: ["And the {N} for {E}?"]        # a question in the dialogue; `ask` if left out
+      reply: ["{V}"]                       # its answer in the dialogue
+      np: ["the {N} for {E}"]              # stands for the value in the question of a bridge
 
-A variable may also be bound to a list of texts, to forms "starts|start" (then W.0, W.1), or to
-{verb: rule}, whose entries are inflected (then W, Ws, Wed, Wn, Wing; irregular ones list all five).
+If the variable P is a speaker, `me` states the fact in the first person, `thee` in the second
+person, and `you` asks the speaker for it.
+
+Instead of a rule, a variable may have a list of texts. A text "starts|start" gives two forms, {W.0}
+and {W.1}. {verb: rule} gives the forms of a verb: {W}, {Ws}, {Wed}, {Wn} and {Wing}. An irregular
+verb lists all five.
 """
 
 from dataclasses import dataclass
 from functools import cache
 
-from ..errors import UserError
+from ...errors import UserError
 from .grammar import Grammar, Nodes, all_texts, mentions
 from .values import load_yaml, pools
 
-BRIDGED_BY = {"person": "P", "project": "E", "company": "E"}  # value type -> variable it can fill
+# The variable that a value of a type can fill, so that another fact is about this value.
+BRIDGED_BY = {"person": "P", "project": "E", "company": "E"}
 _VERB = ("W", "Ws", "Wed", "Wn", "Wing")
 _TALK = ("opener", "filler", "closer", "stop", "join")
-_FRAMES = ("say", "ask", "cue", "me", "you", "thee", "np", "reply")
+_SENTENCES = ("say", "ask", "cue", "me", "you", "thee", "np", "reply")
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A rule, or a list of words; `verbs` are inflected."""
+    """Where a variable's words come from: a rule, or a list of words. They may be verbs."""
 
     rule: str
     words: tuple[str, ...]
     verbs: bool
 
     def forms(self, variable: str, word: str) -> dict[str, str]:
-        """The names under which frames use `word`: `W`, or `W.0`, `W.1`, or a verb's forms."""
+        """The forms of `word` by their names: {W}; or {W.0}, {W.1}; or the five of a verb."""
         parts = word.split("|")
         if self.verbs:
             return dict(zip(_VERB, parts if len(parts) > 1 else _inflect(word), strict=True))
@@ -51,9 +56,8 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A compiled family; see the module's docstring."""
+    """A compiled family; the docstring of this module describes its parts."""
 
-    family_id: str
     topic: str
     types: tuple[str, ...]
     bind: tuple[tuple[str, Source], ...]
@@ -65,31 +69,35 @@ class Family:
     you: tuple[Nodes, ...]
     thee: tuple[Nodes, ...]
     np: tuple[Nodes, ...]
-    bridge_ask: tuple[Nodes, ...]
+    bridge_ask: tuple[Nodes, ...]  # those of `ask` in which a phrase can stand for a word
     reply: tuple[Nodes, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Frames:
-    """All families of a language and the small talk between facts."""
+class Wording:
+    """All families of a language, and the sentences between facts."""
 
     grammar: Grammar
     families: tuple[Family, ...]
-    bridging: dict[str, tuple[Family, ...]]  # by the variable that a bridge fills
+    bridging: dict[str, tuple[Family, ...]]  # by variable: families that can be about its value
     opener: tuple[Nodes, ...]
     filler: tuple[Nodes, ...]
     closer: tuple[Nodes, ...]
-    stop: tuple[Nodes, ...]  # what ends a clause
-    join: tuple[Nodes, ...]  # what joins two clauses
-    pair: tuple[Nodes, ...]
-    at: dict[str, list[str]]  # value type -> what {AT} may be before a value
-    space: str
+    stop: tuple[Nodes, ...]  # ends a clause
+    join: tuple[Nodes, ...]  # joins two clauses
+    pair: tuple[Nodes, ...]  # a question made of the questions {Q1} and {Q2}
+    at: dict[str, list[str]]  # by value type: words that may stand for {AT} before a value
+    space: str  # between sentences
 
 
 @cache
-def frames(language: str) -> Frames:
-    """The compiled families of `language`."""
-    name = f"synthetic_{language}.yaml"
+def wording(language: str) -> Wording:
+    """The compiled families and sentences of `language`.
+
+    Raises:
+        UserError: the file is malformed; the message names the file, the family and the key.
+    """
+    name = f"families_{language}.yaml"
     data = load_yaml(name)
     base = load_yaml(f"values_{language}.yaml")["rules"]
     clash = set(base) & set(data["rules"])
@@ -105,13 +113,13 @@ def frames(language: str) -> Frames:
     talk = {key: tuple(grammar.compile(line) for line in data[key]) for key in _TALK}
     pair = tuple(grammar.compile(line, ("Q1", "Q2")) for line in data["pair"])
     space = " " if language == "en" else ""
-    return Frames(
+    return Wording(
         grammar, families, bridging, **talk, pair=pair, at=data.get("at", {}), space=space
     )
 
 
 def _about(family: Family, variable: str) -> bool:
-    """Whether every statement and question of `family` names `variable`."""
+    """Whether every statement and every question of `family` contains `variable`."""
     lines = (*family.say, *family.bridge_ask)
     return bool(family.bridge_ask) and all(mentions(line, variable) for line in lines)
 
@@ -126,13 +134,15 @@ def _family(entry: dict, grammar: Grammar, replies: dict, known: set[str]) -> Fa
         names |= forms
     lists = {
         key: tuple(grammar.compile(line, names) for line in _flat(entry.get(key, [])))
-        for key in _FRAMES
+        for key in _SENTENCES
     }
     if not lists["say"] + lists["me"] or not lists["ask"]:
-        raise UserError(f"{where}: needs at least one `say` or `me` frame and one `ask` frame")
+        raise UserError(
+            f"{where}: needs at least one sentence under `say` or `me` and one under `ask`"
+        )
+    # A phrase such as "the man who called" cannot take a possessive 's.
     plain = [line for line in _flat(entry["ask"]) if "}'s" not in line]
     return Family(
-        family_id=entry["id"],
         topic=entry.get("topic", entry["id"]),
         types=tuple(entry["types"]),
         bind=tuple(bind.items()),
@@ -146,7 +156,9 @@ def _family(entry: dict, grammar: Grammar, replies: dict, known: set[str]) -> Fa
     )
 
 
-def _source(source, variable: str, grammar: Grammar, where: str) -> tuple[Source, set[str]]:
+def _source(
+    source: str | list | dict, variable: str, grammar: Grammar, where: str
+) -> tuple[Source, set[str]]:
     """Where a variable's words come from, and the names of its forms."""
     verbs = isinstance(source, dict)
     if verbs:
@@ -162,7 +174,7 @@ def _source(source, variable: str, grammar: Grammar, where: str) -> tuple[Source
 
 
 def _inflect(verb: str) -> tuple[str, ...]:
-    """Third person, past, participle and -ing form of a regular English verb."""
+    """The five forms of a regular English verb: move, moves, moved, moved, moving."""
     first, _, rest = verb.partition(" ")
     rest = rest and f" {rest}"
     third = "es" if first.endswith(("s", "x", "z", "ch", "sh")) else "s"
@@ -179,4 +191,5 @@ def _inflect(verb: str) -> tuple[str, ...]:
 
 
 def _flat(lines: list) -> list[str]:
+    """All texts of a list that may contain lists."""
     return [text for line in lines for text in (_flat(line) if isinstance(line, list) else [line])]

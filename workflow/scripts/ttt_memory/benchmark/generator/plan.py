@@ -1,62 +1,58 @@
-"""Draw what a synthetic dialogue will say: facts of the families, fragments, speakers' names."""
+"""The plan of a synthetic dialogue: its facts, its fragments and its speakers, drawn at random."""
 
 import random
 from dataclasses import dataclass
 
-from .fragments import Placed, fragments
-from .synthetic import BRIDGED_BY, Family, frames
+from .families import BRIDGED_BY, Family, wording
+from .fragments import PlacedFragment, fragments
+from .grammar import pick
 from .values import pools
 
-TRIES = 20  # draws of a fact or an entity before doing without
+TRIES = 20  # attempts to draw a fact or a thing that fits
 
 
 @dataclass(slots=True)
-class Stated:
-    """One fact of a dialogue: what its frames' variables are bound to."""
+class PlannedFact:
+    """One fact of the dialogue, with the words of its family's variables."""
 
     slot: str
     value_type: str
     value: str
     family: Family
-    bound: dict[str, str]
-    slots: dict[str, str]  # variable -> slot, where a value or a speaker stands for it
-    speaker: int | None = None  # whom it is about, if a speaker: said in the first person
-    told: bool = False  # said by another, in the second person
-    bridge: "Stated | None" = None  # the fact whose value this one is about
+    bound: dict[str, str]  # by variable: its word
+    slots: dict[str, str]  # by variable: its slot, if its word is a value or a speaker
+    speaker: int | None = None  # the speaker whom the fact is about, if it is about one
+    told: bool = False  # another speaker states it, in the second person
+    bridge: "PlannedFact | None" = None  # the fact whose value this one is about
 
 
-def pick(options, rng: random.Random):
-    """One of `options`, uniformly; quicker than `rng.choice`."""
-    return options[int(rng.random() * len(options))]
-
-
-class Draws:
-    """The facts, fragments and names of one dialogue; no two of them can be taken for another."""
+class Plan:
+    """The facts, fragments and speakers of one dialogue. No two of them can be confused."""
 
     def __init__(self, language: str, rng: random.Random):
         self.language = language
         self.rng = rng
-        self.frames = frames(language)
+        self.wording = wording(language)
         self.pool = pools(language)
-        self.facts: list[Stated] = []
-        self.placed: list[Placed] = []
-        self._taken: list[str] = []  # values and entities
+        self.facts: list[PlannedFact] = []
+        self.placed: list[PlacedFragment] = []
+        self._taken: list[str] = []  # values and things that occur already
         self._keys: set[tuple] = set()
-        self._nouns: set[str] = set()  # attribute nouns
-        self._bare_nouns: set[str] = set()  # those that no entity goes with
+        self._nouns: set[str] = set()  # nouns such as "deposit" that occur already
+        self._bare_nouns: set[str] = set()  # those of them that are used without a thing
         count = 2 if rng.random() < 0.9 else 3
         self.names = [self._value("given") for _ in range(count)]
 
     def others(self, last: int) -> list[int]:
-        """Every speaker but `last`."""
+        """The numbers of all speakers except `last`."""
         return [i for i in range(len(self.names)) if i != last]
 
     def given(self) -> int:
-        """How many facts the fragments hold."""
+        """The number of facts in the fragments."""
         return sum(len(placed.fragment.facts) for placed in self.placed)
 
     def add_fragment(self, wanted: int) -> None:
-        """Add a fragment, unless it is there already or would make more than `wanted` facts."""
+        """Add a fragment, unless it is there or the fragments would have over `wanted` facts."""
         fragment = pick(fragments(self.language), self.rng)
         used = any(placed.fragment is fragment for placed in self.placed)
         if used or self.given() + len(fragment.facts) > wanted:
@@ -68,7 +64,7 @@ class Draws:
             if slot not in values:
                 values[slot] = self._value(value_type)
         prefix = f"K{len(self.placed)}"
-        self.placed.append(Placed(fragment, prefix, values, (first, second)))
+        self.placed.append(PlacedFragment(fragment, prefix, values, (first, second)))
 
     def _value(self, value_type: str) -> str:
         value = self.pool.draw(value_type, False, self.rng, self._taken)
@@ -76,17 +72,18 @@ class Draws:
         return value
 
     def _entity(self, rule: str) -> str:
+        """A person or a thing that a fact can be about."""
         if rule == "person":
             return self._value("person")
         for _ in range(TRIES):
-            entity = self.frames.grammar.draw(rule, self.rng)
+            entity = self.wording.grammar.draw(rule, self.rng)
             if not any(entity in other or other in entity for other in self._taken):
                 break
         self._taken.append(entity)
         return entity
 
     def add_fact(self) -> None:
-        """Add a fact: a near miss of another, one about another's value, or any."""
+        """Add a fact: one that is easily confused with another, one about its value, or any."""
         rng = self.rng
         previous = pick(self.facts, rng) if self.facts else None
         for _ in range(TRIES):
@@ -96,13 +93,13 @@ class Draws:
             elif previous and draw < 0.55 and previous.value_type in BRIDGED_BY:
                 fact = self._bridging(previous)
             else:
-                fact = self._fresh(pick(self.frames.families, rng), {}, {})
+                fact = self._fresh(pick(self.wording.families, rng), {}, {})
             if fact is not None:
                 self.facts.append(fact)
                 return
 
-    def _similar(self, other: Stated) -> Stated | None:
-        """Another fact of the same family that keeps some of its words: a near miss."""
+    def _similar(self, other: PlannedFact) -> PlannedFact | None:
+        """Another fact of the same family that has one of its words in common."""
         keep = pick(other.family.bind, self.rng)[0]
         if keep == "P" and other.speaker is not None:
             return self._fresh(other.family, {}, {})
@@ -110,20 +107,23 @@ class Draws:
         slots = {k: v for k, v in other.slots.items() if k == keep}
         return self._fresh(other.family, kept, slots)
 
-    def _bridging(self, first: Stated) -> Stated | None:
+    def _bridging(self, first: PlannedFact) -> PlannedFact | None:
+        """A fact about the value of `first`."""
         variable = BRIDGED_BY[first.value_type]
         if not first.family.np or any(fact.bridge is first for fact in self.facts):
             return None
-        family = pick(self.frames.bridging[variable], self.rng)
+        family = pick(self.wording.bridging[variable], self.rng)
         fact = self._fresh(family, {variable: first.value}, {variable: first.slot})
         if fact is not None:
             fact.bridge = first
         return fact
 
-    def _fresh(self, family: Family, bound: dict, slots: dict) -> Stated | None:
-        """A fact of `family`, or None if it could be mixed up with another."""
+    def _fresh(self, family: Family, bound: dict, slots: dict) -> PlannedFact | None:
+        """A fact of `family`, or None if it could be confused with another."""
         before = len(self._taken)
-        fact = Stated(f"V{len(self.facts)}", pick(family.types, self.rng), "", family, bound, slots)
+        fact = PlannedFact(
+            f"V{len(self.facts)}", pick(family.types, self.rng), "", family, bound, slots
+        )
         self._bind(fact)
         bound = fact.bound
         key = (family.topic, *(bound.get(k, bound.get(f"{k}.0")) for k in family.key))
@@ -136,8 +136,8 @@ class Draws:
         fact.value = self._value(fact.value_type)
         return fact
 
-    def _bind(self, fact: Stated) -> None:
-        """Bind the variables of the fact's family that are not bound yet."""
+    def _bind(self, fact: PlannedFact) -> None:
+        """Choose words for those variables of the fact's family that have none."""
         family, rng = fact.family, self.rng
         fact.bound = bound = dict(fact.bound)
         for variable, source in family.bind:
@@ -145,19 +145,19 @@ class Draws:
                 continue
             if variable == "P" and family.me and (not family.say or rng.random() < 0.5):
                 fact.speaker = int(rng.random() * len(self.names))
-                # With three speakers nobody could tell who "you" is.
+                # With three speakers it is not clear who "you" is.
                 fact.told = bool(family.thee) and len(self.names) == 2 and rng.random() < 0.3
                 bound["P"] = self.names[fact.speaker]
                 fact.slots = fact.slots | {"P": f"S{fact.speaker}"}
             elif source.words:
                 bound |= source.forms(variable, pick(source.words, rng))
             elif source.verbs:
-                bound |= source.forms(variable, self.frames.grammar.draw(source.rule, rng))
+                bound |= source.forms(variable, self.wording.grammar.draw(source.rule, rng))
             else:
                 bound[variable] = self._entity(source.rule)
 
     def _distinct(self, noun: str | None, bare: bool) -> bool:
-        """Whether an attribute noun keeps its question unambiguous; remembers it if so.
+        """Whether questions with `noun` have one answer; if so, it is marked as used.
 
         "What is the deposit?" has one answer only if nothing else has a deposit.
         """

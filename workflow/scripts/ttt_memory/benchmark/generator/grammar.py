@@ -1,23 +1,25 @@
-"""A small generative grammar: named lists of templates, compiled once and expanded quickly.
+"""Templates for texts: rules are named lists of templates, compiled once and expanded often.
 
-A template is plain text with
+A template is plain text that may contain
 
-    {rule}          one entry of the list `rule`, chosen uniformly
-    {VARIABLE}      a value bound by the caller (any name declared as a variable; also {W.1})
-    {10..99}        an integer; {100..900/50} in steps; {05..59} zero-padded to the width of `05`
+    {rule}          one template of the rule, all equally likely
+    {VARIABLE}      a value that the caller gives; any declared name, also {W.1}
+    {10..99}        an integer; {100..900/50}: in steps of 50; {05..59}: with a leading zero
     {A..Z}          a letter
-    <one|two|>      one of the alternatives, which may hold braces but no further alternatives
+    <one|two|>      one of the alternatives; they may contain braces, but no alternatives
 """
 
 import math
 import random
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TypeVar
 
-from ..errors import UserError
+from ...errors import UserError
 
 LITERAL, VARIABLE, CHOICE, RULE, INTEGER, LETTER = range(6)
-Nodes = tuple[tuple[int, object], ...]
+Nodes = tuple[tuple[int, object], ...]  # a compiled template: kinds of nodes and their content
+T = TypeVar("T")
 
 _PIECE = re.compile(r"\{([^{}]*)\}|<([^<>]*)>|([^{}<>]+)|(.)", re.DOTALL)
 _INTEGER = re.compile(r"(\d+)\.\.(\d+)(?:/(\d+))?")
@@ -25,10 +27,11 @@ _LETTER = re.compile(r"([A-Za-z])\.\.([A-Za-z])")
 
 
 class Grammar:
-    """Compiled rules; `where` names the file in errors.
+    """Compiled rules. `where` is the file's name for errors.
 
     Raises:
-        UserError: a list is empty, or a template names a rule that does not exist.
+        UserError: a rule is not a list of texts, or a template is malformed or names a rule that
+            does not exist.
     """
 
     def __init__(self, rules: Mapping[str, list[str]], where: str):
@@ -43,7 +46,7 @@ class Grammar:
         return name in self._rules
 
     def compile(self, template: str, variables: Collection[str] = ()) -> Nodes:
-        """Parse `template`; names in `variables` are left to be bound at expansion."""
+        """Compile `template`. The names in `variables` get their values at expansion."""
         nodes: list[tuple[int, object]] = []
         for brace, choice, literal, stray in _PIECE.findall(template):
             if stray:
@@ -72,22 +75,24 @@ class Grammar:
 
     def draw(self, name: str, rng: random.Random) -> str:
         """One text of rule `name`."""
-        out: list[str] = []
-        options = self._rules[name]
-        expand(options[int(rng.random() * len(options))], rng, {}, out, {})
-        return "".join(out)
+        return text(pick(self._rules[name], rng), rng, {})
 
     def pattern(self, name: str) -> str:
-        """A regular expression that every text of rule `name` matches as a whole."""
+        """A regular expression that every text of rule `name` matches in full."""
         return _pattern([(RULE, self._rules[name])])
 
     def size(self, name: str) -> int:
-        """How many expansions rule `name` has, counting equal texts made in two ways twice."""
+        """The number of expansions of rule `name`. A text made in two ways counts twice."""
         return sum(_size(nodes) for nodes in self._rules[name])
 
 
+def pick(options: Sequence[T], rng: random.Random) -> T:
+    """One of `options`, all equally likely. It is faster than `rng.choice`."""
+    return options[int(rng.random() * len(options))]
+
+
 def all_texts(entries: list) -> bool:
-    """Whether all are strings: YAML reads a bare `on` as true and `12` as a number."""
+    """Whether all entries are text. In YAML, `on` without quotes is true and `12` is a number."""
     return all(isinstance(entry, str) for entry in entries)
 
 
@@ -98,10 +103,10 @@ def expand(
     out: list[str],
     marks: dict[str, list[int]],
 ) -> None:
-    """Append the pieces of an expansion to `out`.
+    """Expand `nodes` and append the pieces to `out`.
 
-    `marks[name]` collects the indices in `out` at which the variable `name` was put, so that a
-    caller can tell where in the joined text it stands.
+    `bound` gives the values of the variables. `marks[name]` collects the indices in `out` of the
+    pieces that are the variable `name`.
     """
     for kind, payload in nodes:
         if kind == LITERAL:
@@ -110,25 +115,23 @@ def expand(
             marks.setdefault(payload, []).append(len(out))
             out.append(bound[payload])
         elif kind in (CHOICE, RULE):
-            chosen = payload[int(rng.random() * len(payload))]
-            expand(chosen, rng, bound, out, marks)
+            expand(pick(payload, rng), rng, bound, out, marks)
         elif kind == INTEGER:
             numbers, width = payload
-            number = numbers[int(rng.random() * len(numbers))]
-            out.append(str(number).zfill(width))
+            out.append(str(pick(numbers, rng)).zfill(width))
         else:
-            out.append(chr(payload[int(rng.random() * len(payload))]))
+            out.append(chr(pick(payload, rng)))
 
 
 def text(nodes: Nodes, rng: random.Random, bound: Mapping[str, str]) -> str:
-    """The expansion of `nodes` as one string."""
+    """One expansion of `nodes` as text."""
     out: list[str] = []
     expand(nodes, rng, bound, out, {})
     return "".join(out)
 
 
 def mentions(nodes: Nodes, variable: str) -> bool:
-    """Whether every expansion of `nodes` holds the variable."""
+    """Whether every expansion of `nodes` contains the variable."""
     return any(
         payload == variable
         if kind == VARIABLE
@@ -150,6 +153,7 @@ def _size(nodes: Nodes) -> int:
 
 
 def _pattern(nodes: Iterable[tuple[int, object]]) -> str:
+    """A regular expression for the expansions of `nodes`, which contain no variable."""
     parts = []
     for kind, payload in nodes:
         if kind == LITERAL:

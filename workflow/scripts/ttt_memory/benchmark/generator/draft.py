@@ -1,31 +1,34 @@
-"""From drawn values and filled turns to a sample: offsets, probes, and the checks of each draw."""
+"""A dialogue that is being written, and the sample made of it with offsets and probes."""
 
 from dataclasses import dataclass, field
 
+from ..sample import PAIR_JOINER, TURN_SEPARATOR, Fact, Probe, Sample
 from .grammar import Nodes, expand
 from .grounding import grounding
-from .sample import PAIR_JOINER, TURN_SEPARATOR, Fact, Probe, Sample
 
 
 @dataclass(slots=True)
-class Asked:
-    """A question to be put: `kind` is a value type, or `bridge` or `pair` for two `slots`."""
+class Question:
+    """A question about the facts in `slots`.
+
+    `kind` is the type of the value that is asked for; with two slots it is `bridge` or `pair`.
+    """
 
     kind: str
-    question: str
+    text: str
     slots: tuple[str, ...]
 
 
 @dataclass(slots=True)
-class Scene:
-    """A dialogue being written: text pieces, and where in them each slot's value stands."""
+class Draft:
+    """A dialogue that is being written."""
 
     language: str
-    out: list[str] = field(default_factory=list)
-    marks: dict[str, list[int]] = field(default_factory=dict)
+    out: list[str] = field(default_factory=list)  # pieces of text, to be joined
+    marks: dict[str, list[int]] = field(default_factory=dict)  # by slot: its pieces' indices
 
     def turn(self, speaker: str, slot: str | None = None) -> None:
-        """Begin a turn; `slot` is the speaker's slot if the name was drawn as a value."""
+        """Begin a turn. `slot` is the speaker's slot if the speaker's name was drawn as a value."""
         if self.out:
             self.out.append("\n")
         if slot is not None:
@@ -33,7 +36,7 @@ class Scene:
         self.out += (speaker, TURN_SEPARATOR[self.language])
 
     def say(self, nodes: Nodes, rng, bound: dict[str, str], slots: dict[str, str]) -> None:
-        """Append an expansion; `slots` maps its variables to the slots they stand for."""
+        """Append an expansion of `nodes`. `slots` gives the slot of each variable that has one."""
         marks: dict[str, list[int]] = {}
         expand(nodes, rng, bound, self.out, marks)
         for variable, places in marks.items():
@@ -41,7 +44,7 @@ class Scene:
                 self.marks.setdefault(slots[variable], []).extend(places)
 
     def starts(self) -> tuple[str, dict[str, int]]:
-        """The dialogue, and the first character of each slot's first mention."""
+        """The dialogue, and the offset in characters at which each slot's value stands first."""
         offsets, position = [], 0
         for piece in self.out:
             offsets.append(position)
@@ -51,29 +54,29 @@ class Scene:
 
 
 def build(
-    scene: Scene,
+    draft: Draft,
     values: dict[str, str],
     facts: list[tuple[str, str, str]],
-    asked: list[Asked],
+    asked: list[Question],
     types: dict[str, str],
     grounded: bool,
     **fields: object,
 ) -> Sample | None:
-    """The sample of a finished scene, or None if chance made a probe ambiguous (draw again).
+    """The sample of a finished draft, or None if a question is ambiguous by chance.
 
     Args:
-        scene: all turns written.
-        values: the drawn value of each slot, speakers included.
+        draft: the dialogue, with all turns written.
+        values: the value of each slot, speakers included.
         facts: (slot, category, text) of each fact.
         asked: the questions, in order.
         types: the value type of each slot.
-        grounded: work out each probe's grounding; "unknown" otherwise.
-        fields: sample_id, level, split, skeleton_id.
+        grounded: whether to compute the grounding of each probe; if not, it is "unknown".
+        fields: the sample's sample_id, level, split and skeleton_id.
     """
-    dialogue, first = scene.starts()
+    dialogue, first = draft.starts()
     for slot, value in values.items():
-        # A value found more often than it was put there has a second reading by accident.
-        if dialogue.count(value) != len(scene.marks.get(slot, ())):
+        # The value occurs where nobody put it, so it may mean something else there.
+        if dialogue.count(value) != len(draft.marks.get(slot, ())):
             return None
     made = [
         Fact(
@@ -87,22 +90,20 @@ def build(
         )
         for i, (slot, category, said) in enumerate(sorted(facts, key=lambda f: first[f[0]]), 1)
     ]
-    if len({ask.question for ask in asked}) < len(asked):
+    if len({ask.text for ask in asked}) < len(asked):
         return None
     by_slot = {fact.slot: fact for fact in made}
     probes = []
     for i, ask in enumerate(asked, 1):
         required = [by_slot[slot] for slot in ask.slots]
-        kind, gold = _answer(ask, required, types, scene.language)
-        if any(fact.value.casefold() in ask.question.casefold() for fact in required):
+        kind, gold = _answer(ask, required, types, draft.language)
+        if any(fact.value.casefold() in ask.text.casefold() for fact in required):
             return None
-        shared = (
-            grounding(scene.language, ask.question, dialogue, required) if grounded else "unknown"
-        )
+        shared = grounding(draft.language, ask.text, dialogue, required) if grounded else "unknown"
         ids = tuple(fact.fact_id for fact in required)
-        probes.append(Probe(f"P{i}", ask.question, gold, kind, ids, shared))
+        probes.append(Probe(f"P{i}", ask.text, gold, kind, ids, shared))
     return Sample(
-        language=scene.language,
+        language=draft.language,
         dialogue=dialogue,
         distractor=None,
         facts=tuple(made),
@@ -111,7 +112,8 @@ def build(
     )
 
 
-def _answer(ask: Asked, required: list[Fact], types: dict, language: str) -> tuple[str, str]:
+def _answer(ask: Question, required: list[Fact], types: dict, language: str) -> tuple[str, str]:
+    """The kind of a probe, and its gold."""
     if ask.kind == "pair":
         return "pair:values", PAIR_JOINER[language].join(fact.value for fact in required)
     if ask.kind == "bridge":

@@ -1,25 +1,27 @@
-"""Does a question share a content word with the utterances that state its facts?
+"""Whether a question shares a content word with an utterance that states one of its facts.
 
-An utterance is what one turn says, without the speaker's label; the turn before it counts too
-if it asks something ("Which bay?" "Bay 14."), since the answer alone may be elliptic.
-English: words of two letters or more, lower-cased, stop words removed, stripped of the endings
--ing, -ed, -es, -s, -e. Chinese: pairs of neighbouring CJK characters, save those of two function
-characters and a few question words such as 哪家. Names count as words. The words of the value
-itself do not count.
+An utterance is what is said in one turn, without the speaker's name. If the turn before it asks
+something, that turn counts as well: in "Which bay?" "Bay 14." the answer has no word for its topic.
+
+English: the words of at least two letters that are not stop words, in lower case, without the
+endings -ing, -ed, -es, -s, -e. Chinese: the pairs of neighbouring characters, except pairs of two
+function characters and some question words such as 哪家. Names are words. The words of the fact's
+value do not count.
 """
 
 import re
 from collections.abc import Sequence
 from functools import cache
 
-from .sample import TURN_SEPARATOR, Fact
+from ..sample import TURN_SEPARATOR, Fact
 from .values import load_yaml
 
 RULE = (
-    "shared: a content word of the question stands in an utterance that states a required fact, or "
-    "in the question that this utterance answers (English: words without stop words, endings cut "
-    "off; Chinese: pairs of neighbouring characters, function characters and question words "
-    "aside). The value itself and the speaker's label do not count. none: no such word."
+    "`shared`: a content word of the question occurs in an utterance that states a required fact, "
+    "or in the question that this utterance answers. `none`: there is no such word. Content words "
+    "are, in English, all words but stop words, without their endings; in Chinese, all pairs of "
+    "neighbouring characters but those of function characters and of question words. The value of "
+    "the fact and the speaker's name do not count."
 )
 _WORD = re.compile(r"[a-z0-9]+")
 _CJK = re.compile(r"[\u3400-\u9fff]+")
@@ -28,10 +30,10 @@ _STOP_CHARACTERS = frozenset("".join(_STOP["zh"]))
 
 
 def grounding(language: str, question: str, dialogue: str, required: Sequence[Fact]) -> str:
-    """Tell whether the question shares a content word with what states its facts.
+    """Whether the question shares a content word with an utterance of a required fact.
 
     Returns:
-        "shared" or "none", by the rule of this module.
+        "shared" or "none".
     """
     asked = _words(language, question)
     for fact in required:
@@ -42,7 +44,7 @@ def grounding(language: str, question: str, dialogue: str, required: Sequence[Fa
 
 
 def utterance(dialogue: str, fact: Fact, separator: str) -> str:
-    """The utterance that holds the fact's value, value blanked, after the question it answers."""
+    """The utterance with the fact's value, without that value, after the question it answers."""
     begin = dialogue.rfind("\n", 0, fact.start) + 1
     end = dialogue.find("\n", fact.end)
     said = dialogue[begin : fact.start] + "\n" + dialogue[fact.end : end if end >= 0 else None]
@@ -54,6 +56,7 @@ def utterance(dialogue: str, fact: Fact, separator: str) -> str:
 
 
 def _words(language: str, text: str) -> set[str]:
+    """The content words of `text`."""
     if language == "zh":
         return {
             run[i : i + 2]
@@ -72,7 +75,7 @@ def _stem(word: str) -> str:
         if word.endswith(ending) and len(word) - len(ending) >= 3:
             word = word[: -len(ending)]
             break
-    # stopped and stops, planned and plan: one consonant less.
+    # "stopped" and "stops" must give the same: drop the second of two equal consonants.
     if len(word) > 3 and word[-1] == word[-2] and word[-1] not in "ls":
         word = word[:-1]
     return word

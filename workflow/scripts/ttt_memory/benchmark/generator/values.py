@@ -1,7 +1,7 @@
-"""Typed value pools: every value is composed from parts, so that a pool has thousands or more.
+"""Pools of values by type. Values are composed from parts, so a pool has thousands of them.
 
-A type names what a value is (money, clock, role ...); its category is one of the six of the
-benchmark. The parts live in `data/values_<language>.yaml`.
+The type says what a value is (money, clock, role ...). Each type belongs to one of the six
+categories of the benchmark. The parts are in `data/values_<language>.yaml`.
 """
 
 import hashlib
@@ -11,16 +11,16 @@ from pathlib import Path
 
 import yaml
 
-from ..errors import UserError
+from ...errors import UserError
+from ..sample import CATEGORIES
 from .grammar import Grammar
-from .sample import CATEGORIES
 
 DATA = Path(__file__).parent / "data"
 HELD_OUT_SHARE = 5  # one value in this many is held out
 
 
 class _Loader(yaml.CSafeLoader):
-    """YAML in which a key given twice is an error instead of the last one winning."""
+    """YAML in which it is an error to give a key twice."""
 
     def construct_mapping(self, node, deep=False):
         keys = [key.value for key, _ in node.value]
@@ -34,7 +34,7 @@ def load_yaml(name: str) -> object:
     """Parse a data file of this package.
 
     Raises:
-        UserError: the file is missing or no YAML.
+        UserError: the file cannot be read or is not YAML.
     """
     path = DATA / name
     try:
@@ -44,17 +44,17 @@ def load_yaml(name: str) -> object:
 
 
 def held_out(value: str) -> bool:
-    """Whether `value` belongs to the held-out fifth: fixed for ever by a hash of its text.
+    """Whether `value` is held out, which a hash of its text decides, regardless of case and spaces.
 
-    Case and white space do not matter. Training never emits a held-out value, held-out splits
-    never emit another.
+    One value in five is. Training never shows a held-out value. The splits with held-out values
+    show no other.
     """
     key = " ".join(value.casefold().split()).encode()
     return hashlib.blake2b(key, digest_size=8).digest()[0] % HELD_OUT_SHARE == 0
 
 
 class Pools:
-    """The value pools of one language, and the grammar their parts are written in."""
+    """The values of one language by type, and the grammar that makes them."""
 
     def __init__(self, language: str):
         self.language = language
@@ -69,21 +69,21 @@ class Pools:
                 raise UserError(f"{name}: {value_type!r} is {category!r}; expected {CATEGORIES}")
             self.category[value_type] = category
 
-    def draw(self, value_type: str, part: bool, rng: random.Random, taken: list[str]) -> str:
-        """A value of `value_type`, held out if `part`, that no value in `taken` overlaps.
+    def draw(self, value_type: str, heldout: bool, rng: random.Random, taken: list[str]) -> str:
+        """A value of `value_type` that is held out or not, and overlaps with none in `taken`.
 
-        Two values overlap if one contains the other, or, for people, if they share a name.
+        Two values overlap if one contains the other. People also overlap if they share a name.
         """
         while True:
             value = self.grammar.draw(value_type, rng)
-            if held_out(value) != part or _overlaps(value, taken):
+            if held_out(value) != heldout or _overlaps(value, taken):
                 continue
             if self.category[value_type] == "person" and _shares_name(value, taken):
                 continue
             return value
 
     def size(self, value_type: str) -> int:
-        """An upper bound on the number of values of a type (exact where parts never collide)."""
+        """The number of values of a type, too high where the grammar makes one in two ways."""
         return self.grammar.size(value_type)
 
 
@@ -97,5 +97,5 @@ def _shares_name(person: str, taken: list[str]) -> bool:
 
 @cache
 def pools(language: str) -> Pools:
-    """The pools of `language`, loaded once."""
+    """The pools of `language`, loaded once per process."""
     return Pools(language)

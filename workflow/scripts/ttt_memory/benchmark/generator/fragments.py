@@ -1,15 +1,15 @@
-"""Fragments: a few hand-written turns of training, mixed into synthetic dialogues.
+"""Fragments: a few hand-written turns that are put into synthetic dialogues, for training.
 
-`data/fragments_<language>.yaml` has the layout of skeletons without an id, with the speakers a and
-b given, and with as few facts as one likes.
+`data/fragments_<language>.yaml` has the layout of skeletons, but fragments have no id, their
+speakers are always a and b, and they may have any number of facts.
 """
 
 import random
 from dataclasses import dataclass
 from functools import cache
 
+from .draft import Draft, Question
 from .grammar import text
-from .scene import Asked, Scene
 from .skeletons import Skeleton, compile_skeleton
 from .values import load_yaml, pools
 
@@ -34,25 +34,25 @@ def fragments(language: str) -> tuple[Skeleton, ...]:
 
 
 @dataclass(slots=True)
-class Placed:
-    """A fragment with values, to be written into a scene under slots of its own."""
+class PlacedFragment:
+    """A fragment with values. In the draft its slots have a prefix, so that they are unique."""
 
     fragment: Skeleton
     prefix: str
-    values: dict[str, str]  # by the fragment's own slot names
-    speakers: tuple[int, int] = (0, 1)
+    values: dict[str, str]  # by slot of the fragment
+    speakers: tuple[int, int] = (0, 1)  # numbers of the dialogue's speakers that are a and b
 
     def slots(self) -> dict[str, str]:
-        """The scene's slot for each slot of the fragment."""
+        """The draft's slot for each slot of the fragment."""
         named = {slot: f"{self.prefix}{slot}" for slot in self.values}
         return named | dict(zip(SPEAKERS, (f"S{i}" for i in self.speakers), strict=True))
 
-    def write(self, scene: Scene, rng: random.Random) -> int:
-        """Write the turns; returns who spoke last."""
+    def write(self, draft: Draft, rng: random.Random) -> int:
+        """Write the turns, and return the number of the last speaker."""
         slots = self.slots()
         for speaker, words in self.fragment.turns:
-            scene.turn(self.values[speaker], slots[speaker])
-            scene.say(words, rng, self.values, slots)
+            draft.turn(self.values[speaker], slots[speaker])
+            draft.say(words, rng, self.values, slots)
         return self.speakers[SPEAKERS.index(speaker)]
 
     def facts(self, rng: random.Random) -> list[tuple[str, str, str]]:
@@ -67,12 +67,12 @@ class Placed:
             for fact in self.fragment.facts
         ]
 
-    def asked(self, rng: random.Random) -> list[Asked]:
-        """One question per fact, and the fragment's compositions."""
+    def asked(self, rng: random.Random) -> list[Question]:
+        """A question for each fact, and for each composition of two facts."""
         slots, types = self.slots(), self.fragment.slots
         single = [(fact.ask, types[fact.slot], (fact.slot,)) for fact in self.fragment.facts]
         double = [(pair.ask, pair.kind, pair.slots) for pair in self.fragment.compose]
         return [
-            Asked(kind, text(rng.choice(ask), rng, self.values), tuple(slots[s] for s in named))
+            Question(kind, text(rng.choice(ask), rng, self.values), tuple(slots[s] for s in named))
             for ask, kind, named in single + double
         ]
