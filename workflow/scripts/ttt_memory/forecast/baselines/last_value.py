@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from ...errors import UserError
+from ttt_memory.errors import UserError
 
 NEEDS_TARGET = True
 

@@ -5,9 +5,9 @@
 
 from torch import nn
 
-from ..config import EntryConfig
-from ..model import MACTitan
-from ..strategy import load
+from ttt_memory.forecast.config import EntryConfig
+from ttt_memory.forecast.model import MACTitan
+from ttt_memory.forecast.strategy import load
 
 OPTIONS = {"width": 0, "layers": 1}
 

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn.functional import pad
 
-from ...errors import UserError
+from ttt_memory.errors import UserError
 
 OPTIONS = {
     "precisions": [0.01, 0.1, 1.0, 10.0, 100.0, 1000.0, 10000.0],

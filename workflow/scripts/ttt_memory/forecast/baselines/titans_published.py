@@ -6,7 +6,7 @@ Its forecasts are not causal (see `ttt_memory.forecast.published`); it stands in
 
 from torch import nn
 
-from ..published_titan import PublishedTitan, Rates
+from ttt_memory.forecast.published_titan import PublishedTitan, Rates
 
 OPTIONS = {
     "ffn": 2048,

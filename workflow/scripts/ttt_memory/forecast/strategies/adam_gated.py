@@ -7,7 +7,7 @@ typically been in this series; a chunk without such a token changes nothing.
 
 import torch
 
-from .. import network
+from ttt_memory.forecast import network
 
 OPTIONS = {"threshold": 0.5, "rate": 0.01, "beta1": 0.9, "beta2": 0.99, "epsilon": 0.001}
 

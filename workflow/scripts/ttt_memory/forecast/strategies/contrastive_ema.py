@@ -12,7 +12,7 @@ Valpola, arXiv 1703.01780, equation 1), which chunks of noise disturb less.
 import torch
 from torch.nn.functional import normalize
 
-from .. import network
+from ttt_memory.forecast import network
 
 OPTIONS = {"temperature": 0.2, "rate": 0.1, "keep": 0.999, "decay": 0.8}
 

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn.functional import logsigmoid, softplus
 
-from .. import network
+from ttt_memory.forecast import network
 
 OPTIONS = {"p": 3.0, "q": 4.0, "smoothing": 0.1, "keep_bias": 7.0, "theta_bias": -4.0}
 

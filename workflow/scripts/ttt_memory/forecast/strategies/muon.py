@@ -12,7 +12,7 @@ where Muon takes five, bring small singular values part of the way.
 
 import torch
 
-from .. import network
+from ttt_memory.forecast import network
 
 OPTIONS = {"alpha": 0.999, "eta": 0.9, "theta": 0.02, "iterations": 3}
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn.functional import softplus
 
-from .. import network
+from ttt_memory.forecast import network
 
 OPTIONS = {"past": 32, "alpha": 0.999, "eta": 0.9, "theta": 0.05}
 

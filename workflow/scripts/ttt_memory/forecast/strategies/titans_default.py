@@ -10,7 +10,7 @@ alpha is the share that is kept (the paper's 1 - alpha); the mean runs over the 
 
 import torch
 
-from .. import network
+from ttt_memory.forecast import network
 
 OPTIONS = {"alpha": 0.999, "eta": 0.9, "theta": 0.05}
 

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 from torch.nn.functional import logsigmoid, softplus
 
-from .. import network
+from ttt_memory.forecast import network
 
 # Starting rates of one token: the chunk's are about its length times as large.
 OPTIONS = {"keep_bias": 7.0, "eta_bias": 1.0, "theta_bias": -4.0}

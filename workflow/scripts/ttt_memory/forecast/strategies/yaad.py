@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn.functional import logsigmoid, softplus
 
-from .. import network
+from ttt_memory.forecast import network
 
 OPTIONS = {"keep_bias": 7.0, "theta_bias": -3.0, "delta_bias": 0.5}
 
