@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scrip
 from ttt_memory.errors import run
 from ttt_memory.forecast.config import EntryConfig, ModelConfig, TrainingConfig
 from ttt_memory.forecast.forecaster import Task, build, parameters
-from ttt_memory.forecast.series.data import Split
+from ttt_memory.forecast.series.dataset import Split
 from ttt_memory.forecast.strategy import BASELINES, STRATEGIES
 from ttt_memory.forecast.trainer import mse
 

@@ -20,7 +20,7 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
 from ttt_memory.errors import UserError, run
-from ttt_memory.forecast.config import SineDataset
+from ttt_memory.forecast.series.config import SineDataset
 from ttt_memory.forecast.series.make import make
 
 PERIODS = 1 + 0.01 * torch.arange(700, dtype=torch.float64)  # f of x_i = sin(phase + i / f)

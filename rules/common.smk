@@ -14,7 +14,7 @@ from ttt_memory.study import closure as closures
 from ttt_memory.study.config import fetched, load, model_folder
 from ttt_memory.errors import UserError
 from ttt_memory.forecast import strategy as strategies
-from ttt_memory.forecast.config import TableDataset
+from ttt_memory.forecast.series.config import TableDataset
 from ttt_memory.io import require_past, require_writable
 from ttt_memory.report.config import FIGURES
 

@@ -1,4 +1,4 @@
-"""Baselines against textbook solutions, and their sizes."""
+"""Baselines against textbook solutions, and their numbers of parameters."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def baseline(name: str, **options: object) -> torch.nn.Module:
 
 
 def windows(inputs: torch.Tensor, target: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Every window of samples and the target after it, written as loops."""
+    """Every window of samples and the target after it, made with loops."""
     x, y = [], []
     for row, truth in zip(inputs.numpy(), target.numpy(), strict=True):
         for t in range(WINDOW, row.shape[0]):
@@ -66,7 +66,7 @@ def test_online_rls_is_weighted_least_squares_with_a_prior(forgetting: float) ->
     x = np.concatenate([x, np.ones((len(x), 1))], 1)
     prior = model.start.detach().numpy()
     for t in (WINDOW, WINDOW + 1, WINDOW + 12, 40):
-        seen = t - WINDOW + 1  # samples up to t have come
+        seen = t - WINDOW + 1  # targets known at t
         weight = forgetting ** np.arange(seen - 1, -1, -1.0)
         kept = 2.0 * forgetting**seen
         gram = (x[:seen].T * weight) @ x[:seen] + kept * np.eye(x.shape[1])
@@ -83,7 +83,7 @@ def test_the_lstm_has_the_budget_of_the_model_without_memory() -> None:
     assert narrow.lstm.hidden_size == SMALL.width
 
 
-def test_attention_sees_its_window_alone_and_its_persistent_tokens() -> None:
+def test_attention_sees_its_window_and_its_persistent_tokens_only() -> None:
     torch.manual_seed(0)
     model, part = baseline("attention", persistent=3).eval(), split(2)
     changed = part.inputs.clone()

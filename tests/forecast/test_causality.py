@@ -1,4 +1,4 @@
-"""Strict protocol: forecasts depend on the past alone, series on themselves, calls on nothing."""
+"""Strict protocol: a forecast depends on the past of its own series and on nothing else."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ FORECASTERS = [("strategy", name) for name in STRATEGIES] + [
     ("baseline", name) for name in STRICT_BASELINES
 ]
 WITH_MEMORY = [name for name in STRATEGIES if name != "no_memory"]
-# Inside, at and next to chunk boundaries; the first and the last sample.
+# Samples inside chunks, at and next to chunk boundaries; the second and the last sample.
 CHANGES = [1, WINDOW - 1, WINDOW, WINDOW + 1, 2 * WINDOW + 3, 4 * WINDOW, 5 * WINDOW, LENGTH - 1]
 
 
@@ -71,7 +71,7 @@ def test_nothing_is_carried_from_one_series_to_the_next(kind: str, name: str) ->
 @pytest.mark.parametrize("name", STRATEGIES)
 @torch.no_grad()
 def test_what_follows_a_series_does_not_change_it(name: str) -> None:
-    """A series that ends inside a chunk is forecast like the longer one it begins."""
+    """A series that ends inside a chunk has the forecasts of the longer series that it begins."""
     model, x = trained("strategy", name), series(2, seed=11)
     for length in (WINDOW - 1, WINDOW, 2 * WINDOW + 5):
         torch.testing.assert_close(model(x[:, :length]), model(x)[:, :length], atol=1e-6, rtol=0)

@@ -1,4 +1,4 @@
-"""The example of docs/strategies.md, run as it is written."""
+"""The example of docs/strategies.md, run as it is printed there."""
 
 import os
 import subprocess
@@ -7,8 +7,8 @@ from pathlib import Path
 
 from documents import fence
 from ttt_memory import io
-from ttt_memory.forecast import results
-from ttt_memory.forecast.figures import DRAWERS
+from ttt_memory.forecast.comparison import results
+from ttt_memory.forecast.comparison.figures import DRAWERS
 from ttt_memory.forecast.schemas import LEADERBOARD
 
 ROOT = Path(__file__).parents[2]

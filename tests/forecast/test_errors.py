@@ -1,4 +1,4 @@
-"""A strategy file that breaks its interface stops its job with one line, before any work."""
+"""A strategy file that breaks its interface is refused in one line, before any training."""
 
 from pathlib import Path
 
@@ -15,12 +15,12 @@ from ttt_memory.forecast.config import (
     SineDataset,
     entry_of,
 )
-from ttt_memory.forecast.experiment import Job, run
+from ttt_memory.forecast.config_checks import problems
+from ttt_memory.forecast.experiment import Experiment, run
 from ttt_memory.forecast.forecaster import Task, build
-from ttt_memory.forecast.problems import problems
-from ttt_memory.forecast.series.data import Split
+from ttt_memory.forecast.forecaster_checks import check_forecaster
+from ttt_memory.forecast.series.dataset import Split
 from ttt_memory.forecast.strategy import BASELINES
-from ttt_memory.forecast.strategy_checks import check_forecaster
 from ttt_memory.forecast.trainer import Trainer
 
 GOOD = """
@@ -126,7 +126,7 @@ def test_a_broken_file_is_named(tmp_path: Path, old: str, new: str, words: list[
 
 
 def test_queries_that_see_later_tokens_are_refused(tmp_path: Path) -> None:
-    """Keys mixed within a chunk are queries too, unless a function makes those by themselves."""
+    """Keys mixed within a chunk are queries too, unless `compute_queries` makes the queries."""
     mixed = GOOD.replace(
         "return memory.key(x), x", "k = memory.key(x)\n    return k - k.mean(1, True), x"
     )
@@ -137,7 +137,7 @@ def test_queries_that_see_later_tokens_are_refused(tmp_path: Path) -> None:
     check_forecaster(forecaster(tmp_path, own), WINDOW, 2, label)
 
 
-def test_what_no_gradient_passes_is_refused(tmp_path: Path) -> None:
+def test_a_strategy_without_a_gradient_is_refused(tmp_path: Path) -> None:
     broken = GOOD.replace(
         'return {"m": memory.options["rate"] * state["m"] + surprise["m"]}',
         'surprise["m"] += state["m"]\n    state["m"].clamp_(-1, 1)\n    return surprise',
@@ -149,8 +149,8 @@ def test_what_no_gradient_passes_is_refused(tmp_path: Path) -> None:
     assert "\n" not in str(error.value)
 
 
-def test_a_baseline_is_tried_before_it_trains(tmp_path: Path) -> None:
-    """Wrong shape, NaN, and NaN that only the test series bring out."""
+def test_a_baseline_is_checked_before_it_trains(tmp_path: Path) -> None:
+    """A wrong shape, NaN, and NaN that only the test series cause."""
     text = """
 import torch
 
@@ -173,7 +173,8 @@ def build(task, config, options):
     series = dataset()
     series.splits["test"].inputs[0, 20, 0] = 1e6
     data = SineDataset(context_window=WINDOW, length=45, epochs=1)
-    job = Job("waves", "mine", "baseline", 0, entry, data, SMALL, TRAINING, torch.device("cpu"))
+    cpu = torch.device("cpu")
+    mine = Experiment("waves", "mine", "baseline", 0, entry, data, SMALL, TRAINING, cpu)
     for result, words in {
         "x": r"forecasts are \[2, \d+, 2\], expected \[2, \d+\]",
         "x[:, :, 0] / 0": "forecasts hold NaN",
@@ -181,7 +182,7 @@ def build(task, config, options):
     }.items():
         path.write_text(text.replace("RESULT", result), encoding="utf-8")
         with pytest.raises(UserError, match=f"baseline 'mine' on 'waves', seed 0: {words}"):
-            run(job, series)
+            run(mine, series)
 
 
 def test_options_are_checked(tmp_path: Path) -> None:
@@ -194,7 +195,7 @@ def test_options_are_checked(tmp_path: Path) -> None:
 
 
 def test_nan_in_training_names_strategy_dataset_epoch_and_step(tmp_path: Path) -> None:
-    """The memory blows up after two steps of training: the file's own check cannot see it."""
+    """The memory turns NaN after two steps of training, which no check before training sees."""
     text = GOOD.replace(
         'return {"m": memory',
         'memory.calls += 1\n    return {"m": (1 if memory.calls < 15 else float("nan")) * memory',
@@ -240,7 +241,7 @@ def test_an_unknown_name_is_refused() -> None:
 
 
 def test_a_baseline_that_needs_an_unseen_target_is_refused_before_any_work(tmp_path: Path) -> None:
-    """It says so in its file, which is read, not run."""
+    """Its file says so with NEEDS_TARGET; the file is parsed, not run."""
     for name in ("train", "test"):
         (tmp_path / f"{name}.npy").touch()
     hidden = {"source": "arrays", "train": "train.npy", "test": "test.npy", "observe_target": False}
@@ -255,8 +256,8 @@ def test_a_baseline_that_needs_an_unseen_target_is_refused_before_any_work(tmp_p
 
 @pytest.mark.parametrize("channels", [1, 2, 6])
 @pytest.mark.parametrize("name", sorted(path.stem for path in BASELINES.glob("*.py")))
-def test_every_baseline_passes_what_it_is_tried_on(name: str, channels: int) -> None:
-    """With a window and channels other than the small model's, too."""
+def test_every_baseline_passes_the_checks_before_training(name: str, channels: int) -> None:
+    """Also with other sizes than those of the small model."""
     task = Task(16, channels, True)
     model = build(name, EntryConfig(file=name), "baseline", task, ModelConfig())
     if hasattr(model, "fit"):

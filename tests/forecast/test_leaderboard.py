@@ -1,16 +1,18 @@
 """The leaderboard's statistics on forecasts whose errors are known."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
-from forecast_waves import SCALES, SERIES, epochs, job
+from forecast_waves import SCALES, SERIES, epochs, forecasts
 from ttt_memory import io
 from ttt_memory.errors import UserError
+from ttt_memory.forecast.comparison.leaderboard import leaderboard, student, table
+from ttt_memory.forecast.comparison.results import read_forecasts
 from ttt_memory.forecast.config import ComparisonConfig
-from ttt_memory.forecast.leaderboard import leaderboard, student, table
-from ttt_memory.forecast.results import read_forecasts
 from ttt_memory.forecast.schemas import EPOCHS, FORECASTS
 
 
@@ -19,9 +21,9 @@ def board() -> pd.DataFrame:
     rows, costs = [], []
     for name, scales in SCALES.items():
         for seed, scale in enumerate(scales):
-            rows += job(name, seed, scale)
+            rows += forecasts(name, seed, scale)
             costs += epochs(name, seed)
-    rows += job("last_value", 0, 0.5, "baseline") + job(
+    rows += forecasts("last_value", 0, 0.5, "baseline") + forecasts(
         "titans_published", 0, 0.01, "baseline", "published"
     )
     costs += epochs("last_value", 0) + epochs("titans_published", 0)
@@ -33,7 +35,7 @@ def mean_mse(scale: float) -> float:
     return float(np.mean([(scale * (1 + series / SERIES)) ** 2 for series in range(SERIES)]))
 
 
-def test_strict_forecasters_stand_first_and_best_first(board: pd.DataFrame) -> None:
+def test_strict_forecasters_come_first_sorted_by_error(board: pd.DataFrame) -> None:
     assert list(board.index) == [
         "mesa",
         "titans_default",
@@ -72,22 +74,22 @@ def test_the_paired_comparison_is_over_series(board: pd.DataFrame) -> None:
     row = board.loc["mesa"]
     assert row["difference"] == pytest.approx(mesa - reference)
     assert row["difference_low"] < row["difference"] < row["difference_high"] < 0
-    # All twelve series agree: of 2^12 sign patterns two are as extreme.
+    # All twelve series agree in sign, so 2 of the 2^12 sign patterns are as extreme.
     assert row["p"] < 0.005
     assert board.loc["no_memory", "difference"] > 0
     assert np.isnan(board.loc["titans_default", "difference"])
-    # The published protocol forecasts with later samples in hand.
+    # A forecaster under the published protocol sees later samples and is not compared.
     assert np.isnan(board.loc["titans_published", ["difference", "p"]].astype(float)).all()
-    # One seed in common is compared on that seed alone.
+    # With one seed in common, that seed alone is compared.
     alone = mean_mse(0.5) - mean_mse(SCALES["titans_default"][0])
     assert board.loc["last_value", "difference"] == pytest.approx(alone)
 
 
-def test_an_interval_holds_the_spread_of_seeds() -> None:
-    """Seeds that disagree widen it, though every series agrees within a seed."""
-    rows = [row for seed in range(3) for row in job("titans_default", seed, 0.3)]
+def test_an_interval_covers_the_differences_between_seeds() -> None:
+    """It is wider if seeds disagree, even where all series of one seed agree."""
+    rows = [row for seed in range(3) for row in forecasts("titans_default", seed, 0.3)]
     for name, scales in {"even": (0.2, 0.2, 0.2), "uneven": (0.1, 0.2, 0.2646)}.items():
-        rows += [row for seed, scale in enumerate(scales) for row in job(name, seed, scale)]
+        rows += [row for seed, scale in enumerate(scales) for row in forecasts(name, seed, scale)]
     costs = [row for name in ("titans_default", "even", "uneven") for row in epochs(name, 0)]
     found = leaderboard(pd.DataFrame(rows), pd.DataFrame(costs), ComparisonConfig())
     found = found.set_index("strategy")
@@ -98,14 +100,14 @@ def test_an_interval_holds_the_spread_of_seeds() -> None:
     assert width["uneven"] > 2 * width["even"]
 
 
-def test_windows_of_one_record_are_no_sample_of_series() -> None:
+def test_windows_of_one_record_are_not_resampled() -> None:
     """Their interval is over seeds, and there is no p."""
     scales = {"titans_default": (0.30, 0.33, 0.36), "mesa": (0.20, 0.21, 0.19)}
     rows = [
         row
         for name, of_seeds in scales.items()
         for seed, scale in enumerate(of_seeds)
-        for row in job(name, seed, scale, separate=False)
+        for row in forecasts(name, seed, scale, separate=False)
     ]
     costs = [row for name in scales for row in epochs(name, 0)]
     found = leaderboard(pd.DataFrame(rows), pd.DataFrame(costs), ComparisonConfig())
@@ -130,9 +132,9 @@ def test_the_printed_table_marks_the_published_protocol(board: pd.DataFrame) -> 
     assert shown.loc["last_value", "memory gain"] == "–"
 
 
-def test_the_same_job_twice_is_refused(tmp_path) -> None:
+def test_the_same_experiment_in_two_files_is_refused(tmp_path: Path) -> None:
     for name in ("a", "b"):
-        io.write_table(tmp_path / f"{name}.parquet", job("mesa", 0, 0.1), FORECASTS, {})
+        io.write_table(tmp_path / f"{name}.parquet", forecasts("mesa", 0, 0.1), FORECASTS, {})
     with pytest.raises(UserError, match="'mesa' on 'waves', seed 0"):
         read_forecasts([tmp_path / "a.parquet", tmp_path / "b.parquet"])
     assert EPOCHS.names == list(epochs("mesa", 0)[0])

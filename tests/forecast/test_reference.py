@@ -1,4 +1,4 @@
-"""The published protocol against numbers of the published code."""
+"""The published protocol against reference numbers of the published code."""
 
 import shutil
 from pathlib import Path
@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ttt_memory.errors import UserError
-from ttt_memory.forecast import reference
-from ttt_memory.forecast.published_titan import PublishedTitan
+from ttt_memory.forecast.published import reference
+from ttt_memory.forecast.published.titan import PublishedTitan
 
 FOLDER = Path(__file__).parents[2].parent / "shared" / "reference" / "titans"
 needs_reference = pytest.mark.skipif(
@@ -20,7 +20,7 @@ needs_reference = pytest.mark.skipif(
 @needs_reference
 def test_the_memory_steps_agree() -> None:
     found = list(reference.memory_steps(load_file(FOLDER / reference.MEMORY)))
-    # Two depths, four steps; retrieved, loss, and two or four weights.
+    # Four steps for each of two depths; each has retrieved, loss, and two or four weights.
     assert len(found) == 4 * (2 + 2) + 4 * (2 + 4)
     assert max(difference for _, difference in found) < 1e-5
 
@@ -34,7 +34,7 @@ def test_the_whole_forecaster_agrees() -> None:
 
 
 @needs_reference
-def test_a_wrong_number_or_a_missing_tensor_is_seen(tmp_path: Path) -> None:
+def test_a_wrong_number_or_a_missing_tensor_is_found(tmp_path: Path) -> None:
     assert reference.is_forecast(FOLDER)
     assert not reference.is_forecast(tmp_path)
     tensors = load_file(FOLDER / reference.MEMORY)
@@ -67,7 +67,7 @@ def titan() -> PublishedTitan:
 
 @torch.no_grad()
 def test_published_forecasts_depend_on_earlier_calls_and_on_the_batch() -> None:
-    """What the strict protocol must not do, and the published one does."""
+    """The published protocol differs in this from the strict one."""
     model, x = titan(), torch.randn(3, 22, 1)
     first, memory = model(x, model.start())
     second, _ = model(x, memory)

@@ -1,4 +1,4 @@
-"""Series: the recipe, splits in time, standardisation, windows, and every kind of bad input."""
+"""Series: the sine waves, splits in time, standardisation, windows, and bad input."""
 
 from pathlib import Path
 
@@ -8,15 +8,15 @@ import pytest
 
 from ttt_memory import options
 from ttt_memory.errors import UserError
-from ttt_memory.forecast.config import ArrayDataset, Dataset, SineDataset, TableDataset
-from ttt_memory.forecast.series import data
+from ttt_memory.forecast.series import dataset
+from ttt_memory.forecast.series.config import ArrayDataset, Dataset, SineDataset, TableDataset
 from ttt_memory.forecast.series.make import make
 
 ROWS, LENGTH = 200, 12
 
 
 def frame(rows: int = ROWS) -> pd.DataFrame:
-    """A target, a driver that grows, and hourly times."""
+    """A table of hourly times, a growing column `wind`, and noise as the target `power`."""
     rng = np.random.default_rng(0)
     return pd.DataFrame(
         {
@@ -44,7 +44,7 @@ def table(folder: Path, rows: pd.DataFrame, **changes: object) -> TableDataset:
 
 
 def refused(config: Dataset, *words: str) -> None:
-    """Making the series fails in one line that holds all `words`."""
+    """Check that making the series fails in one line that contains all `words`."""
     with pytest.raises(UserError) as error:
         make(config)
     assert "\n" not in str(error.value)
@@ -52,12 +52,12 @@ def refused(config: Dataset, *words: str) -> None:
         assert word in str(error.value)
 
 
-def test_sine_waves_follow_the_recipe_and_the_seed() -> None:
+def test_sine_waves_follow_their_equation_and_the_seed() -> None:
     config = SineDataset(series=100, length=400, seed=3)
     series = make(config)
-    assert [len(series.splits[name]) for name in data.SPLITS] == [80, 10, 10]
+    assert [len(series.splits[name]) for name in dataset.SPLITS] == [80, 10, 10]
     again, other = make(config), make(config.model_copy(update={"seed": 4}))
-    for name in data.SPLITS:
+    for name in dataset.SPLITS:
         assert series.splits[name].target.equal(again.splits[name].target)
         assert not series.splits[name].target.equal(other.splits[name].target)
     frequencies = [float(o[2:]) for split in series.splits.values() for o in split.origins]
@@ -65,7 +65,7 @@ def test_sine_waves_follow_the_recipe_and_the_seed() -> None:
     for origin, wave in zip(
         series.splits["train"].origins, series.splits["train"].target, strict=True
     ):
-        # Least squares on the known frequency leaves the noise, and nothing but the noise.
+        # What least squares at the known frequency does not explain is the noise.
         angle = np.arange(400) / float(origin[2:])
         design = np.stack([np.sin(angle), np.cos(angle)], 1)
         fitted, residual, *_ = np.linalg.lstsq(design, wave.numpy(), rcond=None)
@@ -76,7 +76,7 @@ def test_sine_waves_follow_the_recipe_and_the_seed() -> None:
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     series = make(table(tmp_path, frame()))
     series.write(tmp_path / "series.parquet", {"note": "kept"})
-    again = data.read(tmp_path / "series.parquet")
+    again = dataset.read(tmp_path / "series.parquet")
     assert (again.channels, again.target, again.observed) == (("wind", "power"), "power", True)
     assert (again.mean, again.unit) == (series.mean, series.unit)
     for name, split in series.splits.items():
@@ -129,13 +129,13 @@ def test_a_missing_target_is_carried_on_and_not_scored(tmp_path: Path) -> None:
 
 
 def test_no_window_spans_a_gap(tmp_path: Path) -> None:
-    """Rows that are missing or dropped end a stretch, unless the configuration joins them."""
+    """A missing or dropped row ends a stretch, unless `gaps: join` is set."""
     rows = frame()
     rows.loc[[50, 51], "power"] = np.nan
     series = make(table(tmp_path, rows, missing="drop", stride=1))
     assert not series.separate
     start = series.splits["train"].inputs[:, 0, 0]
-    # 50 rows before the gap and 108 after it are in the first 80% of 198.
+    # The first 80% of the 198 rows are 50 rows before the gap and 108 after it.
     assert len(start) == (50 - LENGTH + 1) + (108 - LENGTH + 1)
     joined = make(table(tmp_path, rows, missing="drop", stride=1, gaps="join"))
     assert len(joined.splits["train"]) == 158 - LENGTH + 1
@@ -202,7 +202,7 @@ def test_arrays_of_windows_and_of_records_are_read(tmp_path: Path) -> None:
     windows = {name: rng.normal(size=(n, 20, 2)) for name, n in (("train", 8), ("test", 3))}
     config = ArrayDataset(source="arrays", **save(tmp_path, **windows), length=20, target=0)
     series = make(config)
-    assert [len(series.splits[name]) for name in data.SPLITS] == [7, 1, 3]
+    assert [len(series.splits[name]) for name in dataset.SPLITS] == [7, 1, 3]
     np.testing.assert_allclose(series.splits["test"].target, windows["test"][:, :, 0], rtol=1e-6)
     np.testing.assert_allclose(series.splits["test"].inputs, windows["test"][:, :, ::-1], rtol=1e-6)
     record = {name: rng.normal(size=(200, 3)) for name in ("train", "valid", "test")}

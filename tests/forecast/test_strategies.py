@@ -1,4 +1,4 @@
-"""Each update rule against a readable second derivation: loops, automatic gradients, libraries."""
+"""Each update rule against a second, readable derivation of the same numbers."""
 
 import pytest
 import torch
@@ -18,7 +18,7 @@ def tokens(seed: int = 0) -> torch.Tensor:
 
 
 def mlp(state: dict, key: torch.Tensor) -> torch.Tensor:
-    """The memory network of one series, written with torch's own layers."""
+    """The memory network of one series, written with functions of torch."""
     hidden = torch.nn.functional.linear(key, state["weight0"], state["bias0"])
     hidden = torch.nn.functional.silu(hidden)
     return torch.nn.functional.linear(hidden, state["weight1"], state["bias1"])
@@ -29,7 +29,7 @@ def weights_of(state: dict) -> dict:
 
 
 def gradient(loss, state: dict, *arguments: torch.Tensor) -> dict:
-    """Automatic gradient of loss(weights, ...) for every series of a batch."""
+    """Gradient of loss(weights, ...) for every series of a batch, by automatic differentiation."""
     return vmap(grad(loss))(weights_of(state), *arguments)
 
 
@@ -40,7 +40,7 @@ def assert_same(found: dict, expected: dict) -> None:
 
 
 def one_chunk(memory, seed: int = 0, updates: int = 1):
-    """State after some chunks of random tokens, and the ingredients of the next."""
+    """The state after `updates` chunks of random tokens, and everything about the next chunk."""
     state = memory.start(BATCH)
     for number in range(updates + 1):
         x = tokens(seed + number)
@@ -69,7 +69,7 @@ def test_the_network_and_its_gradient_are_those_of_autograd(depth: int) -> None:
     expected = torch.autograd.grad(recalled, list(leaves.values()), error, create_graph=True)
     found = pullback(error)
     assert_same(found, dict(zip(leaves, expected, strict=True)))
-    # The gradient is itself differentiated in training.
+    # Training differentiates the gradient, so its own gradients must agree too.
     inputs = [keys, *leaves.values()]
     seconds = [
         torch.autograd.grad(
@@ -150,7 +150,8 @@ def test_mesa_is_the_weighted_least_squares_of_all_tokens() -> None:
             seen.append((keys[:, t], values[:, t], softplus(write[:, t])))
     precision = softplus(memory.precision) + 1e-3
     for row in range(BATCH):
-        # Ordinary least squares on rows scaled by the roots of their weights, prior included.
+        # Ordinary least squares on rows scaled by the square roots of their weights; the prior
+        # adds rows too.
         roots = [precision.sqrt().diag(), *[(w[row].sqrt() * k[row])[None] for k, _, w in seen]]
         sides = [precision.sqrt()[:, None] * memory.prior]
         sides += [(w[row].sqrt() * v[row])[None] for _, v, w in seen]
@@ -192,7 +193,7 @@ def test_adam_gated_leaves_alone_what_does_not_surprise() -> None:
     state, _, _, _, surprise, after = one_chunk(memory)
     assert not surprise["open"].any()
     assert_same(after, weights_of(state))
-    # Before anything is typical, the first chunk is written.
+    # The moving average starts at zero, so the first chunk is written.
     assert not torch.equal(state["weight0"], memory.start(BATCH)["weight0"])
 
 
@@ -222,7 +223,7 @@ def test_muon_steps_are_nearly_orthogonal() -> None:
         strong = momentum > 0.05 * momentum.max(dim=1, keepdim=True).values
         assert values[strong].min() > 0.5
         assert values.max() < 1.3
-        # The direction is the momentum's own: U V^T with the values levelled.
+        # The step has the singular vectors of the momentum.
         u, _, v = torch.linalg.svd(after[f"momentum_{name}"], full_matrices=False)
         levelled = (u * torch.linalg.vecdot(u, step @ v.mT, dim=1).unsqueeze(1)) @ v
         torch.testing.assert_close(step, levelled)
@@ -294,13 +295,15 @@ def test_clipping_bounds_a_gradient_per_series() -> None:
 
 
 def test_the_scan_is_the_loop_over_chunks() -> None:
-    """States, reads and gradients of the engine against one chunk after the other."""
+    """States, reads and gradients of the scan against a loop that handles one chunk at a time."""
     memory = memory_of("titans_default")
     x = torch.stack([tokens(n) for n in range(4)], 1)  # [B, n, C, E]
     scan = memory.scan(x)
     read = memory.read(scan, x)
-    state, last, expected = memory.start(BATCH), torch.zeros(BATCH, 1, WIDTH).double(), []
+    state, last = memory.start(BATCH), torch.zeros(BATCH, 1, WIDTH).double()
+    states, expected = [], []
     for chunk in x.unbind(1):
+        states.append(state)
         queries, _ = memory.strategy.call("compute_keys_values", memory, memory.query(chunk))
         expected.append(network.forward(state, queries))
         before = torch.cat([last, chunk[:, :-1]], 1)
@@ -310,7 +313,8 @@ def test_the_scan_is_the_loop_over_chunks() -> None:
         state = memory.strategy.call("apply_update", memory, state, surprise, {})
         last = chunk[:, -1:]
     torch.testing.assert_close(read, torch.stack(expected, 1))
-    assert_same(scan.final, state)
+    stacked = {name: torch.stack([state[name] for state in states], 1) for name in state}
+    assert_same(scan.states, {name: tensor.flatten(0, 1) for name, tensor in stacked.items()})
     parameters = list(memory.parameters())
     found = torch.autograd.grad(read.square().sum(), parameters)
     naive = torch.autograd.grad(torch.stack(expected, 1).square().sum(), parameters)

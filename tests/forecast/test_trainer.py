@@ -1,4 +1,4 @@
-"""Training: resumption, the kept epoch, what counts in the loss, and the rows it leaves."""
+"""Training: resuming, the epoch that is kept, what counts in the loss, and the rows returned."""
 
 import itertools
 from pathlib import Path
@@ -9,9 +9,9 @@ import torch
 from forecast_models import SMALL, TASK, TRAINING, WINDOW, dataset, split
 from ttt_memory.errors import UserError
 from ttt_memory.forecast.config import EntryConfig, SineDataset, TrainingConfig
-from ttt_memory.forecast.experiment import Job, run
+from ttt_memory.forecast.experiment import Experiment, run
 from ttt_memory.forecast.forecaster import build, parameters
-from ttt_memory.forecast.series.data import Split
+from ttt_memory.forecast.series.dataset import Split
 from ttt_memory.forecast.trainer import CHECKPOINT, Trainer, learning_rate, mse, predict
 
 CPU = torch.device("cpu")
@@ -51,25 +51,25 @@ def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path: Path) -> None:
         assert torch.equal(one, other)
 
 
-def test_a_foreign_checkpoint_is_refused(tmp_path: Path) -> None:
+def test_a_checkpoint_of_another_forecaster_is_refused(tmp_path: Path) -> None:
     trainer(1, tmp_path).train()
-    with pytest.raises(UserError, match="no checkpoint of"):
+    with pytest.raises(UserError, match=r"expected a checkpoint of .*remove the file"):
         trainer(1, tmp_path, "mesa")
     (tmp_path / CHECKPOINT).write_bytes(b"not a checkpoint")
-    with pytest.raises(UserError, match="no checkpoint of"):
+    with pytest.raises(UserError, match="expected a checkpoint of"):
         trainer(1, tmp_path)
 
 
 def test_a_checkpoint_of_another_seed_is_refused(tmp_path: Path) -> None:
     trainer(1, tmp_path).train()
-    with pytest.raises(UserError, match=r"no checkpoint of test, seed 4.*of test, seed 3"):
+    with pytest.raises(UserError, match=r"a checkpoint of test, seed 4.*of test, seed 3"):
         trainer(1, tmp_path, seed=4)
-    with pytest.raises(UserError, match=r"no checkpoint of test, seed 3, 2 epochs"):
+    with pytest.raises(UserError, match=r"a checkpoint of test, seed 3, 2 epochs"):
         trainer(2, tmp_path)
 
 
 def test_the_epoch_with_the_best_validation_forecasts() -> None:
-    # A rate that overshoots: the last epoch is not the best.
+    # With this learning rate, the last epoch is not the best.
     config = TrainingConfig(batch=4, warmup=0, learning_rate=0.05, final_fraction=1.0)
     torch.manual_seed(0)
     model = build("no_memory", EntryConfig(file="no_memory"), "strategy", TASK, SMALL)
@@ -112,11 +112,11 @@ def test_the_learning_rate_warms_up_and_decays() -> None:
 
 
 @pytest.mark.parametrize("name", ["mesa", "no_memory"])
-def test_a_job_reports_forecasts_epochs_and_traces(name: str) -> None:
+def test_an_experiment_returns_forecasts_epochs_and_traces(name: str) -> None:
     data = SineDataset(context_window=WINDOW, length=45, epochs=2)
     entry = EntryConfig(file=name)
-    job = Job("waves", name, "strategy", 1, entry, data, SMALL, TRAINING, CPU)
-    found = run(job, dataset())
+    wanted = Experiment("waves", name, "strategy", 1, entry, data, SMALL, TRAINING, CPU)
+    found = run(wanted, dataset())
     test = dataset().splits["test"]
     assert [row["series"] for row in found.forecasts] == list(range(4))
     for row, truth in zip(found.forecasts, test.target, strict=True):
@@ -134,7 +134,7 @@ def test_a_job_reports_forecasts_epochs_and_traces(name: str) -> None:
     assert quantities == {(layer, name) for layer in (0, 1) for name in expected}
     first = [row for row in found.traces if row["layer"] == 0]
     places = {q: [r["position"] for r in first if r["quantity"] == q] for q in expected}
-    # Five whole chunks of eight in 45 samples; a weight for each of their tokens.
+    # 45 samples hold five whole chunks of eight tokens; `weight` has a value per token.
     for quantity, found_places in places.items():
         step = 1 if quantity == "weight" else WINDOW
         assert found_places == list(range(step - 1, 40, step))
@@ -142,19 +142,12 @@ def test_a_job_reports_forecasts_epochs_and_traces(name: str) -> None:
 
 def test_the_same_seed_gives_the_same_forecasts() -> None:
     data = SineDataset(context_window=WINDOW, length=45, epochs=1)
-    jobs = [
-        Job(
-            "waves",
-            "mesa",
-            "strategy",
-            seed,
-            EntryConfig(file="mesa"),
-            data,
-            SMALL,
-            TRAINING,
-            CPU,
-        )
+    entry = EntryConfig(file="mesa")
+    first, again, other = (
+        run(
+            Experiment("waves", "mesa", "strategy", seed, entry, data, SMALL, TRAINING, CPU),
+            dataset(),
+        ).test_mse
         for seed in (0, 0, 1)
-    ]
-    first, again, other = (run(job, dataset()).test_mse for job in jobs)
+    )
     assert first == again != other

@@ -1,4 +1,4 @@
-"""The forecast study inside the workflow: a strategy file concerns its own jobs alone."""
+"""The forecast study in the workflow: a strategy file changes the jobs of that strategy alone."""
 
 from pathlib import Path
 
@@ -11,13 +11,13 @@ SMOKE = ("--configfile", "config/smoke.yaml")
 
 
 def preset(clone: Clone, text: str) -> str:
-    """Path of a preset with this text."""
+    """Write a preset with this text; returns its path."""
     (clone.path / "config" / "forecast_mine.yaml").write_text(text)
     return "config/forecast_mine.yaml"
 
 
 def my_memory(clone: Clone) -> Path:
-    """The documented example as a user's file."""
+    """Write the documented example as a user's file; returns its path."""
     path = clone.path / "my_memory.py"
     text = (ROOT / "docs" / "strategies.md").read_text(encoding="utf-8")
     path.write_text(fence(text, "python"), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Small forecasters and series for the forecast tests."""
+"""Small forecasters and small series for the forecast tests."""
 
 from functools import cache
 
@@ -8,21 +8,21 @@ from torch import Tensor
 from ttt_memory.forecast import strategy
 from ttt_memory.forecast.config import EntryConfig, MemoryConfig, ModelConfig, TrainingConfig
 from ttt_memory.forecast.forecaster import Task, build
-from ttt_memory.forecast.memory import Memory
-from ttt_memory.forecast.series.data import Series, Split
+from ttt_memory.forecast.model.memory import Memory
+from ttt_memory.forecast.series.dataset import Series, Split
 from ttt_memory.forecast.trainer import Trainer
 
 STRATEGIES = sorted(file.stem for file in strategy.STRATEGIES.glob("*.py"))
 BASELINES = sorted(file.stem for file in strategy.BASELINES.glob("*.py"))
 STRICT_BASELINES = [name for name in BASELINES if name != "titans_published"]
-WINDOW, LENGTH = 8, 45  # five whole chunks and a partial one
+WINDOW, LENGTH = 8, 45  # samples: five whole chunks and a partial one
 SMALL = ModelConfig(width=8, heads=2, layers=2, ffn=16, persistent=2)
 TRAINING = TrainingConfig(batch=4, warmup=2)
 TASK = Task(context_window=WINDOW, channels=2, observed=True)
 
 
 def series(count: int, seed: int = 0, length: int = LENGTH) -> Tensor:
-    """Inputs [count, length, 2]: a driver, and a target that follows it."""
+    """Inputs [count, length, 2]: a random walk, and a target that follows it by one sample."""
     generator = torch.Generator().manual_seed(seed)
     driver = torch.randn(count, length, 1, generator=generator).cumsum(1) / 3
     noise = 0.1 * torch.randn(count, length, 1, generator=generator)
@@ -30,14 +30,14 @@ def series(count: int, seed: int = 0, length: int = LENGTH) -> Tensor:
 
 
 def split(count: int, seed: int = 0, length: int = LENGTH) -> Split:
-    """A split of `series`, all of it scored."""
+    """A split of `count` series in which every sample is scored."""
     inputs = series(count, seed, length)
     scored = torch.ones(count, length, dtype=torch.bool)
     return Split(inputs, inputs[:, :, -1], scored, tuple(map(str, range(count))))
 
 
 def dataset() -> Series:
-    """Twelve training series, four to validate, four to test."""
+    """Twelve series for training, four for validation, four for test."""
     splits = {"train": split(12, 0), "valid": split(4, 1), "test": split(4, 2)}
     return Series(
         splits, ("driver", "target"), "target", observed=True, mean=0.0, unit=1.0, separate=True
@@ -46,7 +46,7 @@ def dataset() -> Series:
 
 @cache
 def trained(kind: str, name: str) -> torch.nn.Module:
-    """A forecaster after two epochs (or a fit), in evaluation mode. Do not change it."""
+    """A forecaster after two epochs or a fit, in evaluation mode; tests share it unchanged."""
     torch.manual_seed(0)
     model = build(name, EntryConfig(file=name), kind, TASK, SMALL)
     if hasattr(model, "fit"):
@@ -58,7 +58,7 @@ def trained(kind: str, name: str) -> torch.nn.Module:
 
 
 def memory_of(name: str, seed: int = 0, width: int = 6, **options: object) -> Memory:
-    """A float64 memory of a built-in strategy with options, without gradient clipping."""
+    """A float64 memory of a built-in strategy with these options, without clipping."""
     torch.manual_seed(seed)
     found = strategy.load(name, EntryConfig(file=name, options=options))
     config = MemoryConfig(hidden=7, inner_clip=0.0)
@@ -66,7 +66,7 @@ def memory_of(name: str, seed: int = 0, width: int = 6, **options: object) -> Me
 
 
 def randomise(module: torch.nn.Module, seed: int = 0) -> None:
-    """Give every parameter random values, so that none hides behind a zero start."""
+    """Give every parameter random values, because some start at zero and would have no effect."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in module.parameters():

@@ -1,19 +1,19 @@
-"""Made-up forecasts of a data set "waves", whose errors are known."""
+"""Made-up forecasts of a dataset "waves", with known errors."""
 
 import numpy as np
 
 SERIES, STEPS = 12, 5
 
 
-def job(
+def forecasts(
     strategy: str,
     seed: int,
     scale: float,
     kind: str = "strategy",
     protocol: str = "strict",
     separate: bool = True,
-):
-    """Forecasts that miss the truth by `scale` times a number of the series."""
+) -> list[dict]:
+    """Rows of the schema FORECASTS; forecasts of series s are off by scale * (1 + s / SERIES)."""
     rng = np.random.default_rng(seed)
     rows = []
     for series in range(SERIES):
@@ -42,6 +42,7 @@ def job(
 
 
 def epochs(strategy: str, seed: int) -> list[dict]:
+    """Two rows of the schema EPOCHS; the second epoch is the best."""
     return [
         {
             "dataset": "waves",
@@ -59,6 +60,7 @@ def epochs(strategy: str, seed: int) -> list[dict]:
     ]
 
 
+# Scale of the errors with each seed.
 SCALES = {
     "no_memory": (0.40, 0.42, 0.41),
     "titans_default": (0.30, 0.33, 0.36),

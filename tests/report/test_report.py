@@ -19,8 +19,8 @@ from ttt_memory.benchmark import schemas as benchmark_schemas
 from ttt_memory.conversation import schemas as conversation_schemas
 from ttt_memory.errors import UserError
 from ttt_memory.forecast import schemas as forecast_schemas
+from ttt_memory.forecast.comparison.leaderboard import leaderboard
 from ttt_memory.forecast.config import ComparisonConfig
-from ttt_memory.forecast.leaderboard import leaderboard
 from ttt_memory.report.build import DRAWERS, lay_out
 from ttt_memory.report.config import FIGURES, ReportConfig, RunText
 from ttt_memory.report.figures import style
@@ -99,7 +99,7 @@ def write_forecasts(path: Path) -> None:
     jobs = [
         (name, seed, scale) for name, scales in given.items() for seed, scale in enumerate(scales)
     ]
-    made = pd.DataFrame([row for job in jobs for row in waves.job(*job)])
+    made = pd.DataFrame([row for job in jobs for row in waves.forecasts(*job)])
     costs = pd.DataFrame([row for name, seed, _ in jobs for row in waves.epochs(name, seed)])
     place = {"dataset": "waves", "strategy": "mesa", "seed": 0, "series": 0, "layer": 0}
     traces = [

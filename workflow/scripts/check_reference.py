@@ -4,7 +4,8 @@
 
 FOLDER holds numbers of the fast weights (config.json, weights.{proj,noproj}.safetensors and
 expected.safetensors, as `ttt_memory.fast_weights.reference` says) or of the forecaster
-(neural_memory.safetensors and mac_titan.safetensors, as `ttt_memory.forecast.reference` says).
+(neural_memory.safetensors and mac_titan.safetensors, as
+`ttt_memory.forecast.published.reference` says).
 Exit status 1 if a difference exceeds 1e-4, or 1e-5 in a single step of the forecaster's memory.
 """
 
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from ttt_memory import errors
 from ttt_memory.fast_weights import reference as fast_weights_reference
-from ttt_memory.forecast import reference as forecast_reference
+from ttt_memory.forecast.published import reference as forecast_reference
 
 TOLERANCE = 1e-4  # absolute, float32
 

@@ -9,22 +9,21 @@ The name after --strategy stands under `forecast.strategies` or `forecast.baseli
 import argparse
 from pathlib import Path
 
-from ttt_memory import io, options
-from ttt_memory.errors import run
-from ttt_memory.forecast import schemas
-from ttt_memory.forecast.experiment import Job
-from ttt_memory.forecast.experiment import run as run_job
-from ttt_memory.forecast.series import data
+from ttt_memory import errors, io, options
+from ttt_memory.forecast import experiment, schemas
+from ttt_memory.forecast.config import Device, part
+from ttt_memory.forecast.series import dataset
+from ttt_memory.study import devices
 from ttt_memory.study.provenance import provenance
 
 
 def main() -> None:
-    """Parse the arguments, run the job, write what it found."""
+    """Parse the arguments, train, forecast, write the files that were asked for."""
     args = parse()
     config = options.read(args.config)
-    task = Job.of(config, args.dataset, args.strategy, args.seed)
-    series = data.read(args.series)
-    found = run_job(task, series, args.checkpoints)
+    device = devices.pick(part(config, "device", Device, "cpu"), "forecast.device")
+    wanted = experiment.Experiment.of(config, args.dataset, args.strategy, args.seed, device)
+    found = experiment.run(wanted, dataset.read(args.series), args.checkpoints)
     note = provenance(config, seed=args.seed)
     for path, rows, schema in (
         (args.traces, found.traces, schemas.TRACES),
@@ -33,7 +32,7 @@ def main() -> None:
     ):
         if path:
             io.write_table(path, rows, schema, note)
-    print(f"{task.label}: test MSE {found.test_mse:.5f}")
+    print(f"{wanted.label}: test MSE {found.test_mse:.5f}")
 
 
 def parse() -> argparse.Namespace:
@@ -41,17 +40,21 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--config", required=True, help="JSON, or a JSON/YAML file: `forecast`")
+    parser.add_argument(
+        "--config", required=True, help="JSON, or a JSON/YAML file, with key `forecast`"
+    )
     parser.add_argument("--dataset", required=True, help="name under `forecast.datasets`")
     parser.add_argument("--strategy", required=True, help="name of a strategy or baseline")
     parser.add_argument("--seed", required=True, type=int, help="training seed")
-    parser.add_argument("--series", required=True, help="the dataset's series, Parquet")
-    parser.add_argument("--checkpoints", type=Path, help="folder to resume from")
-    parser.add_argument("--curve", help="for a row per epoch, Parquet")
-    parser.add_argument("--traces", help="for the memory's surprise and gates, Parquet")
-    parser.add_argument("--out", required=True, help="for the forecasts, Parquet")
+    parser.add_argument("--series", required=True, help="Parquet file of make_series.py to read")
+    parser.add_argument("--checkpoints", type=Path, help="folder to save to and to resume from")
+    parser.add_argument("--curve", help="Parquet file to write, one row per epoch")
+    parser.add_argument(
+        "--traces", help="Parquet file to write, with the memory's recall error and gates"
+    )
+    parser.add_argument("--out", required=True, help="Parquet file to write, with the forecasts")
     return parser.parse_args()
 
 
 if __name__ == "__main__":
-    run(main)
+    errors.run(main)

@@ -10,23 +10,25 @@ from pathlib import Path
 
 from ttt_memory import io, options
 from ttt_memory.errors import run
+from ttt_memory.forecast.comparison.leaderboard import leaderboard, table
+from ttt_memory.forecast.comparison.results import concatenated, read_forecasts
 from ttt_memory.forecast.config import ComparisonConfig, part
-from ttt_memory.forecast.leaderboard import leaderboard, table
-from ttt_memory.forecast.results import concatenated, read_forecasts
 from ttt_memory.forecast.schemas import EPOCHS, LEADERBOARD
 from ttt_memory.study.provenance import provenance
 
 
 def main() -> None:
-    """Parse the arguments, compare, write the table and print it."""
+    """Parse the arguments, compare the forecasts, write the table and print it."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
         "--config", required=True, help="JSON, or a JSON/YAML file, with key `forecast.comparison`"
     )
-    parser.add_argument("--forecasts", required=True, nargs="+", type=Path, metavar="FILE")
-    parser.add_argument("--curves", required=True, nargs="+", type=Path, metavar="FILE")
+    parser.add_argument(
+        "--forecasts", required=True, nargs="+", type=Path, help="forecasts of forecast.py"
+    )
+    parser.add_argument("--curves", required=True, nargs="+", type=Path, help="their curves")
     parser.add_argument("--out", required=True, type=Path, help="Parquet file to write")
     args = parser.parse_args()
     config = part(options.read(args.config), "comparison", ComparisonConfig)

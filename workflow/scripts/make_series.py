@@ -1,4 +1,4 @@
-"""Make one dataset of series: generate it, or read arrays or a table; split and standardise.
+"""Make one dataset of series: generate or read it, split it and standardise it.
 
 python workflow/scripts/make_series.py --config config.yaml --dataset sinwave \
     --out results/series/sinwave.parquet
@@ -14,7 +14,7 @@ from ttt_memory.study.provenance import provenance
 
 
 def main() -> None:
-    """Parse the arguments, make the series, write them."""
+    """Parse the arguments, make the series and write them."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -26,10 +26,11 @@ def main() -> None:
     args = parser.parse_args()
     datasets = part(options.read(args.config), "datasets", Datasets)
     if args.dataset not in datasets:
-        raise UserError(f"forecast.datasets.{args.dataset}: missing")
+        known = ", ".join(datasets) or "none"
+        raise UserError(f"forecast.datasets.{args.dataset}: missing; the configuration has {known}")
     config = datasets[args.dataset]
     series = make(config)
-    # What training alone reads is not what the series are made of.
+    # `epochs` concerns training alone and does not change the series.
     made_of = config.model_dump(mode="json", exclude={"epochs"})
     series.write(args.out, provenance({"dataset": made_of}))
     for name, split in series.splits.items():

@@ -16,7 +16,7 @@ import argparse
 from pathlib import Path
 
 from ttt_memory import errors, options
-from ttt_memory.forecast import results as forecast_results
+from ttt_memory.forecast.comparison import results as forecast_results
 from ttt_memory.report.build import build_report
 from ttt_memory.report.config import ReportConfig, RunText
 from ttt_memory.report.results import load

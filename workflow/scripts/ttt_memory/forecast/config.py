@@ -1,134 +1,34 @@
-"""What the forecast study can be told: datasets, strategies, model, training, comparison."""
+"""Configuration of the forecast study: strategies, model, training, comparison."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BeforeValidator, Field, StringConstraints, field_validator, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from .. import options
 from ..errors import UserError
 from ..options import Options
+from .series.config import Dataset, SineDataset
 
 T = TypeVar("T")
-# A name becomes a folder and a wildcard.
+# A name becomes the name of a folder and the value of a wildcard.
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 
 
-class _Dataset(Options):
-    context_window: int = Field(
-        16, ge=2, description="Samples a forecast sees directly; older ones only through memory."
-    )
-    epochs: int = Field(20, ge=1, description="Training epochs.")
-
-
-class SineDataset(_Dataset):
-    """Noisy sine waves of different frequencies, one per series: the published recipe."""
-
-    source: Literal["sine"] = Field("sine", description="Generated sine waves.")
-    series: int = Field(700, ge=10, description="Series in all; frequencies are spread over them.")
-    length: int = Field(500, ge=3, description="Samples of a series.")
-    fractions: tuple[float, float, float] = Field(
-        (0.8, 0.1, 0.1), description="Parts of the series for training, validation and test."
-    )
-    seed: int = Field(0, ge=0, description="Seed of phases, noise and split.")
-
-    @field_validator("fractions")
-    @classmethod
-    def _whole(cls, fractions: tuple[float, ...]) -> tuple[float, ...]:
-        return _fractions(fractions)
-
-
-class _Windowed(_Dataset):
-    length: int = Field(500, ge=3, description="Samples of a window.")
-    stride: int = Field(50, ge=1, description="Samples between the starts of training windows.")
-    test_stride: int | None = Field(
-        None,
-        ge=1,
-        description="The same for validation and test; null: every sample is forecast once.",
-    )
-    observe_target: bool = Field(
-        True, description="Whether the model sees the target's past, or the features alone."
-    )
-
-
-class ArrayDataset(_Windowed):
-    """Arrays in .npy files: [series, samples, channels], or [samples, channels] in time."""
-
-    source: Literal["arrays"] = Field(description="NumPy files.")
-    train: str = Field(description="Path of the training array.")
-    test: str = Field(description="Path of the test array.")
-    valid: str | None = Field(
-        None, description="Path of the validation array; null takes it from the training array."
-    )
-    valid_fraction: float = Field(
-        0.1, gt=0, lt=1, description="Last part of the training array taken when valid is null."
-    )
-    target: int = Field(-1, description="Channel to forecast; -1 is the last.")
-    standardise: bool = Field(
-        False, description="Whether to standardise by the training array; prepared ones are not."
-    )
-
-
-class TableDataset(_Windowed):
-    """A CSV or Parquet file with one row per time (and group)."""
-
-    source: Literal["table"] = Field(description="CSV or Parquet table.")
-    path: str = Field(
-        description="Path of the file, or package:DISTRIBUTION/FILE for installed package data."
-    )
-    time: str = Field(description="Column of times; must ascend without duplicates in a group.")
-    target: str = Field(description="Column to forecast.")
-    features: tuple[str, ...] = Field((), description="Columns given to the model beside it.")
-    group: str | None = Field(None, description="Column that tells several series apart.")
-    since: str | None = Field(None, description="Rows before this time are left out.")
-    step: str | None = Field(
-        None, description="Regular step, such as 1h: times without a row become missing rows."
-    )
-    missing: Literal["error", "drop", "carry"] = Field(
-        "error",
-        description="Missing cells: refuse; drop the row; carry the last value on (a missing "
-        "target is then not scored).",
-    )
-    gaps: Literal["split", "join"] = Field(
-        "split",
-        description="Where rows are missing or dropped: no window spans it, or rows count as"
-        " consecutive all the same.",
-    )
-    duplicates: Literal["error", "drop"] = Field(
-        "error", description="Rows that repeat another one entirely: refuse, or keep the first."
-    )
-    fractions: tuple[float, float, float] = Field(
-        (0.8, 0.1, 0.1), description="Parts in time for training, validation and test."
-    )
-
-    @field_validator("fractions")
-    @classmethod
-    def _whole(cls, fractions: tuple[float, ...]) -> tuple[float, ...]:
-        return _fractions(fractions)
-
-    @model_validator(mode="after")
-    def _columns_differ(self) -> "TableDataset":
-        columns = [self.time, self.target, *self.features, *([self.group] if self.group else [])]
-        twice = {column for column in columns if columns.count(column) > 1}
-        if twice:
-            raise ValueError(f"column {min(twice)!r} is named twice; expected distinct columns")
-        if not self.observe_target and not self.features:
-            raise ValueError("observe_target is false and features is empty: nothing to see")
-        return self
-
-
-Dataset = Annotated[SineDataset | ArrayDataset | TableDataset, Field(discriminator="source")]
-
-
 class EntryConfig(Options):
-    """One strategy or baseline: its file and what its OPTIONS are set to."""
+    """One strategy or baseline: its file, and values for the file's OPTIONS."""
 
-    file: str = Field(description="Name of a built-in file, or path of your own .py file.")
-    options: dict[str, Any] = Field({}, description="Values for keys of the file's OPTIONS.")
+    file: str = Field(
+        description="This is the name of a built-in strategy or baseline, or the path of a .py "
+        "file."
+    )
+    options: dict[str, Any] = Field(
+        {}, description="These values replace those of the same keys in the file's OPTIONS."
+    )
 
 
 def _entries(entries: Any) -> Any:
-    """`{name: file}` as `{name: {file: file}}`, without entries switched off with null."""
+    """`{name: file}` written out as `{name: {file: file}}`; entries that are null are dropped."""
     entries = options.without_nulls(entries)
     if not isinstance(entries, Mapping):
         return entries
@@ -150,31 +50,51 @@ Datasets = Annotated[
 
 
 class MemoryConfig(Options):
-    """Sizes of the long-term memory and how its update is kept in bounds."""
+    """Sizes of the memory, what it associates, and the bound on its updates."""
 
-    hidden: int = Field(32, ge=1, description="Width of the memory network's hidden layers.")
-    depth: int = Field(2, ge=1, description="Linear maps in the memory network.")
+    hidden: int = Field(
+        32, ge=1, description="The hidden layers of the memory network have this many units."
+    )
+    depth: int = Field(2, ge=1, description="The memory network has this many linear maps.")
     association: Literal["next", "same"] = Field(
         "next",
-        description="A key is stored with the value of the following token, or with its own.",
+        description="Under the key of a token, the value of the next token is stored, or the "
+        "value of the same token.",
     )
     inner_clip: float = Field(
-        1.0, ge=0, description="Largest norm of one surprise gradient, per series; 0 turns it off."
+        1.0,
+        ge=0,
+        description="The gradient by which one chunk updates the memory of one series has at "
+        "most this norm; 0 turns clipping off.",
     )
 
 
 class ModelConfig(Options):
-    """The MAC Titan; the baselines take their sizes from it too."""
+    """Sizes of the MAC Titan; baselines use them too."""
 
-    width: int = Field(16, ge=1, description="Width of a token.")
-    heads: int = Field(2, ge=1, description="Attention heads.")
-    layers: int = Field(2, ge=1, description="Layers.")
-    ffn: int = Field(64, ge=1, description="Hidden width of the feed-forward part.")
-    persistent: int = Field(4, ge=0, description="Persistent memory tokens of a layer.")
-    from_last: bool = Field(
-        True, description="Forecast the change from the target's last value, where it is seen."
+    width: int = Field(16, ge=1, description="A token has this many entries.")
+    heads: int = Field(
+        2, ge=1, description="Attention has this many heads; the number divides `width`."
     )
-    memory: MemoryConfig = Field(MemoryConfig(), description="The long-term memory.")
+    layers: int = Field(2, ge=1, description="The model has this many layers.")
+    ffn: int = Field(
+        64, ge=1, description="The feed-forward part of a layer has this many hidden units."
+    )
+    persistent: int = Field(
+        4,
+        ge=0,
+        description="A layer has this many persistent tokens, which are learned and the same for "
+        "all series.",
+    )
+    from_last: bool = Field(
+        True,
+        description="If true, and if the target is an input, the model forecasts the change from "
+        "the last value of the target.",
+    )
+    memory: MemoryConfig = Field(
+        MemoryConfig(),
+        description="These keys set the memory that is written while a series is processed.",
+    )
 
     @model_validator(mode="after")
     def _heads_fit(self) -> "ModelConfig":
@@ -184,76 +104,110 @@ class ModelConfig(Options):
 
 
 class TrainingConfig(Options):
-    """Adam with warm-up and cosine decay; the epoch with the best validation MSE is kept."""
+    """Adam with warm-up and cosine decay; the epoch with the best validation MSE forecasts."""
 
-    batch: int = Field(4, ge=1, description="Series of a training step.")
-    learning_rate: float = Field(0.003, gt=0, description="Adam's peak learning rate.")
-    warmup: int = Field(50, ge=0, description="Steps of linear warm-up.")
-    final_fraction: float = Field(
-        0.02, ge=0, le=1, description="Last learning rate as a fraction of the peak."
+    batch: int = Field(4, ge=1, description="A training step is on this many series.")
+    learning_rate: float = Field(
+        0.003, gt=0, description="Adam's learning rate peaks at this value."
     )
-    clip: float = Field(1.0, ge=0, description="Largest gradient norm; 0 turns clipping off.")
+    warmup: int = Field(
+        50, ge=0, description="The learning rate rises linearly for this many steps."
+    )
+    final_fraction: float = Field(
+        0.02,
+        ge=0,
+        le=1,
+        description="The learning rate falls to this fraction of `learning_rate` at the last step.",
+    )
+    clip: float = Field(
+        1.0, ge=0, description="The gradient of a step has at most this norm; 0 turns clipping off."
+    )
     evaluation_batch: int = Field(
-        35, ge=1, description="Series at once in validation and test; does not change a forecast."
+        35,
+        ge=1,
+        description="This many series are forecast at once in validation and test; under the "
+        "strict protocol that changes no forecast.",
     )
 
 
 class ComparisonConfig(Options):
-    """How the leaderboard compares."""
+    """What strategies are compared with, and the resampling of the leaderboard."""
 
     without_memory: str = Field(
-        "no_memory", description="Strategy that memory gains are measured against."
+        "no_memory",
+        description="Memory gains are measured against the strategy of this name.",
     )
     reference: str = Field(
-        "titans_default", description="Strategy of the paired comparison over series."
+        "titans_default",
+        description="Every other forecaster is compared with the strategy of this name, series by "
+        "series.",
     )
-    bootstrap: int = Field(2000, ge=100, description="Bootstrap draws of an interval.")
-    permutations: int = Field(9999, ge=99, description="Random sign flips of a paired test.")
-    seed: int = Field(0, ge=0, description="Seed of both kinds of resampling.")
+    bootstrap: int = Field(
+        2000, ge=100, description="An interval is made from this many bootstrap draws."
+    )
+    permutations: int = Field(
+        9999, ge=99, description="A paired test makes this many random sign flips."
+    )
+    seed: int = Field(
+        0, ge=0, description="This is the random seed of the bootstrap and of the sign flips."
+    )
 
 
 class ForecastConfig(Options):
-    """The forecast study: every strategy and baseline on every dataset with every seed."""
+    """The forecast study: every strategy and baseline on every dataset, with every seed."""
 
     datasets: Datasets = Field(
-        {"sinwave": SineDataset()}, description="Datasets by name; null drops one."
+        {"sinwave": SineDataset()},
+        description="These are the datasets by name; null in place of a dataset drops it.",
     )
     strategies: Entries = Field(
         {name: EntryConfig(file=name) for name in ("no_memory", "titans_default", "mesa")},
-        description="Memory strategies by name: a built-in one, a file of yours, or "
-        "{file, options}; null drops one.",
+        description="These are the memory strategies by name. Each is the name of a built-in "
+        "strategy, the path of a .py file, or {file, options}; null in place of one drops it.",
     )
     baselines: Entries = Field(
         {name: EntryConfig(file=name) for name in ("last_value", "ar_ridge", "online_rls", "lstm")},
-        description="Baselines by name, written like strategies.",
+        description="These are the baselines by name, written in the same way as strategies.",
     )
-    seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1, description="Training seeds.")
-    device: Device = Field("cpu", description="Where forecasters train.")
-    model: ModelConfig = Field(ModelConfig(), description="The MAC Titan.")
-    training: TrainingConfig = Field(TrainingConfig(), description="Training.")
-    comparison: ComparisonConfig = Field(ComparisonConfig(), description="Leaderboard.")
+    seeds: tuple[int, ...] = Field(
+        (0, 1, 2),
+        min_length=1,
+        description="Every forecaster is trained once with each of these random seeds.",
+    )
+    device: Device = Field("cpu", description="Forecasters are trained on this device.")
+    model: ModelConfig = Field(
+        ModelConfig(), description="These keys set the sizes of the MAC Titan."
+    )
+    training: TrainingConfig = Field(
+        TrainingConfig(), description="These keys set the optimiser and the batch sizes."
+    )
+    comparison: ComparisonConfig = Field(
+        ComparisonConfig(), description="These keys set how the leaderboard compares forecasters."
+    )
 
     @model_validator(mode="after")
     def _names_agree(self) -> "ForecastConfig":
         both = set(self.strategies) & set(self.baselines)
         if both:
-            raise ValueError(f"{min(both)!r} is both a strategy and a baseline")
+            raise ValueError(
+                f"{min(both)!r} is both a strategy and a baseline; expected distinct names"
+            )
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds {list(self.seeds)} repeat; expected distinct seeds")
         for name, dataset in self.datasets.items():
             if dataset.context_window >= dataset.length:
                 raise ValueError(
-                    f"datasets.{name}: context_window {dataset.context_window}, expected less "
-                    f"than length {dataset.length}"
+                    f"datasets.{name}: found context_window {dataset.context_window}, expected"
+                    f" less than length {dataset.length}"
                 )
         return self
 
 
 def part(config: Mapping[str, Any], key: str, kind: type[T], default: Any = None) -> T:
-    """What stands under `forecast.KEY` of a configuration as a `kind`, or the default there.
+    """The value of `forecast.KEY` in a configuration as a `kind`; `default` if it is absent.
 
     Raises:
-        UserError: names the wrong key.
+        UserError: a key is unknown or its value is wrong; names the key.
     """
     forecast = config.get("forecast") or {}
     return options.validate(kind, forecast.get(key, default or {}), f"forecast.{key}")
@@ -263,16 +217,12 @@ def entry_of(config: Mapping[str, Any], name: str) -> tuple[str, EntryConfig]:
     """The kind ("strategy" or "baseline") and the entry of `name` in a configuration.
 
     Raises:
-        UserError: there is no such entry, or it is malformed.
+        UserError: there is no such entry, or a key of it is wrong.
     """
     for kind, key in (("strategy", "strategies"), ("baseline", "baselines")):
         entries = part(config, key, Entries)
         if name in entries:
             return kind, entries[name]
-    raise UserError(f"{name!r} stands neither under forecast.strategies nor forecast.baselines")
-
-
-def _fractions(fractions: tuple[float, ...]) -> tuple[float, ...]:
-    if min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-9:
-        raise ValueError(f"fractions {list(fractions)}, expected three above 0 that sum to 1")
-    return fractions
+    raise UserError(
+        f"found {name!r}, expected a name under forecast.strategies or forecast.baselines"
+    )

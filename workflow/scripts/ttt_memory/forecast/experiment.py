@@ -1,4 +1,4 @@
-"""One job of the forecast study: train one forecaster on one dataset, forecast its test part."""
+"""One experiment of the study: train one forecaster on one dataset and forecast its test part."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -11,31 +11,22 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UserError
-from ..study import devices
-from .config import (
-    Dataset,
-    Datasets,
-    Device,
-    EntryConfig,
-    ModelConfig,
-    TrainingConfig,
-    entry_of,
-    part,
-)
+from .config import Datasets, EntryConfig, ModelConfig, TrainingConfig, entry_of, part
 from .forecaster import Task, build, parameters
-from .model import MACTitan
-from .series.data import Series, Split
-from .strategy_checks import check_forecaster
+from .forecaster_checks import check_forecaster
+from .model.mac_titan import MACTitan
+from .series.config import Dataset
+from .series.dataset import Series, Split
 from .trainer import Trainer, mse, predict
 
 
 @dataclass(frozen=True)
-class Job:
-    """Who forecasts what."""
+class Experiment:
+    """Which forecaster is trained on which dataset, with which seed and settings."""
 
     dataset: str
-    strategy: str
-    kind: str  # strategy, baseline
+    strategy: str  # name of the strategy or baseline
+    kind: str  # "strategy" or "baseline"
     seed: int
     entry: EntryConfig
     data: Dataset
@@ -44,30 +35,32 @@ class Job:
     device: torch.device
 
     @classmethod
-    def of(cls, config: Mapping[str, Any], dataset: str, strategy: str, seed: int) -> "Job":
-        """The job of a dataset, a forecaster and a seed of a configuration.
+    def of(
+        cls, config: Mapping[str, Any], dataset: str, strategy: str, seed: int, device: torch.device
+    ) -> "Experiment":
+        """The experiment that a configuration describes under these names.
 
         Raises:
-            UserError: the dataset or forecaster is not in it, or a key is wrong.
+            UserError: the configuration lacks the dataset or the forecaster, or a key is wrong.
         """
         kind, entry = entry_of(config, strategy)
         datasets = part(config, "datasets", Datasets)
         if dataset not in datasets:
-            raise UserError(f"forecast.datasets.{dataset}: missing")
+            known = ", ".join(datasets) or "none"
+            raise UserError(f"forecast.datasets.{dataset}: missing; the configuration has {known}")
         model = part(config, "model", ModelConfig)
         training = part(config, "training", TrainingConfig)
-        device = devices.pick(part(config, "device", Device, "cpu"), "forecast.device")
         return cls(dataset, strategy, kind, seed, entry, datasets[dataset], model, training, device)
 
     @property
     def label(self) -> str:
-        """For progress lines and errors."""
+        """Kind, strategy, dataset and seed, for progress lines and errors."""
         return f"{self.kind} {self.strategy!r} on {self.dataset!r}, seed {self.seed}"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Rows of the job's three files: schemas FORECASTS, EPOCHS and TRACES."""
+    """Rows of the experiment's three files, in the schemas FORECASTS, EPOCHS and TRACES."""
 
     forecasts: list[dict]
     epochs: list[dict]
@@ -75,46 +68,76 @@ class Outcome:
     test_mse: float
 
 
-def run(job: Job, series: Series, checkpoints: Path | None = None) -> Outcome:
-    """Train (or fit) and forecast. Raises `UserError` as `forecaster.build` and `Trainer` do."""
-    window = job.data.context_window
-    torch.manual_seed(job.seed)
-    model = build(job.strategy, job.entry, job.kind, Task.of(series, window), job.model)
-    model = model.to(job.device)
-    series = series.to(job.device)
+def run(experiment: Experiment, series: Series, checkpoints: Path | None = None) -> Outcome:
+    """Train (or fit) the forecaster, then forecast the test part of `series`.
+
+    Args:
+        experiment: what to train, and how.
+        series: the dataset that `experiment.data` describes.
+        checkpoints: folder to save to and to resume from; None saves nothing.
+
+    Raises:
+        UserError: as `forecaster.build`, `check_forecaster` and `Trainer`, or a forecast of the
+            test part is not finite.
+    """
+    window = experiment.data.context_window
+    torch.manual_seed(experiment.seed)
+    task = Task.of(series, window)
+    model = build(experiment.strategy, experiment.entry, experiment.kind, task, experiment.model)
+    model = model.to(experiment.device)
+    series = series.to(experiment.device)
     if hasattr(model, "fit"):
-        rows = [_fit(model, series, window, job)]
+        rows = [_fit(model, series, experiment)]
     else:
-        check_forecaster(model, window, len(series.channels), job.label)
-        trainer = Trainer(
-            model, series, window, job.data.epochs, job.training, job.seed, job.label, checkpoints
-        )
-        rows = trainer.train()
+        check_forecaster(model, window, len(series.channels), experiment.label)
+        rows = Trainer(
+            model,
+            series,
+            window,
+            experiment.data.epochs,
+            experiment.training,
+            experiment.seed,
+            experiment.label,
+            checkpoints,
+        ).train()
     test = series.splits["test"]
-    forecast = predict(model, test, job.training)
+    forecast = predict(model, test, experiment.training)
     if not torch.isfinite(forecast).all():
-        raise UserError(f"{job.label}: forecasts of the test series hold NaN or infinite values")
-    names = {"dataset": job.dataset, "strategy": job.strategy, "seed": job.seed}
-    about = {"kind": job.kind, "protocol": model.protocol, "first": window, "unit": series.unit}
-    about |= {"parameters": parameters(model), "separate": series.separate}
+        raise UserError(
+            f"{experiment.label}: forecasts of the test series hold NaN or infinite values"
+        )
+    names = {
+        "dataset": experiment.dataset,
+        "strategy": experiment.strategy,
+        "seed": experiment.seed,
+    }
+    about = {
+        "kind": experiment.kind,
+        "protocol": model.protocol,
+        "first": window,
+        "unit": series.unit,
+        "parameters": parameters(model),
+        "separate": series.separate,
+    }
     return Outcome(
         [{**names, **about, **row} for row in _forecasts(forecast, test, window)],
         [{**names, **row} for row in rows],
-        [{**names, **row} for row in traces(model, test, window)],
+        [{**names, **row} for row in _traces(model, test, window)],
         mse(forecast, test, window).item(),
     )
 
 
-def _fit(model: nn.Module, series: Series, window: int, job: Job) -> dict:
-    """Fit a baseline that has no gradient; the row of its only epoch."""
+def _fit(model: nn.Module, series: Series, experiment: Experiment) -> dict:
+    """Fit a baseline that is not trained by gradient; returns the row of its only epoch."""
     train, valid = series.splits["train"], series.splits["valid"]
+    window = experiment.data.context_window
     started = time.perf_counter()
     model.fit(train, valid)
-    check_forecaster(model, window, len(series.channels), job.label)
+    check_forecaster(model, window, len(series.channels), experiment.label)
     return {
         "epoch": 1,
         "train_mse": float("nan"),
-        "valid_mse": mse(predict(model, valid, job.training), valid, window).item(),
+        "valid_mse": mse(predict(model, valid, experiment.training), valid, window).item(),
         "learning_rate": float("nan"),
         "gradient_norm": float("nan"),
         "seconds": time.perf_counter() - started,
@@ -123,7 +146,7 @@ def _fit(model: nn.Module, series: Series, window: int, job: Job) -> dict:
 
 
 def _forecasts(forecast: Tensor, split: Split, window: int) -> Iterator[dict]:
-    """One row per series of `split`; entry t of `forecast` [N, T] meets the target at t + 1."""
+    """One row per series of `split`; entry t of `forecast` [N, T] is for the target at t + 1."""
     made = forecast[:, window - 1 : -1].cpu().numpy()
     truth = split.target[:, window:].cpu().numpy()
     scored = split.scored[:, window:].cpu().numpy()
@@ -140,11 +163,12 @@ def _forecasts(forecast: Tensor, split: Split, window: int) -> Iterator[dict]:
 
 
 @torch.no_grad()
-def traces(model: nn.Module, split: Split, window: int) -> Iterator[dict]:
-    """Recall error and gates of each layer's memory while it reads the first series of `split`.
+def _traces(model: nn.Module, split: Split, window: int) -> Iterator[dict]:
+    """Recall error and gates of each layer's memory over the first series of `split`.
 
-    A value per chunk stands at the chunk's last sample, a value per token at its own; a gate
-    of several entries is averaged. A last chunk that the series does not fill is left out.
+    A value per chunk is placed at the chunk's last sample, a value per token at its own sample.
+    A gate with several entries is averaged over them. A last chunk that the series does not fill
+    is left out.
     """
     if not isinstance(model, MACTitan):
         return

@@ -1,4 +1,4 @@
-"""A forecaster built from a configuration entry: a MAC Titan with a strategy, or a baseline."""
+"""Build a forecaster from a configuration entry: a MAC Titan with a strategy, or a baseline."""
 
 from dataclasses import dataclass
 
@@ -6,34 +6,34 @@ from torch import nn
 
 from ..errors import UserError
 from .config import EntryConfig, ModelConfig
-from .model import MACTitan
-from .series.data import Series
+from .model.mac_titan import MACTitan
+from .series.dataset import Series
 from .strategy import BASELINES, import_file, load, options_of, path_of
 from .strategy_checks import check
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a forecaster is given: C samples in view, of so many channels."""
+    """What a forecaster is given. `context_window` counts the samples that it sees directly."""
 
     context_window: int
     channels: int
-    observed: bool  # the last channel is the target
+    observed: bool  # the last channel is the past of the target
 
     @classmethod
     def of(cls, series: Series, context_window: int) -> "Task":
-        """The task that a dataset poses."""
+        """The task of a dataset."""
         return cls(context_window, len(series.channels), series.observed)
 
 
 def build(name: str, entry: EntryConfig, kind: str, task: Task, config: ModelConfig) -> nn.Module:
-    """The forecaster `name` of `kind` "strategy" or "baseline".
+    """The forecaster `name`; `kind` is "strategy" or "baseline".
 
-    Called with inputs [B, T, channels] it returns [B, T]: entry t forecasts the target at t + 1.
-    One with a method `fit(train, valid)` is fitted by it, others are trained by gradient.
+    Called with inputs [B, T, channels], it returns [B, T]: entry t forecasts the target at t + 1.
+    A forecaster with a method `fit(train, valid)` is fitted by it; others are trained by gradient.
 
     Raises:
-        UserError: the entry's file is missing or breaks its interface.
+        UserError: the entry's file is missing, or does not define what it must.
     """
     if kind == "strategy":
         strategy = load(name, entry)
@@ -43,10 +43,13 @@ def build(name: str, entry: EntryConfig, kind: str, task: Task, config: ModelCon
     what, path = f"baseline {name!r}", path_of(entry, BASELINES)
     module = import_file(what, path, BASELINES)
     if not callable(getattr(module, "build", None)):
-        raise UserError(f"{what} ({path}): function build(task, config, options) is missing")
+        raise UserError(
+            f"{what} ({path}): function build(task, config, options) is missing; a baseline must"
+            " define it"
+        )
     return module.build(task, config, options_of(what, module, entry))
 
 
 def parameters(model: nn.Module) -> int:
-    """Number of trained values."""
+    """Number of trained values of a forecaster."""
     return sum(tensor.numel() for tensor in model.parameters() if tensor.requires_grad)

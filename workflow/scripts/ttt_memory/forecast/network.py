@@ -1,7 +1,8 @@
-"""The memory network: a small MLP whose weights are the memory's state, one set per sequence.
+"""The memory network: an MLP whose weights are the memory's state, one set for each series.
 
 Equation: M(k) = W_L silu(... silu(W_1 k + b_1) ...) + b_L (Titans, arXiv 2501.00663, section 3.1).
-The weights carry a leading batch dimension, so every sequence of a batch has its own network.
+The weights have a leading batch dimension, so every series of a batch has its own network.
+Strategy files import this module.
 """
 
 import itertools
@@ -16,9 +17,14 @@ State = dict[str, Tensor]
 
 
 def start(emb_dim: int, hidden: int, depth: int) -> dict[str, nn.Parameter]:
-    """Learned initial weights of one sequence's network, each with a leading dimension of 1.
+    """Learned initial weights of one network, each with a leading dimension of 1.
 
-    `weight{l}` is [1, out, in] and `bias{l}` [1, out]; the initialisation is `nn.Linear`'s.
+    `weight{l}` is [1, out, in] and `bias{l}` is [1, out], both float32, drawn as `nn.Linear` does.
+
+    Args:
+        emb_dim: width of keys and values.
+        hidden: width of the hidden layers.
+        depth: number of linear maps.
     """
     widths = [emb_dim] + [hidden] * (depth - 1) + [emb_dim]
     state = {}
@@ -47,10 +53,10 @@ def forward(state: State, keys: Tensor) -> Tensor:
 
 
 def vjp(state: State, keys: Tensor) -> tuple[Tensor, Callable[[Tensor], State]]:
-    """M(k) for keys [B, N, E], and the map from dL/dM(k) [B, N, E] to dL/dweights.
+    """M(k) [B, N, E] for keys [B, N, E], and the map from dL/dM(k) [B, N, E] to dL/dweights.
 
-    Written out by hand, so that the gradient is itself differentiable at the cost of a few
-    batched products: the inner step of every gradient-based strategy.
+    Written out by hand: training differentiates this gradient once more, and a few batched
+    products cost less than nested automatic differentiation.
     """
     last = depth(state) - 1
     inputs, slopes = [keys], []
@@ -79,16 +85,16 @@ def _linear(state: State, level: int, inputs: Tensor) -> Tensor:
 
 
 def add_projections(memory: nn.Module, emb_dim: int) -> None:
-    """Give `memory` the learned maps `key` and `value` that `keys_values` uses."""
+    """Set the learned maps `key` and `value` on `memory`; `keys_values` uses them."""
     memory.key = nn.Linear(emb_dim, emb_dim, bias=False)
     memory.value = nn.Linear(emb_dim, emb_dim, bias=False)
 
 
 def keys_values(memory: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Keys of length 1 and values of tokens [B, N, E], both through SiLU (Titans, section 4.4)."""
+    """Keys of length 1 and values, both [B, N, E], of tokens x [B, N, E] (Titans, section 4.4)."""
     return normalize(silu(memory.key(x)), dim=-1), silu(memory.value(x))
 
 
 def zeros(state: State, prefix: str) -> State:
-    """A fixed start of zeros for an accumulator of each weight, named `prefix` + its name."""
+    """A fixed start of zeros for an accumulator of each weight, named `prefix` plus its name."""
     return {f"{prefix}{name}": torch.zeros_like(weight.data) for name, weight in state.items()}

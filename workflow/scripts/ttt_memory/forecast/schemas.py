@@ -2,19 +2,22 @@
 
 import pyarrow as pa
 
-# One row per series (a window of a longer record is a series of its own).
+# One row per series; each window of a longer record counts as one series.
 SERIES = pa.schema(
     [
         ("split", pa.string()),  # train, valid, test
         ("series", pa.int32()),  # from 0 within its split
-        ("origin", pa.string()),  # where it comes from: group, first time or first row
-        ("inputs", pa.list_(pa.float32())),  # samples x channels, row by row; target last if seen
+        ("origin", pa.string()),  # group, first time or first row of the series
+        (
+            "inputs",
+            pa.list_(pa.float32()),
+        ),  # [samples, channels] row by row; the target last, if seen
         ("target", pa.list_(pa.float32())),  # one per sample, standardised like the inputs
         ("scored", pa.list_(pa.bool_())),  # false where the target was missing
     ]
 )
 
-# One row per test series of one job.
+# One row per test series of an experiment.
 FORECASTS = pa.schema(
     [
         ("dataset", pa.string()),
@@ -23,19 +26,19 @@ FORECASTS = pa.schema(
         ("protocol", pa.string()),  # strict, published
         ("seed", pa.int32()),
         ("series", pa.int32()),
-        ("first", pa.int32()),  # position in the series of the first forecast
+        ("first", pa.int32()),  # position of the first forecast in its series
         ("forecast", pa.list_(pa.float32())),
         ("truth", pa.list_(pa.float32())),
         ("scored", pa.list_(pa.bool_())),
-        ("mse", pa.float64()),  # over the scored positions
-        ("mae", pa.float64()),
-        ("unit", pa.float64()),  # the target's standard deviation: one standardised unit
+        ("mse", pa.float64()),  # over the scored positions, in squared standardised units
+        ("mae", pa.float64()),  # over the scored positions, in standardised units
+        ("unit", pa.float64()),  # one standardised unit, in the target's own unit
         ("parameters", pa.int32()),  # trained values
-        ("separate", pa.bool_()),  # the test series are no windows of longer records
+        ("separate", pa.bool_()),  # false if test series are windows of longer records
     ]
 )
 
-# One row per epoch of one job; a fitted baseline has one row.
+# One row per epoch of an experiment; a baseline that is fitted has one row.
 EPOCHS = pa.schema(
     [
         ("dataset", pa.string()),
@@ -46,12 +49,12 @@ EPOCHS = pa.schema(
         ("valid_mse", pa.float64()),
         ("learning_rate", pa.float64()),
         ("gradient_norm", pa.float64()),  # mean over steps, before clipping
-        ("seconds", pa.float64()),  # training time of the epoch, validation left out
-        ("best", pa.bool_()),  # the epoch whose weights forecast
+        ("seconds", pa.float64()),  # time of the epoch's training, without validation
+        ("best", pa.bool_()),  # whether the forecasts are made with this epoch's weights
     ]
 )
 
-# What the memory did while it read the first test series.
+# The memory's recall error and gates over the first test series; one row per value.
 TRACES = pa.schema(
     [
         ("dataset", pa.string()),
@@ -59,8 +62,8 @@ TRACES = pa.schema(
         ("seed", pa.int32()),
         ("series", pa.int32()),
         ("layer", pa.int32()),
-        ("position", pa.int32()),  # last sample of the chunk, or of the token for a gate
-        ("quantity", pa.string()),  # "recall_error" (MSE), or the name of a gate
+        ("position", pa.int32()),  # last sample of the chunk, or the sample of the token
+        ("quantity", pa.string()),  # "recall_error" (MSE) or the name of a gate
         ("value", pa.float64()),
     ]
 )
@@ -75,20 +78,20 @@ LEADERBOARD = pa.schema(
         ("seeds", pa.int32()),
         ("series", pa.int32()),
         ("mse", pa.float64()),  # mean over seeds of the mean over test series
-        ("low", pa.float64()),  # 95% Student interval over seeds; NaN if no seed changes it
+        ("low", pa.float64()),  # 95% Student interval over seeds; NaN if seeds do not differ
         ("high", pa.float64()),
         ("mae", pa.float64()),
-        ("rmse", pa.float64()),  # in the target's own unit
+        ("rmse", pa.float64()),  # in the target's own unit, from the mean MSE
         ("gain", pa.float64()),  # MSE without memory minus this MSE; NaN for baselines
         ("gain_low", pa.float64()),  # 95% Student interval over seeds
         ("gain_high", pa.float64()),
-        ("difference", pa.float64()),  # MSE minus the reference's, over common seeds and series
-        # 95%: bootstrap over series and seeds; over seeds alone (Student) for windows of records
+        ("difference", pa.float64()),  # MSE minus comparison.reference's, same seeds and series
+        # 95% interval: bootstrap over series and seeds; Student over seeds for windows of records
         ("difference_low", pa.float64()),
         ("difference_high", pa.float64()),
-        ("p", pa.float64()),  # two-sided sign-flip test over series; NaN for windows of records
+        ("p", pa.float64()),  # two-sided sign-flip test over series; NaN for windows
         ("parameters", pa.int32()),
-        ("epoch_seconds", pa.float64()),
-        ("best_epoch", pa.float64()),  # mean over seeds
+        ("epoch_seconds", pa.float64()),  # mean over seeds and epochs
+        ("best_epoch", pa.float64()),  # the epoch that forecasts, mean over seeds
     ]
 )

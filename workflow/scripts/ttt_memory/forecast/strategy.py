@@ -1,13 +1,13 @@
-"""A strategy or baseline is a Python file: where it is found, and what it must define.
+"""Strategy and baseline files: where they are found, what they must define, and their import.
 
-A strategy's functions, B series at a time, E the width of a token:
+The functions of a strategy, for B series of N tokens of width E:
 
     init_memory_state(memory, emb_dim) -> {name: tensor [1, ...]}   called once, when built
     compute_keys_values(memory, x [B, N, E]) -> keys [B, N, K], values [B, N, V]
     compute_surprise(memory, state, keys, values, gates) -> {name: tensor [B, ...]}
-    apply_update(memory, state, surprise, gates) -> state, the same names and shapes
+    apply_update(memory, state, surprise, gates) -> state, with the same names and shapes
 
-and, where the rule needs them:
+Optional functions:
 
     compute_gates(memory, x [B, N, E]) -> {name: tensor [B, ...]}   default: no gates
     compute_queries(memory, x [B, N, E]) -> [B, N, K]               default: the keys of x
@@ -44,7 +44,7 @@ HOOKS = {
 
 @dataclass(frozen=True)
 class Strategy:
-    """The functions of one strategy file, its options, and how to name it in an error."""
+    """The functions and options of one strategy file."""
 
     name: str
     path: Path
@@ -74,7 +74,7 @@ class Strategy:
 
 
 def path_of(entry: EntryConfig, folder: Path) -> Path:
-    """The file an entry names: a built-in one of `folder` by its name, or a path."""
+    """The file that an entry names: a path, or the name of a built-in file in `folder`."""
     if entry.file.endswith(".py") or "/" in entry.file:
         return Path(entry.file)
     return folder / f"{entry.file}.py"
@@ -84,8 +84,8 @@ def load(name: str, entry: EntryConfig) -> Strategy:
     """The strategy that `entry` names.
 
     Raises:
-        UserError: no such file, it cannot be imported, a function is missing or has another
-            signature, or an option is unknown.
+        UserError: there is no such file, it cannot be imported, a function is missing or has
+            another signature, or an option is unknown or has another type.
     """
     path = path_of(entry, STRATEGIES)
     module = import_file(f"strategy {name!r}", path, STRATEGIES)
@@ -97,7 +97,7 @@ def load(name: str, entry: EntryConfig) -> Strategy:
         if not callable(found):
             raise UserError(
                 f"strategy {name!r} ({path}): function {function}({', '.join(arguments)}) is "
-                f"missing; a strategy defines {', '.join(REQUIRED)}"
+                f"missing; a strategy must define {', '.join(REQUIRED)}"
             )
         _check_signature(f"strategy {name!r} ({path})", function, found, arguments)
         functions[function] = found
@@ -105,7 +105,18 @@ def load(name: str, entry: EntryConfig) -> Strategy:
 
 
 def import_file(what: str, path: Path, folder: Path) -> ModuleType:
-    """Import a Python file by its path; `what` it is and where built-in ones lie name errors."""
+    """Import a Python file by its path.
+
+    The module belongs to no package, so the file imports this library by its full name.
+
+    Args:
+        what: what the file is, for errors.
+        path: the file.
+        folder: where the built-in files of its kind lie, for errors.
+
+    Raises:
+        UserError: there is no such file, or importing it raised.
+    """
     if not path.is_file():
         known = ", ".join(sorted(file.stem for file in folder.glob("*.py")))
         raise UserError(f"{what}: no such file {path}; expected a .py file or one of {known}")
@@ -119,12 +130,16 @@ def import_file(what: str, path: Path, folder: Path) -> ModuleType:
 
 
 def options_of(what: str, module: ModuleType, entry: EntryConfig) -> dict[str, Any]:
-    """The module's OPTIONS with the entry's values; unknown keys and other types refused."""
+    """The module's OPTIONS with the values of `entry` laid over them; `what` begins errors.
+
+    Raises:
+        UserError: a key is not in OPTIONS, or its value has another type than there.
+    """
     defaults = dict(getattr(module, "OPTIONS", {}))
     for key, value in entry.options.items():
         if key not in defaults:
             known = ", ".join(sorted(defaults)) or "none"
-            raise UserError(f"{what}: unknown option {key!r}; the file has {known}")
+            raise UserError(f"{what}: unknown option {key!r}; expected one of: {known}")
         default = defaults[key]
         kinds = (int, float) if isinstance(default, float) else type(default)
         if default is not None and (
@@ -141,7 +156,7 @@ def _check_signature(where: str, name: str, function: Callable, arguments: tuple
         signature.bind(*arguments)
     except TypeError as error:
         raise UserError(f"{wanted} ({error})") from error
-    # Other names are fine, the same ones in another order are a mistake.
+    # Arguments may have other names, but known names in another order are a mistake.
     known = [parameter for parameter in signature.parameters if parameter in arguments]
     if known != sorted(known, key=arguments.index):
         raise UserError(f"{wanted}, in this order")

@@ -1,13 +1,10 @@
-"""What is tried on random numbers before any work: a strategy's functions, a whole forecaster."""
-
-import copy
+"""A strategy's functions, each called once on random numbers before the forecaster is built."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..errors import UserError
 from .config import ModelConfig
-from .memory import Memory
+from .model.memory import Memory
 from .network import State
 from .strategy import Strategy
 
@@ -15,7 +12,9 @@ BATCH, TOKENS = 3, 5
 
 
 def check(strategy: Strategy, config: ModelConfig) -> None:
-    """Run every function of `strategy` once and check what it returns.
+    """Call every function of `strategy` and check what it returns.
+
+    The CPU's random state is left as it was.
 
     Raises:
         UserError: names strategy, file, function, what it returned and what was expected.
@@ -32,65 +31,13 @@ def check(strategy: Strategy, config: ModelConfig) -> None:
             if not torch.allclose(alone[0], together[row], atol=1e-4, rtol=1e-3):
                 raise strategy.error(
                     "apply_update",
-                    "series of a batch influence each other; keep dimension 0 apart",
+                    "the series of a batch influence each other; expected each row of dimension"
+                    " 0 to depend on that row alone",
                 )
 
 
-def check_forecaster(model: nn.Module, window: int, channels: int, label: str) -> None:
-    """Try a forecaster of any kind: shape, finite values, gradients, and that it sees no future.
-
-    Raises:
-        UserError: in one line that begins with `label`.
-    """
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        x = torch.randn(2, 3 * window + 2, channels).to(device)
-        later = torch.randn_like(x)
-    # A published memory remembers even what it is tried on.
-    model = copy.deepcopy(model).eval()
-    with torch.no_grad():
-        before = model(x)
-    if not isinstance(before, Tensor) or before.shape != x.shape[:2]:
-        found = list(before.shape) if isinstance(before, Tensor) else type(before).__name__
-        raise UserError(f"{label}: forecasts are {found}, expected {list(x.shape[:2])}")
-    if not torch.isfinite(before).all():
-        raise UserError(f"{label}: forecasts hold NaN or infinite values")
-    if any(parameter.requires_grad for parameter in model.parameters()):
-        _check_gradient(copy.deepcopy(model).train(), x, label)
-    if getattr(model, "protocol", "strict") == "strict":
-        _check_causal(model, window, x, later, label)
-
-
-def _check_gradient(model: nn.Module, x: Tensor, label: str) -> None:
-    """In training mode: an LSTM on a GPU has no gradient in the other."""
-    try:
-        model(x).square().mean().backward()
-    except RuntimeError as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{label}: no gradient reaches its parameters ({reason})") from error
-
-
-@torch.no_grad()
-def _check_causal(model: nn.Module, window: int, x: Tensor, later: Tensor, label: str) -> None:
-    """Other samples from t on must change no forecast that is made before t, but for rounding.
-
-    Without gradients throughout: PyTorch has faster kernels for that, which round otherwise.
-    """
-    before = model(x)
-    for t in (1, window // 2, window - 1, window, window + 1, 2 * window + window // 2, 3 * window):
-        changed = torch.cat([x[:, :t], later[:, t:]], 1)
-        wrong = ~torch.isclose(model(changed)[:, :t], before[:, :t], rtol=1e-5, atol=1e-6).all(0)
-        if wrong.any():
-            place = int(wrong.nonzero()[0])
-            raise UserError(
-                f"{label}: the forecast made at sample {place} changes with samples from {t} on;"
-                " what is read (queries, retrieve) may not mix a token with those after it"
-            )
-
-
 def _remember(memory: Memory, x: Tensor) -> Tensor:
-    """What is recalled for tokens [B, N, E] after writing them twice."""
+    """What the memory returns for tokens x [B, N, E] after they were written twice."""
     keys, values = _keys_values(memory, x)
     gates = _gates(memory, x)
     state = memory.start(len(x))
@@ -103,7 +50,8 @@ def _keys_values(memory: Memory, x: Tensor) -> tuple[Tensor, Tensor]:
     function = "compute_keys_values"
     pair = memory.strategy.call(function, memory, x)
     if not isinstance(pair, tuple) or len(pair) != 2:
-        raise memory.strategy.error(function, "expected a pair (keys, values)")
+        found = type(pair).__name__
+        raise memory.strategy.error(function, f"returned {found}, expected a pair (keys, values)")
     for name, tensor in zip(("keys", "values"), pair, strict=True):
         _check_tensor(memory, function, name, tensor)
         if tensor.dim() != 3 or tensor.shape[:2] != x.shape[:2]:
@@ -148,7 +96,7 @@ def _retrieve(memory: Memory, state: State, x: Tensor) -> Tensor:
         queries = _keys_values(memory, x)[0]
     if not memory.strategy.has("retrieve") and "weight0" not in state:
         raise memory.strategy.error(
-            "retrieve", "is missing, and the state holds no network.start() to read instead"
+            "retrieve", "is missing, and the state has no weights of network.start() to read"
         )
     found = memory.retrieve(state, queries)
     _check_tensor(memory, "retrieve", "result", found)
@@ -174,4 +122,6 @@ def _check_tensor(memory: Memory, function: str, name: str, tensor: object) -> N
             function, f"{name} is {type(tensor).__name__}, expected a tensor"
         )
     if not torch.isfinite(tensor).all():
-        raise memory.strategy.error(function, f"{name} holds NaN or infinite values")
+        raise memory.strategy.error(
+            function, f"{name} holds NaN or infinite values, expected finite ones"
+        )

@@ -1,7 +1,13 @@
-"""Training of one forecaster: Adam, the epoch with the best validation error, resumable."""
+"""Training of one forecaster with Adam; it keeps the epoch with the best validation error.
+
+The conversation study has a loop of its own (`conversation/train/loop.py`), because the two share
+little but the order "forward, backward, clip, step". That loop counts steps, spreads micro-batches
+over processes, shards a model that fits no GPU, and keeps the last weights. This one counts
+epochs, runs on one device and keeps the best weights. An epoch takes seconds and ends with a
+checkpoint, so a stopped job loses little and SIGTERM needs no handler here.
+"""
 
 import math
-import os
 import pickle
 import time
 from dataclasses import dataclass, field
@@ -10,9 +16,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from .. import io
 from ..errors import UserError
 from .config import TrainingConfig
-from .series.data import Series, Split
+from .series.dataset import Series, Split
 
 CHECKPOINT = "training.pt"
 UNREADABLE = (OSError, EOFError, pickle.UnpicklingError)
@@ -20,33 +27,33 @@ UNREADABLE = (OSError, EOFError, pickle.UnpicklingError)
 
 @dataclass
 class Progress:
-    """What a resumed training needs, beside the model and its optimiser."""
+    """What a resumed training needs besides the model and its optimiser."""
 
     epoch: int = 0  # epochs done
-    step: int = 0
-    best: float = math.inf  # validation MSE
+    step: int = 0  # steps done
+    best: float = math.inf  # the smallest validation MSE so far
     best_state: dict[str, Tensor] = field(default_factory=dict)
-    rows: list[dict] = field(default_factory=list)
+    rows: list[dict] = field(default_factory=list)  # one per epoch
 
 
 class Trainer:
     """Trains one forecaster on one dataset.
 
-    The order of the series depends on the seed and the epoch alone, so that a training resumed
-    from its checkpoint gives the same weights as one that was never interrupted.
+    The order of the series depends on the seed and the epoch alone, so a training resumed from its
+    checkpoint gives the same weights as one that was never interrupted.
 
     Args:
         model: maps inputs [B, T, channels] to forecasts [B, T].
-        series: splits on the model's device.
-        context_window: the first position that counts in the loss.
+        series: the dataset, on the model's device.
+        context_window: position of the first sample that counts in the loss.
         epochs: passes over the training series.
-        config: optimiser and batches.
-        seed: of the order of the series.
+        config: settings of the optimiser, and batch sizes.
+        seed: decides the order of the series.
         label: names strategy, dataset and seed in progress lines and errors.
-        checkpoints: folder for the state after the last epoch; None keeps none.
+        checkpoints: folder for the state after the newest epoch; None saves nothing.
 
     Raises:
-        UserError: the checkpoint in `checkpoints` is not one of this model.
+        UserError: the checkpoint in `checkpoints` is unreadable or of another training.
     """
 
     def __init__(
@@ -69,14 +76,14 @@ class Trainer:
         self.progress = self._resume()
 
     def train(self) -> list[dict]:
-        """Train, and leave the model with the weights of its best epoch.
+        """Train all epochs; the model then has the weights of its best epoch.
 
         Returns:
-            One row per epoch: the columns of the schema EPOCHS that training knows.
+            One row per epoch: the schema EPOCHS without dataset, strategy and seed.
 
         Raises:
-            UserError: a loss or gradient is not finite, or a strategy's function failed; names
-                strategy, dataset, seed, epoch and step.
+            UserError: a loss, a gradient or a validation error is not finite, or a function of the
+                strategy failed. The message names strategy, dataset, seed, epoch and step.
         """
         progress, started, resumed_at = self.progress, time.perf_counter(), self.progress.epoch
         while progress.epoch < self.epochs:
@@ -84,7 +91,10 @@ class Trainer:
             forecast = predict(self.model, self.valid_split, self.config)
             valid = mse(forecast, self.valid_split, self.context_window).item()
             if not math.isfinite(valid):
-                raise UserError(f"{self.label}, epoch {progress.epoch + 1}: validation is {valid}")
+                raise UserError(
+                    f"{self.label}, epoch {progress.epoch + 1}: validation MSE is {valid}, expected"
+                    " a finite one"
+                )
             progress.epoch += 1
             progress.rows.append({"epoch": progress.epoch, "valid_mse": valid, **row})
             if valid < progress.best:
@@ -115,7 +125,7 @@ class Trainer:
         }
 
     def _step(self, rows: Tensor) -> tuple[float, float]:
-        """One step on the series `rows`; its loss and gradient norm before clipping."""
+        """One step on the series `rows`; returns loss and gradient norm before clipping."""
         where = f"{self.label}, epoch {self.progress.epoch + 1}, step {self.progress.step + 1}"
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(self.config, self.progress.step, self.total)
@@ -131,7 +141,9 @@ class Trainer:
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip or math.inf)
         found = loss.item(), norm.item()
         if not all(map(math.isfinite, found)):
-            raise UserError(f"{where}: loss is {found[0]}, gradient norm {found[1]}")
+            raise UserError(
+                f"{where}: loss is {found[0]} and gradient norm {found[1]}, expected finite ones"
+            )
         self.optimiser.step()
         self.progress.step += 1
         return found
@@ -143,22 +155,23 @@ class Trainer:
         try:
             saved = torch.load(self.file, weights_only=True, map_location=device)
             if saved["origin"] != self._origin:
-                raise ValueError(f"of {saved['origin']}")
+                raise ValueError(f"it is of {saved['origin']}")
             torch.set_rng_state(saved["random"].cpu())
             self.model.load_state_dict(saved["model"])
             self.optimiser.load_state_dict(saved["optimiser"])
             progress = Progress(**saved["progress"])
         except (*UNREADABLE, RuntimeError, KeyError, ValueError, TypeError) as error:
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
             raise UserError(
-                f"{self.file}: no checkpoint of {self._origin} ({type(error).__name__}: {error});"
-                " remove it to train from the start"
+                f"{self.file}: expected a checkpoint of {self._origin}, found another ({reason});"
+                " remove the file to train from the start"
             ) from error
         print(f"{self.label}: resumed after epoch {progress.epoch}", flush=True)
         return progress
 
     @property
     def _origin(self) -> str:
-        """What is trained on what and how: a checkpoint of anything else is refused."""
+        """What is trained, on what and how; a checkpoint with another origin is refused."""
         return (
             f"{self.label}, {self.epochs} epochs of {len(self.train_split)} series, {self.config}"
         )
@@ -166,7 +179,6 @@ class Trainer:
     def _save(self) -> None:
         if self.file is None:
             return
-        self.file.parent.mkdir(parents=True, exist_ok=True)
         state = {
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -174,9 +186,8 @@ class Trainer:
             "origin": self._origin,
             "random": torch.get_rng_state(),
         }
-        temporary = self.file.with_name(f".{CHECKPOINT}")
-        torch.save(state, temporary)
-        os.replace(temporary, self.file)
+        with io.beside(self.file) as temporary:
+            torch.save(state, temporary)
 
     def _report(self, row: dict, left: float) -> None:
         print(
@@ -187,7 +198,13 @@ class Trainer:
 
 
 def learning_rate(config: TrainingConfig, step: int, total: int) -> float:
-    """Rate of a step: linear warm-up times cosine decay to `final_fraction` of the peak."""
+    """Learning rate of a step: linear warm-up times cosine decay to `final_fraction` of the peak.
+
+    Args:
+        config: peak rate, steps of warm-up, final fraction.
+        step: steps done before this one.
+        total: steps of the whole training.
+    """
     warm = min(1.0, (step + 1) / max(1, config.warmup))
     cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, step / total)))
     floor = config.final_fraction
@@ -196,15 +213,15 @@ def learning_rate(config: TrainingConfig, step: int, total: int) -> float:
 
 @torch.no_grad()
 def predict(model: nn.Module, split: Split, config: TrainingConfig) -> Tensor:
-    """Forecasts [N, T] of every series of `split`."""
+    """Forecasts [N, T] of every series of `split`, with the model in evaluation mode."""
     model.eval()
     return torch.cat([model(inputs) for inputs in split.inputs.split(config.evaluation_batch)])
 
 
 def mse(forecast: Tensor, split: Split, context_window: int) -> Tensor:
-    """Mean squared error over the scored positions from `context_window` on; a scalar.
+    """Mean squared error over the scored positions from `context_window` on; a scalar tensor.
 
-    Entry t of `forecast` [B, T] meets the target at t + 1.
+    Entry t of `forecast` [B, T] is for the target at t + 1.
     """
     counted = split.scored[:, context_window:]
     error = forecast[:, context_window - 1 : -1] - split.target[:, context_window:]

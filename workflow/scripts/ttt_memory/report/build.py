@@ -7,8 +7,8 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from .. import io
-from ..forecast import figures as forecast
-from ..forecast.results import Study
+from ..forecast.comparison import figures as forecast
+from ..forecast.comparison.results import Study
 from . import page
 from .config import FIGURES
 from .figures import inside, recall, style, sweeps

@@ -11,7 +11,7 @@ from .. import io
 from ..benchmark import schemas as benchmark_schemas
 from ..conversation import schemas as conversation_schemas
 from ..errors import UserError
-from ..forecast.results import Study
+from ..forecast.comparison.results import Study
 from ..scoring import schemas as scoring_schemas
 from ..scoring.config import ScoringConfig
 from ..scoring.verdict import verdict

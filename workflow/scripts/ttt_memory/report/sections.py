@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from ..forecast.figures import DRAWERS as FORECAST_FIGURES
+from ..forecast.comparison.figures import DRAWERS as FORECAST_FIGURES
 from . import wording
 from .results import LEVELS, THIRDS, Results
 from .tables import forecast, inside, recall, sweeps

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from ..forecast.results import Study
+from ..forecast.comparison.results import Study
 from ..scoring.verdict import verdict
 from .figures.inside import over_seeds
 from .figures.style import of_seeds

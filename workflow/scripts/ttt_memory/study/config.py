@@ -20,7 +20,7 @@ from ..conversation.config.base_model import BaseConfig
 from ..conversation.config.training import RunConfig
 from ..errors import UserError
 from ..forecast.config import ForecastConfig
-from ..forecast.problems import problems as forecast_problems
+from ..forecast.config_checks import problems as forecast_problems
 from ..options import Options
 from ..report.config import ReportConfig
 from ..scoring.config import ScoringConfig

@@ -1,7 +1,7 @@
-"""One linear autoregression for all series: ridge regression on the window's samples.
+"""One linear autoregression for all series: ridge regression on the samples of the window.
 
-The penalty is the one of `penalties` with the smallest validation error; the intercept is not
-penalised.
+Of the option `penalties`, the one with the smallest validation error is used. The intercept is
+not penalised.
 """
 
 import torch
@@ -26,12 +26,12 @@ class LinearAR(nn.Module):
 
     @torch.no_grad()
     def fit(self, train, valid):
-        """Solve the normal equations of the training series for each penalty, keep the best."""
-        x, y = self.examples(train)
+        """Solve the normal equations of the training series for each penalty and keep the best."""
+        x, y = self._examples(train)
         mean_x, mean_y = x.mean(0), y.mean()
         x, y = x - mean_x, y - mean_y
         gram, moment = x.T @ x, x.T @ y
-        valid_x, valid_y = self.examples(valid)
+        valid_x, valid_y = self._examples(valid)
         fitted = []
         for penalty in self.penalties:
             ridge = torch.eye(len(gram), dtype=gram.dtype, device=gram.device) * penalty
@@ -43,7 +43,7 @@ class LinearAR(nn.Module):
         self.weight.copy_(weight)
         self.bias.copy_(bias)
 
-    def examples(self, split):
+    def _examples(self, split):
         """Windows [M, window * channels] and the scored targets after them [M], float64."""
         views = self._views(split.inputs)[:, self.window - 1 : -1]
         scored = split.scored[:, self.window :]

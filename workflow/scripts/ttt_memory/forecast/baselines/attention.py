@@ -1,7 +1,7 @@
-"""Attention over each window of samples by itself; with `persistent` tokens before them.
+"""Attention over the samples of each window, with `persistent` learned tokens before them.
 
-A transformer encoder (Vaswani et al., 2017) with learned positions reads the window, a linear
-layer over all its tokens forecasts. Sizes are the MAC Titan's.
+A transformer encoder (Vaswani et al., 2017) with learned positions is applied to each window by
+itself, and a linear layer over all its tokens forecasts. Sizes are those of the MAC Titan.
 """
 
 import torch
@@ -38,7 +38,7 @@ class Attention(nn.Module):
         self.head = nn.Linear(tokens * config.width, 1)
 
     def forward(self, inputs):
-        batch, length, _channels = inputs.shape
+        batch, length, _ = inputs.shape
         views = pad(inputs, (0, 0, self.window - 1, 0)).unfold(1, self.window, 1)
         x = self.embedding(views.transpose(2, 3).flatten(0, 1)) + self.position
         persistent = self.persistent.expand(len(x), *self.persistent.shape)

@@ -1,8 +1,8 @@
-"""The target stays as it was last seen."""
+"""Forecast the last value of the target."""
 
 from torch import nn
 
-from ...errors import UserError
+from ttt_memory.errors import UserError
 
 NEEDS_TARGET = True
 
@@ -17,7 +17,7 @@ class LastValue(nn.Module):
     protocol = "strict"
 
     def fit(self, train, valid):
-        """Nothing to fit."""
+        """There is nothing to fit."""
 
     def forward(self, inputs):
         return inputs[:, :, -1]

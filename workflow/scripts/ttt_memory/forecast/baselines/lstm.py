@@ -1,13 +1,13 @@
-"""LSTM over the whole past (Hochreiter and Schmidhuber, 1997), its state reset for each series.
+"""LSTM over the whole past of a series (Hochreiter and Schmidhuber, 1997).
 
-`width: 0` takes the width whose parameter count is nearest to the MAC Titan's without memory.
+With the option `width: 0`, the width is the one that brings the number of parameters closest to
+that of the MAC Titan without memory.
 """
 
 from torch import nn
 
-from ..config import EntryConfig
-from ..model import MACTitan
-from ..strategy import load
+from ttt_memory.forecast import forecaster
+from ttt_memory.forecast.config import EntryConfig
 
 OPTIONS = {"width": 0, "layers": 1}
 
@@ -16,27 +16,17 @@ def build(task, config, options):
     layers = options["layers"]
     if options["width"]:
         return LSTM(task, config, options["width"], layers)
-    budget = _count(
-        MACTitan(
-            config,
-            task.context_window,
-            task.channels,
-            False,
-            load("no_memory", EntryConfig(file="no_memory")),
-        )
-    )
+    name = "no_memory"
+    without = forecaster.build(name, EntryConfig(file=name), "strategy", task, config)
+    wanted = forecaster.parameters(without)
     sizes = range(1, 512)
-    width = min(sizes, key=lambda size: abs(parameters(task.channels, size, layers) - budget))
+    width = min(sizes, key=lambda size: abs(parameters(task.channels, size, layers) - wanted))
     return LSTM(task, config, width, layers)
 
 
 def parameters(channels, width, layers):
-    """Parameters of an LSTM forecaster: embedding, 8 width^2 + 8 width a layer, head."""
+    """Number of parameters: embedding, 8 width^2 + 8 width per layer, head."""
     return (channels + 1) * width + layers * 8 * width * (width + 1) + width + 1
-
-
-def _count(model):
-    return sum(parameter.numel() for parameter in model.parameters())
 
 
 class LSTM(nn.Module):

@@ -1,8 +1,8 @@
-"""A linear autoregression per series, refitted after every sample by recursive least squares.
+"""A linear autoregression for each series, updated after every sample by recursive least squares.
 
-It starts from the ridge regression over all training series, held with a precision, and forgets
-at a rate; both are the pair of OPTIONS with the smallest validation error. Haykin, Adaptive
-Filter Theory, chapter on recursive least squares:
+The prior of its weights is the ridge regression over all training series. Of the options
+`precisions` (of the prior) and `forgetting` (factor per sample), the pair with the smallest
+validation error is used. Haykin, Adaptive Filter Theory, chapter on recursive least squares:
 
     g = P x / (f + x^T P x),  w <- w + g (y - w^T x),  P <- (P - g x^T P) / f
 """
@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn.functional import pad
 
-from ...errors import UserError
+from ttt_memory.errors import UserError
 
 OPTIONS = {
     "precisions": [0.01, 0.1, 1.0, 10.0, 100.0, 1000.0, 10000.0],
@@ -42,7 +42,7 @@ class OnlineRLS(nn.Module):
 
     @torch.no_grad()
     def fit(self, train, valid):
-        """Ridge regression for the start, then precision and forgetting by validation."""
+        """Fit the start by ridge regression; choose precision and forgetting by validation."""
         views = self._views(train.inputs)[:, self.window - 1 : -1]
         scored = train.scored[:, self.window :]
         x, y = views[scored], train.target[:, self.window :][scored].double()
@@ -58,7 +58,7 @@ class OnlineRLS(nn.Module):
         _, (self.precision, self.forgetting) = min(found)
 
     def forward(self, inputs):
-        """One pass over the series: learn from the sample that came, forecast the next one."""
+        """For each sample in order: update with it, then forecast the next one."""
         target = inputs[:, :, -1].double()
         views = self._views(inputs)
         batch, length, size = views.shape

@@ -1,12 +1,13 @@
 """The MAC Titan under the published protocol: one memory shared by all series, never reset.
 
-Its forecasts are not causal (see `ttt_memory.forecast.published`); it stands in the tables as
-`published`, never beside strict ones. Sizes that the publication fixes are OPTIONS.
+Its forecasts depend on later samples (see `ttt_memory.forecast.published.titan`), so tables mark
+it as `published` and compare it with nothing. OPTIONS are the sizes and rates that the publication
+fixes.
 """
 
 from torch import nn
 
-from ..published_titan import PublishedTitan, Rates
+from ttt_memory.forecast.published.titan import PublishedTitan, Rates
 
 OPTIONS = {
     "ffn": 2048,
@@ -37,7 +38,7 @@ def build(task, config, options):
 
 
 class Carried(nn.Module):
-    """Carries the memory from call to call, training and test alike, as was published."""
+    """Keeps the memory from one call to the next, in training and test, as published."""
 
     protocol = "published"
 

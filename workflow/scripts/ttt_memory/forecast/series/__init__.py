@@ -1,1 +1,1 @@
-"""Series to forecast: generated, from arrays or from tables, split in time and standardised."""
+"""The series to forecast: generated or read from arrays and tables, split and standardised."""

@@ -1,20 +1,20 @@
-"""Series from NumPy files: ready-made windows [series, samples, channels] or one record."""
+"""Series from NumPy files: [series, samples, channels], or one record [samples, channels]."""
 
 from pathlib import Path
 
 import numpy as np
 
 from ...errors import UserError
-from ..config import ArrayDataset
-from .data import SPLITS, Series
+from .config import ArrayDataset
+from .dataset import SPLITS, Series
 from .windows import Record, cut
 
 
 def make(config: ArrayDataset) -> Series:
-    """The dataset of `config`.
+    """The series of `config`.
 
     Raises:
-        UserError: a file is missing or unreadable, holds no finite numbers of the expected
+        UserError: a file is missing or unreadable, does not hold finite numbers in the expected
             dimensions, or the arrays do not fit each other.
     """
     arrays = {"train": _load(config.train), "test": _load(config.test)}
@@ -32,7 +32,10 @@ def make(config: ArrayDataset) -> Series:
     arrays = {split: _target_last(config, array) for split, array in arrays.items()}
     channels = (*tuple(f"channel {index}" for index in range(first.shape[-1] - 1)), "target")
     if not config.observe_target and len(channels) == 1:
-        raise UserError(f"{config.train}: one channel, and observe_target is false")
+        raise UserError(
+            f"{config.train}: found one channel, the target, and observe_target is false; expected"
+            " a channel that may be seen"
+        )
     if first.ndim == 3:
         return _whole(config, arrays, channels)
     records = {
@@ -53,7 +56,7 @@ def _load(path: str) -> np.ndarray:
         raise UserError(f"{path}: not a readable .npy file ({error})") from error
     if not isinstance(array, np.ndarray) or array.ndim not in (2, 3) or not array.size:
         raise UserError(
-            f"{path}: expected an array [series, samples, channels] or [samples, channels]"
+            f"{path}: expected a filled array [series, samples, channels] or [samples, channels]"
         )
     if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
         raise UserError(f"{path}: expected finite numbers, found {array.dtype} or NaN")
@@ -75,12 +78,12 @@ def _target_last(config: ArrayDataset, array: np.ndarray) -> np.ndarray:
 
 
 def _whole(config: ArrayDataset, arrays: dict, channels: tuple[str, ...]) -> Series:
-    """Series as they stand: one row of the array each."""
+    """The arrays as they are: each row is one series."""
     length = arrays["train"].shape[1]
     if length != config.length or any(array.shape[1] != length for array in arrays.values()):
         found = sorted({array.shape[1] for array in arrays.values()})
         raise UserError(
-            f"{config.train}: series of {found} samples, expected length {config.length}"
+            f"{config.train}: found series of {found} samples, expected length {config.length}"
         )
     records = {
         split: [

@@ -1,12 +1,16 @@
-"""One entry point for every source of series."""
+"""Make the series of a dataset, whatever its source."""
 
-from ..config import ArrayDataset, Dataset, SineDataset
 from . import arrays, sine, table
-from .data import Series
+from .config import ArrayDataset, Dataset, SineDataset
+from .dataset import Series
 
 
 def make(config: Dataset) -> Series:
-    """The dataset of `config`, standardised and split. Raises `UserError` on bad input."""
+    """The series that `config` describes, split and standardised.
+
+    Raises:
+        UserError: an input file is missing, unreadable or does not fit the configuration.
+    """
     if isinstance(config, SineDataset):
         return sine.make(config)
     if isinstance(config, ArrayDataset):

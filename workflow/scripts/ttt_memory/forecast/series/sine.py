@@ -1,18 +1,19 @@
 """Noisy sine waves: x_i = sin(phase + i / f) + eps N(0, 1), one frequency per series.
 
-f is spread over [1, 8) (the published f = 1 + 0.01 k for k = 0 .. 699 with 700 series), phase
-is uniform on [0, 2 pi], and eps on [0.08, 0.14] per series. The series are shuffled into splits.
+f is spread evenly over [1, 8); with 700 series that is the published f = 1 + 0.01 k for k = 0 to
+699. For each series, phase is uniform on [0, 2 pi] and eps on [0.08, 0.14]. The series are
+shuffled before they are split, and they are not standardised.
 """
 
 import numpy as np
 import torch
 
-from ..config import SineDataset
-from .data import SPLITS, Series, Split
+from .config import SineDataset
+from .dataset import SPLITS, Series, Split
 
 
 def make(config: SineDataset) -> Series:
-    """The dataset of `config`; the same seed gives the same numbers."""
+    """The series of `config`; the same seed gives the same numbers."""
     rng = np.random.default_rng(config.seed)
     count, steps = config.series, np.arange(config.length)
     f = 1 + 7 * np.arange(count) / count

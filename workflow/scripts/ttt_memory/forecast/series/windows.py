@@ -1,4 +1,4 @@
-"""Windows cut from long records, inside one split each."""
+"""Cut long records into windows; each window lies inside one split."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,18 +7,18 @@ import numpy as np
 import torch
 
 from ...errors import UserError
-from ..config import ArrayDataset, TableDataset
-from .data import SPLITS, Series, Split
+from .config import ArrayDataset, TableDataset
+from .dataset import SPLITS, Series, Split
 
 
 @dataclass(frozen=True)
 class Record:
     """A stretch of consecutive samples of one split."""
 
-    name: str  # for the origin of its windows
-    values: np.ndarray  # [samples, channels] float64, the target last; NaN where nothing is known
+    name: str  # begins the origin of its windows
+    values: np.ndarray  # [samples, channels] float64, the target last; NaN where unknown
     scored: np.ndarray  # [samples] bool
-    labels: list[str]  # [samples] what to call each sample
+    labels: list[str]  # [samples] time or row of each sample; ends the origin of a window
 
 
 def cut(
@@ -31,7 +31,13 @@ def cut(
 ) -> Series:
     """Standardise by the training records alone, then cut every record into windows.
 
-    `separate` says that no two windows come from one record.
+    Args:
+        records: the records of each split.
+        channels: names of the channels, the target last.
+        config: length of a window, strides, and whether the target is an input.
+        where: the input file, for errors.
+        standardise: whether to standardise; otherwise mean 0 and unit 1.
+        separate: whether no two windows come from one record.
 
     Raises:
         UserError: a channel is constant in training, or a split has no window.
@@ -40,7 +46,10 @@ def cut(
     for name, column in zip(channels, train.T, strict=True):
         known = column[np.isfinite(column)]
         if not known.size or np.ptp(known) < 1e-12:
-            raise UserError(f"{where}: {name!r} is constant or empty in the training part")
+            raise UserError(
+                f"{where}: {name!r} is constant or empty in the training part, expected values"
+                " that differ"
+            )
     mean, unit = np.zeros(len(channels)), np.ones(len(channels))
     if standardise:
         mean, unit = np.nanmean(train, 0), np.nanstd(train, 0)
@@ -51,8 +60,8 @@ def cut(
         if not len(splits[split]):
             longest = max((len(record.values) for record in records[split]), default=0)
             raise UserError(
-                f"{where}: the {split} part has {longest} rows in a stretch, expected at least "
-                f"length {config.length}"
+                f"{where}: the longest stretch of the {split} part without a gap has {longest}"
+                f" rows, expected at least length {config.length}"
             )
     seen = channels if config.observe_target else channels[:-1]
     target = channels[-1], config.observe_target, float(mean[-1]), float(unit[-1])
@@ -73,7 +82,7 @@ def _split(
     values, scored, origins = [], [], []
     for record in records:
         for rows in _starts(len(record.values), config.length, stride):
-            # What is not known yet stands at the training mean.
+            # Values that are not known yet are set to the training mean.
             values.append(np.nan_to_num((record.values[rows] - mean) / unit))
             scored.append(record.scored[rows])
             origins.append(f"{record.name} {record.labels[rows.start]}".strip())

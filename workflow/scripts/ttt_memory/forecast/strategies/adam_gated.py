@@ -1,13 +1,13 @@
-"""Adam on the memory's weights, and only where something surprises.
+"""Adam on the weights of the memory, for tokens whose error is large.
 
 Kingma and Ba, arXiv 1412.6980, algorithm 1, on Titans' squared error (arXiv 2501.00663,
-equation 12). A token takes part when its error exceeds `threshold` times what errors have
-typically been in this series; a chunk without such a token changes nothing.
+equation 12). A token is written when its squared error exceeds `threshold` times the moving average
+of squared errors in its series. A chunk without such a token changes no weight.
 """
 
 import torch
 
-from .. import network
+from ttt_memory.forecast import network
 
 OPTIONS = {"threshold": 0.5, "rate": 0.01, "beta1": 0.9, "beta2": 0.99, "epsilon": 0.001}
 
@@ -16,7 +16,7 @@ def init_memory_state(memory, emb_dim):
     network.add_projections(memory, emb_dim)
     weights = network.start(emb_dim, memory.hidden, memory.depth)
     moments = network.zeros(weights, "mean_") | network.zeros(weights, "square_")
-    # Nothing is typical yet, so the first chunk is written whole.
+    # The average starts at zero, so the first chunk is written whole.
     return weights | moments | {"steps": torch.zeros(1, 1), "typical": torch.zeros(1, 1)}
 
 
@@ -42,7 +42,7 @@ def apply_update(memory, state, surprise, gates):
     steps = state["steps"] + opened
     first = torch.where(state["steps"] == 0, surprise["size"], state["typical"])
     new = {"steps": steps, "typical": 0.9 * first + 0.1 * surprise["size"]}
-    # max: a series that never opened has no bias to correct.
+    # A series of which nothing was written yet counts one step, to avoid a division by zero.
     correct1 = 1 - beta1 ** steps.clamp_min(1)
     correct2 = 1 - beta2 ** steps.clamp_min(1)
     for name in surprise:
@@ -53,7 +53,7 @@ def apply_update(memory, state, surprise, gates):
         gate = opened.view(shape)
         mean = torch.lerp(state[f"mean_{name}"], gradient, gate * (1 - beta1))
         square = torch.lerp(state[f"square_{name}"], gradient.square(), gate * (1 - beta2))
-        # epsilon inside the root keeps its gradient finite at zero.
+        # With epsilon inside the root, the gradient is finite at zero.
         scale = torch.rsqrt(square / correct2.view(shape) + epsilon**2)
         new[f"mean_{name}"], new[f"square_{name}"] = mean, square
         new[name] = state[name] - rate * gate * mean / correct1.view(shape) * scale

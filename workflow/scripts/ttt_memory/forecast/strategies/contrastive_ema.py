@@ -1,18 +1,18 @@
-"""Contrastive surprise, and reading from a moving average of the memory's weights.
+"""Contrastive surprise; the memory is read from a moving average of its weights.
 
-A key must recall its own value rather than those of the other tokens of its chunk (InfoNCE, van
-den Oord et al., arXiv 1807.03748, equation 4), with y = M(k):
+What is recalled for a key must be closer to its own value than to the values of the other tokens
+of its chunk (InfoNCE, van den Oord et al., arXiv 1807.03748, equation 4). With y = M(k):
 
     L = -mean_t log softmax_s(<y_t, v_s> / tau)[t],   dL/dy_t = (sum_s p_ts v_s - v_t) / (N tau)
 
-The fast weights take the step; what is read is their exponential moving average (Tarvainen and
-Valpola, arXiv 1703.01780, equation 1), which chunks of noise disturb less.
+One set of weights takes the gradient step. The memory is read with their exponential moving
+average (Tarvainen and Valpola, arXiv 1703.01780, equation 1), which chunks of noise disturb less.
 """
 
 import torch
 from torch.nn.functional import normalize
 
-from .. import network
+from ttt_memory.forecast import network
 
 OPTIONS = {"temperature": 0.2, "rate": 0.1, "keep": 0.999, "decay": 0.8}
 
@@ -20,7 +20,7 @@ OPTIONS = {"temperature": 0.2, "rate": 0.1, "keep": 0.999, "decay": 0.8}
 def init_memory_state(memory, emb_dim):
     network.add_projections(memory, emb_dim)
     weights = network.start(emb_dim, memory.hidden, memory.depth)
-    # The fast weights' lead over the average, so that both begin at the learned start.
+    # The stepped weights minus their average: zero, so both begin at the learned start.
     return weights | network.zeros(weights, "lead_")
 
 
@@ -30,12 +30,12 @@ def compute_keys_values(memory, x):
 
 
 def compute_surprise(memory, state, keys, values, gates):
-    fast = {
+    stepped = {
         name: weight + state[f"lead_{name}"]
         for name, weight in state.items()
         if not name.startswith("lead_")
     }
-    recalled, pullback = network.vjp(fast, keys)
+    recalled, pullback = network.vjp(stepped, keys)
     temperature = memory.options["temperature"]
     shares = torch.softmax(recalled @ values.transpose(1, 2) / temperature, -1)
     error = (shares @ values - values) / (temperature * keys.shape[1])
@@ -46,7 +46,7 @@ def apply_update(memory, state, surprise, gates):
     rate, keep, decay = (memory.options[name] for name in ("rate", "keep", "decay"))
     new = {}
     for name, gradient in surprise.items():
-        fast = keep * (state[name] + state[f"lead_{name}"]) - rate * gradient
-        average = torch.lerp(fast, state[name], decay)
-        new[name], new[f"lead_{name}"] = average, fast - average
+        stepped = keep * (state[name] + state[f"lead_{name}"]) - rate * gradient
+        average = torch.lerp(stepped, state[name], decay)
+        new[name], new[f"lead_{name}"] = average, stepped - average
     return new

@@ -1,11 +1,11 @@
-"""The delta rule on a matrix memory, token by token, with learned writing strength and decay.
+"""The delta rule on a matrix, token by token, with a learned writing strength and decay.
 
 Gated DeltaNet, arXiv 2412.06464, equation 10 (DeltaNet, arXiv 2406.06484, is a_t = 1):
 
     M_t = a_t M_{t-1} (I - b_t k_t k_t^T) + b_t v_t k_t^T
 
-A chunk is solved at once: the tokens' corrected values U satisfy a triangular system. With
-A_t the product of a_r up to t and everything divided by it,
+All tokens of a chunk are solved at once, because their corrected values U satisfy a triangular
+system. With A_t the product of a_r for r up to t:
 
     (I + tril(diag(b) K K^T * A_t / A_s, -1)) U = diag(b) (V - diag(A) K M_0^T)
     M_C = A_C M_0 + sum_s (A_C / A_s) u_s k_s^T
@@ -43,7 +43,7 @@ def compute_surprise(memory, state, keys, values, gates):
     span = torch.exp((kept.unsqueeze(2) - kept.unsqueeze(1)).clamp_max(0))
     system = write * (keys @ keys.transpose(1, 2)) * span
     recalled = torch.exp(kept).unsqueeze(-1) * (keys @ state["memory"].transpose(1, 2))
-    # Only the part below the diagonal is read; the diagonal counts as ones.
+    # The solver uses the part below the diagonal only, and ones on the diagonal.
     corrected = torch.linalg.solve_triangular(
         system, write * (values - recalled), upper=False, unitriangular=True
     )

@@ -1,4 +1,4 @@
-"""Mesa layer: the memory that is optimal for everything seen, by recursive least squares.
+"""The mesa layer: the linear memory that fits all tokens so far best, by recursive least squares.
 
 Uncovering mesa-optimization algorithms in transformers, arXiv 2309.05858, section 4, and
 MesaNet, arXiv 2506.05233, section 2:
@@ -6,9 +6,10 @@ MesaNet, arXiv 2506.05233, section 2:
     M_t = argmin_M  sum_{s <= t} w_s ||M k_s - v_s||^2 + tr (M - M_0) L (M - M_0)^T
         = (V_t + M_0 L) (H_t + L)^-1,   H_t = f_t H_{t-1} + b_t k_t k_t^T,  V_t likewise with v k^T
 
-with data-dependent forgetting f_t and writing strength b_t; the prior M_0 and its precision L
-(diagonal) are learned. Keys are linear in the token: the first layer's tokens are linear in the
-window, so there this is recursive least squares on lagged inputs in a learned basis.
+Forgetting f_t and writing strength b_t depend on the token; the prior M_0 and its precision L
+(diagonal) are learned. Keys are linear in the token, and the tokens of the first layer are linear
+in the window. So in the first layer this is recursive least squares on the samples of the window,
+in a learned basis.
 """
 
 import torch
@@ -26,7 +27,7 @@ def init_memory_state(memory, emb_dim):
     nn.init.eye_(memory.value.weight)
     memory.gate = nn.Linear(emb_dim, 2)
     nn.init.zeros_(memory.gate.weight)
-    # Both start constant: a long horizon, and writing strength softplus(0.54) = 1.
+    # At the start all tokens are alike: little is forgotten, and softplus(0.5413) = 1.
     memory.gate.bias.data = torch.tensor([memory.options["forget_bias"], 0.5413])
     memory.precision = nn.Parameter(torch.zeros(width))
     memory.prior = nn.Parameter(torch.zeros(width, emb_dim))
@@ -40,7 +41,7 @@ def compute_keys_values(memory, x):
 def compute_gates(memory, x):
     forget, write = memory.gate(x).unbind(-1)
     kept = logsigmoid(forget).cumsum(1)
-    # A token is forgotten by those after it in its chunk; what was there before, by all.
+    # A token decays with each later token of its chunk; the old state decays with all of them.
     weight = torch.exp(kept[:, -1:] - kept) * softplus(write)
     return {"weight": weight, "keep": torch.exp(kept[:, -1])}
 

@@ -4,15 +4,15 @@ MIRAS, arXiv 2504.13173, section 5.3, equations 24 and 25: with e = M(k) - v,
 
     A_t = alpha_t A_{t-1} - theta_t grad ||e_t||_p^p,    W_t = A_t / ||A_t||_q^(q - 2)
 
-where sign(x) and |x| are smoothed to tanh(x / s) and sqrt(x^2 + s^2). The state holds A; the
-network's weights W follow from it. Gradients are taken at the chunk's start.
+Here sign(x) and |x| are smoothed to tanh(x / s) and sqrt(x^2 + s^2). The state holds A, from which
+the weights W of the network follow. Gradients are taken at the start of the chunk.
 """
 
 import torch
 from torch import nn
 from torch.nn.functional import logsigmoid, softplus
 
-from .. import network
+from ttt_memory.forecast import network
 
 OPTIONS = {"p": 3.0, "q": 4.0, "smoothing": 0.1, "keep_bias": 7.0, "theta_bias": -4.0}
 
@@ -26,9 +26,9 @@ def init_memory_state(memory, emb_dim):
     )
     q = memory.options["q"]
     if q == 3:
-        raise ValueError("option q is 3, where the start below has no solution")
+        raise ValueError("option q is 3, expected another value: the start has no solution there")
     weights = network.start(emb_dim, memory.hidden, memory.depth)
-    # A = W / ||W||_q^((q - 2) / (q - 3)) is the A whose weights are W.
+    # A = W / ||W||_q^((q - 2) / (q - 3)) is the A that gives the weights W.
     return {
         name: nn.Parameter(weight.data / weight.data.norm(q) ** ((q - 2) / (q - 3)))
         for name, weight in weights.items()
@@ -67,7 +67,7 @@ def retrieve(memory, state, queries):
 
 
 def weights(memory, state):
-    """W of the accumulators A [B, ...], normalised per series."""
+    """The weights W that follow from the state A, both [B, ...]; each series is normalised."""
     q = memory.options["q"]
     found = {}
     for name, tensor in state.items():

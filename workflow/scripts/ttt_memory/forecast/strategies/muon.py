@@ -1,18 +1,18 @@
-"""Titans' memory with orthogonalised momentum: steps of equal size in every direction.
+"""Titans' memory with orthogonalised momentum, so that a step has equal size in all directions.
 
 Muon (Jordan et al., 2024, kellerjordan.github.io/posts/muon), as the inner optimiser of Atlas
 (arXiv 2505.23735, equations 32 and 33): S <- eta S + grad, M <- alpha M - theta NS(S), where
-NS takes a matrix with singular values s to one with values near 1 by Newton-Schulz steps
+NS brings the singular values of a matrix near 1 by Newton-Schulz steps
 
     X <- a X + (b A + c A^2) X,   A = X X^T,   X_0 = S / ||S||
 
-A bias takes its momentum scaled likewise, towards length 1. Three iterations,
-where Muon takes five, bring small singular values part of the way.
+The momentum of a bias is scaled in the same way, towards length 1. There are three iterations,
+where Muon has five, so small singular values come only part of the way.
 """
 
 import torch
 
-from .. import network
+from ttt_memory.forecast import network
 
 OPTIONS = {"alpha": 0.999, "eta": 0.9, "theta": 0.02, "iterations": 3}
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)

@@ -1,8 +1,8 @@
-"""No memory: what the window alone can do, the floor that every memory gain is measured from.
+"""No memory: the model sees its window alone; every memory gain is measured against it.
 
-A strategy without state switches the memory off: the layer has no read, no gate and none of
-their parameters. What is left of Titans (arXiv 2501.00663, section 4.1) is the short-term
-memory, its attention, and the persistent memory.
+A strategy without state switches the memory off: the layer then has no read, no gate and none of
+their parameters. Of Titans (arXiv 2501.00663, section 4.1), the attention over the window and the
+persistent tokens remain.
 """
 
 

@@ -1,18 +1,18 @@
-"""The Omega rule: each update relearns a window of past tokens, not the newest alone.
+"""The Omega rule: each update learns from a window of past tokens, not only from the newest.
 
 Atlas, arXiv 2505.23735, section 3.2, equation 9, with momentum and decay as in Titans:
 
     L_t = sum_{s = t - c + 1}^{t} gamma_s ||M(k_s) - v_s||^2
 
-Here t is a chunk's last token; the window is the chunk and the `past` tokens before it, and the
-weights gamma are learned for every age.
+Here t is the last token of a chunk, and the window is the chunk and the `past` tokens before it.
+The weights gamma of the past tokens are learned, one for each age.
 """
 
 import torch
 from torch import nn
 from torch.nn.functional import softplus
 
-from .. import network
+from ttt_memory.forecast import network
 
 OPTIONS = {"past": 32, "alpha": 0.999, "eta": 0.9, "theta": 0.05}
 
@@ -20,7 +20,7 @@ OPTIONS = {"past": 32, "alpha": 0.999, "eta": 0.9, "theta": 0.05}
 def init_memory_state(memory, emb_dim):
     network.add_projections(memory, emb_dim)
     past = memory.options["past"]
-    memory.age = nn.Parameter(torch.full((past,), 0.0))
+    memory.age = nn.Parameter(torch.zeros(past))
     weights = network.start(emb_dim, memory.hidden, memory.depth)
     window = {
         "past_keys": torch.zeros(1, past, emb_dim),
@@ -39,7 +39,7 @@ def compute_surprise(memory, state, keys, values, gates):
     all_values = torch.cat([state["past_values"], values], 1)
     known = torch.cat([state["past_known"], torch.ones_like(keys[..., 0])], 1)
     past, count = memory.options["past"], keys.shape[1]
-    # A token of the chunk itself weighs one, an older one softplus(0) = 0.69 before training.
+    # A token of the chunk has weight 1; an older one softplus(0) = 0.69 before training.
     gamma = torch.cat([softplus(memory.age), memory.age.new_ones(count)]) * known
     recalled, pullback = network.vjp(state, all_keys)
     error = 2 * gamma / gamma.sum(1, keepdim=True)

@@ -5,12 +5,13 @@ Titans, arXiv 2501.00663, equations 8 to 14, with constant alpha, eta and theta:
     S_i = eta S_{i-1} - theta grad mean_t ||M_{i-1}(k_t) - v_t||^2
     M_i = alpha M_{i-1} + S_i
 
-alpha is the share that is kept (the paper's 1 - alpha); the mean runs over the chunk's tokens.
+alpha is the part of the memory that is kept (the paper calls it 1 - alpha); the mean is over the
+tokens of the chunk.
 """
 
 import torch
 
-from .. import network
+from ttt_memory.forecast import network
 
 OPTIONS = {"alpha": 0.999, "eta": 0.9, "theta": 0.05}
 

@@ -1,12 +1,12 @@
-"""Titans' memory with learned gates: how much to keep, carry on and learn, for every token.
+"""Titans' memory with learned gates: each token sets the rates of its own update.
 
-Titans, arXiv 2501.00663, equations 9, 10, 13 and 14, with alpha_t, eta_t, theta_t functions of
-the token, and section 3.2: within a chunk every gradient g_t is taken at the chunk's start, so
-that the recurrence over its tokens
+Titans, arXiv 2501.00663, equations 9, 10, 13 and 14, with alpha_t, eta_t and theta_t functions of
+the token. As in section 3.2, every gradient g_t of a chunk is taken at the start of the chunk, so
+the recurrence over its tokens
 
     S_t = eta_t S_{t-1} - theta_t g_t,    M_t = (1 - alpha_t) M_{t-1} + S_t
 
-is linear. Its end is a weighted sum of the g_t, the weights depending on the gates alone:
+is linear. It ends with a weighted sum of the g_t, whose weights depend on the gates alone:
 
     S_C = (prod_r eta_r) S_0 - sum_s theta_s (prod_{r>s} eta_r) g_s
     M_C = (prod_r (1 - alpha_r)) M_0 + carry S_0 - sum_s theta_s reach_s g_s
@@ -18,9 +18,9 @@ import torch
 from torch import nn
 from torch.nn.functional import logsigmoid, softplus
 
-from .. import network
+from ttt_memory.forecast import network
 
-# Starting rates of one token: the chunk's are about its length times as large.
+# Rates of one token at the start; those of a chunk are about its length times as large.
 OPTIONS = {"keep_bias": 7.0, "eta_bias": 1.0, "theta_bias": -4.0}
 
 
@@ -43,7 +43,7 @@ def compute_gates(memory, x):
     kept = logsigmoid(keep).cumsum(1)
     carried = logsigmoid(eta).cumsum(1)
     after = torch.exp(kept[:, -1:] - kept)  # prod_{r>t} (1 - alpha_r)
-    # Products of eta from s to t, zero for s > t.
+    # Entry [t, s] is the product of eta over s < r <= t, and zero for s > t.
     span = torch.exp((carried.unsqueeze(2) - carried.unsqueeze(1)).clamp_max(0)).tril()
     reach = (after.unsqueeze(1) @ span)[:, 0]
     rate = softplus(theta)

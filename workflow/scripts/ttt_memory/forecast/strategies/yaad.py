@@ -1,21 +1,21 @@
-"""Yaad: Huber-like surprise, so that an outlier moves the memory no more than its threshold allows.
+"""Yaad: a Huber-like surprise, which bounds how far an outlier can move the memory.
 
-MIRAS, arXiv 2504.13173, section 5.3 (Yaad): squared error for tokens whose error is shorter
-than delta_t, its length beyond that, with delta_t, the rate and the retention learned functions
-of the token:
+MIRAS, arXiv 2504.13173, section 5.3. The loss of a token is its squared error if the error is
+shorter than delta_t, and the length of the error otherwise. delta_t, the rate and the retention
+are learned functions of the token:
 
     W_t = alpha_t W_{t-1} - theta_t grad ||e_t||^2          if ||e_t|| <= delta_t
     W_t = alpha_t W_{t-1} - theta_t delta_t grad ||e_t||    otherwise
 
-as printed there: at the threshold the step falls from 2 delta to delta, where Huber's own loss
-would go on with 2 delta. A chunk's gradients are taken at its start, as in Titans, section 3.2.
+This is as printed there: at the threshold the step falls from 2 delta to delta, where Huber's loss
+would keep 2 delta. The gradients of a chunk are taken at its start, as in Titans, section 3.2.
 """
 
 import torch
 from torch import nn
 from torch.nn.functional import logsigmoid, softplus
 
-from .. import network
+from ttt_memory.forecast import network
 
 OPTIONS = {"keep_bias": 7.0, "theta_bias": -3.0, "delta_bias": 0.5}
 
@@ -47,7 +47,7 @@ def compute_surprise(memory, state, keys, values, gates):
     recalled, pullback = network.vjp(state, keys)
     error = recalled - values
     length = torch.sqrt(error.square().sum(-1) + 1e-12)
-    # grad ||e||^2 = 2 e and delta grad ||e|| = delta e / ||e||: both are a weight on e.
+    # grad ||e||^2 = 2 e and delta grad ||e|| = delta e / ||e||: both are e times a weight.
     weight = torch.where(length <= gates["delta"], 2.0, gates["delta"] / length)
     return memory.clip(pullback((gates["rate"] * weight).unsqueeze(-1) * error))
 

@@ -1,7 +1,7 @@
 """Tables of the forecast study."""
 
-from ...forecast.leaderboard import table
-from ...forecast.results import Study
+from ...forecast.comparison.leaderboard import table
+from ...forecast.comparison.results import Study
 from .common import Table
 
 

@@ -1,8 +1,10 @@
-"""Comparison with numbers that the published forecaster's own code gave.
+"""Comparison of ours with reference numbers, computed with the published forecaster's own code.
 
-A folder holds `neural_memory.safetensors` (groups of tensors `GROUP.initial.*`, `.inputs`,
-`.stepN.{retrieved,loss}`, `.stepN.after.*`) and `mac_titan.safetensors` (`weights.*`, `inputs`,
-`outputs_passN`, `memory_after_pass1.*`), in the names of that publication.
+A folder holds two files, with tensors named as in the published code:
+
+    neural_memory.safetensors   for each GROUP: GROUP.initial.*, GROUP.inputs,
+                                GROUP.stepN.{retrieved,loss}, GROUP.stepN.after.*
+    mac_titan.safetensors       weights.*, inputs, outputs_passN, memory_after_pass1.*
 """
 
 import re
@@ -14,27 +16,28 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from ..errors import UserError
-from . import network
-from .network import State
-from .published_titan import PublishedTitan, Rates, SharedMemory
+from ...errors import UserError
+from .. import network
+from ..network import State
+from .titan import PublishedTitan, Rates, SharedMemory
 
 MEMORY, FORECASTER = "neural_memory.safetensors", "mac_titan.safetensors"
-# Largest absolute differences that rounding explains, float32.
+# Largest absolute differences that float32 rounding explains.
 STEP_TOLERANCE, FORECASTER_TOLERANCE = 1e-5, 1e-4
-RATES = Rates(alpha=0.999, eta=0.9, theta=0.01)
 
 
 def is_forecast(folder: Path) -> bool:
-    """Whether `folder` holds the forecaster's numbers."""
+    """Whether `folder` holds reference numbers of the forecaster."""
     return (folder / MEMORY).is_file() or (folder / FORECASTER).is_file()
 
 
 def compare(folder: Path) -> Iterator[tuple[str, float]]:
-    """Each expected tensor's name and our largest absolute difference from it.
+    """Name of each reference tensor, and the largest absolute difference of ours from it.
+
+    The difference is infinite where the shapes differ.
 
     Raises:
-        UserError: a file is unreadable or lacks a tensor.
+        UserError: a file is missing, unreadable or lacks a tensor.
     """
     for name, check in ((MEMORY, memory_steps), (FORECASTER, forecaster_passes)):
         path = folder / name
@@ -49,23 +52,23 @@ def compare(folder: Path) -> Iterator[tuple[str, float]]:
 
 
 def tolerance(name: str) -> float:
-    """How far ours may be from the expected tensor of that name."""
+    """The largest difference allowed for the tensor of that name."""
     return STEP_TOLERANCE if re.match(r"\w+\.step\d+\.", name) else FORECASTER_TOLERANCE
 
 
 def memory_steps(tensors: dict[str, Tensor]) -> Iterator[tuple[str, float]]:
-    """Retrieval, loss and weights of each memory step."""
+    """Differences in what each step retrieves, in its loss and in the weights after it."""
     for group in sorted({name.split(".")[0] for name in tensors}):
         inputs = tensors[f"{group}.inputs"]
         state = _weights(tensors, f"{group}.initial.")
         depth = network.depth(state)
         width, hidden = inputs.shape[-1], state["weight0"].shape[1]
-        memory = SharedMemory(width, hidden, depth, RATES)
+        memory = SharedMemory(width, hidden, depth, Rates())
         memory.key = tensors[f"{group}.initial.K.weight"]
         memory.value = tensors[f"{group}.initial.V.weight"]
         for step, x in enumerate(inputs):
             prefix = f"{group}.step{step}"
-            # What is asked of the memory is the token itself.
+            # The published test reads the memory with the tokens themselves as queries.
             retrieved = network.forward(state, x.unsqueeze(0))[0]
             yield f"{prefix}.retrieved", _difference(retrieved, tensors[f"{prefix}.retrieved"])
             loss, state = memory.update(state, x)
@@ -74,7 +77,7 @@ def memory_steps(tensors: dict[str, Tensor]) -> Iterator[tuple[str, float]]:
 
 
 def forecaster_passes(tensors: dict[str, Tensor]) -> Iterator[tuple[str, float]]:
-    """Outputs of consecutive passes over the same input, and the memory after the first."""
+    """Differences in the outputs of passes over one input, and in the memory after the first."""
     model = _titan(tensors)
     inputs = tensors["inputs"]
     memory = [
@@ -94,7 +97,7 @@ def forecaster_passes(tensors: dict[str, Tensor]) -> Iterator[tuple[str, float]]
 
 
 def _titan(tensors: dict[str, Tensor]) -> PublishedTitan:
-    """The forecaster with the published weights."""
+    """Our forecaster with the weights of the reference."""
     layers = len({n.split(".")[2] for n in tensors if n.startswith("weights.layers.")})
     width, channels = tensors["weights.emb_layer.weight"].shape
     window = tensors["weights.final_layer.weight"].shape[1] // width
@@ -104,8 +107,9 @@ def _titan(tensors: dict[str, Tensor]) -> PublishedTitan:
     state = _weights(tensors, f"{first}nm_module.")
     hidden, depth = state["weight0"].shape[1], network.depth(state)
     model = PublishedTitan(
-        channels, width, window, persistent, layers, hidden, depth, ffn, 0.0, RATES
+        channels, width, window, persistent, layers, hidden, depth, ffn, dropout=0.0
     ).eval()
+    # Published names and ours, of the model and of its layers.
     names = {"emb_layer": "embedding", "final_layer": "head"}
     inner = {
         "Q": "query",
@@ -131,7 +135,7 @@ def _layer(kind: str, index: int) -> str:
 
 
 def _weights(tensors: dict[str, Tensor], prefix: str) -> State:
-    """A memory's published weights `layers.L.weight` or `layers.L.0.weight` as our state."""
+    """The published weights `layers.L.weight` or `layers.L.0.weight` of a memory as our state."""
     state = {}
     for name, tensor in tensors.items():
         found = re.fullmatch(re.escape(prefix) + r"layers\.(\d+)\.(?:0\.)?(weight|bias)", name)
@@ -149,7 +153,7 @@ def _compare_weights(
 
 
 def _difference(ours: Tensor, expected: Tensor) -> float:
-    """Largest absolute difference; infinite if the shapes differ."""
+    """Largest absolute difference; infinite where the shapes differ."""
     if ours.shape != expected.shape:
         return float("inf")
     return float((ours - expected).abs().max())

@@ -1,4 +1,4 @@
-"""A dataset of series in memory and on disk."""
+"""The series of a dataset: their tensors, and the Parquet file that holds them."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,16 +19,16 @@ SPLITS = ("train", "valid", "test")
 class Split:
     """N series of T samples each."""
 
-    inputs: Tensor  # [N, T, channels] float32; the target last where it is seen
+    inputs: Tensor  # [N, T, channels] float32; the target last, if observed
     target: Tensor  # [N, T] float32
     scored: Tensor  # [N, T] bool, false where the target was missing
-    origins: tuple[str, ...]  # [N]
+    origins: tuple[str, ...]  # [N] where each series comes from
 
     def __len__(self) -> int:
         """Number of series."""
         return len(self.origins)
 
-    def to(self, device: str) -> "Split":
+    def to(self, device: torch.device) -> "Split":
         """The same series on `device`."""
         moved = (tensor.to(device) for tensor in (self.inputs, self.target, self.scored))
         return Split(*moved, self.origins)
@@ -36,23 +36,23 @@ class Split:
 
 @dataclass(frozen=True)
 class Series:
-    """A dataset: three splits, and what its numbers mean."""
+    """The series of one dataset in three splits, and what their numbers mean."""
 
     splits: dict[str, Split]
     channels: tuple[str, ...]  # names of the input channels
     target: str
-    observed: bool  # the target's past is the last input channel
-    mean: float  # of the target over the training part, in its own unit
-    unit: float  # its standard deviation: one unit of `Split.target`
-    separate: bool  # each series was recorded by itself; else they are windows of longer records
+    observed: bool  # whether the target is the last input channel
+    mean: float  # of the target in the training part, in its own unit
+    unit: float  # one unit of `Split.target`, in the target's own unit: its standard deviation
+    separate: bool  # whether each series is a record of its own, not a window of a longer one
 
-    def to(self, device: str) -> "Series":
-        """The same dataset with its splits on `device`."""
+    def to(self, device: torch.device) -> "Series":
+        """The same series on `device`."""
         splits = {name: split.to(device) for name, split in self.splits.items()}
         return replace(self, splits=splits)
 
     def write(self, path: str | Path, metadata: dict) -> None:
-        """Write as Parquet under the schema `SERIES`; `metadata` is kept beside what is ours."""
+        """Write as Parquet in the schema SERIES; `metadata` is added to the file's own note."""
         tables = []
         for name, split in self.splits.items():
             columns = {
@@ -76,15 +76,17 @@ class Series:
 
 
 def read(path: str | Path) -> Series:
-    """The dataset that `Series.write` wrote.
+    """The series that `Series.write` wrote to `path`.
 
     Raises:
-        UserError: not such a file, a split is missing or its series differ in length.
+        UserError: it is no such file, a split is missing, or its series differ in length.
     """
     table, note = io.read_arrow(path, SERIES), io.read_metadata(path)
     wanted = ("channels", "target", "observed", "mean", "unit", "separate")
     if any(key not in note for key in wanted):
-        raise UserError(f"{path}: no note on channels and target; expected a file of make_series")
+        raise UserError(
+            f"{path}: no note on channels and target, expected a file made by make_series.py"
+        )
     names = np.array(table["split"].to_pylist(), dtype=object)
     splits = {}
     for name in SPLITS:
@@ -99,7 +101,7 @@ def _split(path: str | Path, name: str, rows: pa.Table, channels: int) -> Split:
     target, scored, inputs = (_matrix(rows[key]) for key in ("target", "scored", "inputs"))
     if target is None or inputs is None or inputs.shape[1] != channels * target.shape[1]:
         raise UserError(
-            f"{path}: split {name!r}: expected series of one length and {channels} channels"
+            f"{path}: split {name!r}: expected series of equal length with {channels} channels"
         )
     shape = (*target.shape, channels)
     return Split(
@@ -111,7 +113,7 @@ def _split(path: str | Path, name: str, rows: pa.Table, channels: int) -> Split:
 
 
 def _lists(matrix: np.ndarray) -> pa.Array:
-    """Rows of a matrix as a list column, without a Python object per number."""
+    """Rows of a matrix as a list column, made without one Python object per number."""
     kind = pa.bool_() if matrix.dtype == bool else pa.float32()
     offsets = np.arange(0, matrix.size + 1, matrix.shape[1], dtype=np.int32)
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(matrix.reshape(-1), kind))

@@ -1,10 +1,10 @@
-"""The long-term memory of one layer: a strategy's functions scanned over the chunks of a series.
+"""The memory of one layer: it applies a strategy's functions to the chunks of a series.
 
-For chunk i the memory is read in the state M_i that holds the chunks before it, then written
-to M_{i+1} (Titans, arXiv 2501.00663, sections 3.1 and 3.2). What does not depend on the state
-(keys, values, gates) is computed for all chunks at once, and so is every read, from the stacked
-states; only the updates are sequential. Nothing is kept between calls: each series starts from
-the learned start.
+Chunk i is read in the state M_i, which holds the chunks before it; then writing the chunk gives
+M_{i+1} (Titans, arXiv 2501.00663, sections 3.1 and 3.2). Only the updates are sequential. Keys,
+values and gates do not depend on the state and are computed for all chunks at once; so are all
+reads, from the stacked states. Each series starts from the learned start, and no state is kept
+from one call to the next.
 """
 
 from dataclasses import dataclass
@@ -12,30 +12,29 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from . import network
-from .config import MemoryConfig
-from .network import State
-from .strategy import Strategy
+from .. import network
+from ..config import MemoryConfig
+from ..network import State
+from ..strategy import Strategy
 
 
 @dataclass(frozen=True)
 class Scan:
-    """What writing B series of n chunks of C tokens each left behind."""
+    """What is known after B series of n chunks of C tokens each were written."""
 
     states: State  # before each chunk, [B * n, ...]
-    final: State  # after the last chunk, [B, ...]
     keys: Tensor  # [B * n, C, K]
     values: Tensor  # [B * n, C, V]
     gates: State  # [B, n, ...]
 
 
 class Memory(nn.Module):
-    """A strategy bound to one layer. Strategies see it as their `memory` argument.
+    """A strategy bound to one layer; strategy functions receive it as their argument `memory`.
 
-    For them: `emb_dim`, `hidden`, `depth` (sizes), `options` (the file's OPTIONS with the
-    configured values) and `clip(gradient)`. Modules and parameters that `init_memory_state`
-    sets as attributes are trained with the model; so is each tensor of the state it returns
-    that is an `nn.Parameter`, the others are fixed starts.
+    They may use `emb_dim`, `hidden`, `depth` (sizes), `options` (the file's OPTIONS with the
+    configured values) and `clip(gradient)`. Modules and parameters that `init_memory_state` sets
+    as attributes are trained with the model. So is each `nn.Parameter` in the state that it
+    returns; other tensors of the state are fixed starts.
 
     Raises:
         UserError: the strategy's start is not a dictionary of tensors [1, ...].
@@ -61,40 +60,40 @@ class Memory(nn.Module):
 
     @property
     def enabled(self) -> bool:
-        """A strategy without state remembers nothing; its layer then reads nothing."""
+        """False for a strategy without state: its layer has no memory to read."""
         return bool(self.names)
 
     def start(self, batch: int) -> State:
-        """The state before the first sample, one row per series."""
+        """The state before the first sample, [batch, ...]: one row per series."""
         tensors = {name: getattr(self, f"start_{name}") for name in self.names}
         return {name: start.expand(batch, *start.shape[1:]) for name, start in tensors.items()}
 
     def scan(self, tokens: Tensor) -> Scan:
-        """Write tokens [B, n, C, E] chunk by chunk, from the start."""
+        """Write tokens [B, n, C, E] chunk by chunk, beginning at the start state."""
         batch, count = tokens.shape[:2]
         keys, values = self._pairs(tokens)
         gates = self._gates(tokens)
-        steps = zip(
-            keys.unflatten(0, (batch, count)).unbind(1),
-            values.unflatten(0, (batch, count)).unbind(1),
-            _unbind(gates, count),
-            strict=True,
-        )
-        state, states = self.start(batch), []
-        for chunk_keys, chunk_values, now in steps:
-            states.append(state)
-            surprise = self.strategy.call(
-                "compute_surprise", self, state, chunk_keys, chunk_values, now
-            )
-            state = self.strategy.call("apply_update", self, state, surprise, now)
+        chunk_keys = keys.unflatten(0, (batch, count)).unbind(1)
+        chunk_values = values.unflatten(0, (batch, count)).unbind(1)
+        chunk_gates = _unbind(gates, count)
+        states = [self.start(batch)]
+        # The last chunk is not written, because nothing reads the memory after it.
+        for index in range(count - 1):
+            arguments = chunk_keys[index], chunk_values[index], chunk_gates[index]
+            states.append(self._written(states[-1], *arguments))
         stacked = {
             name: torch.stack([state[name] for state in states], 1).flatten(0, 1)
             for name in self.names
         }
-        return Scan(stacked, state, keys, values, gates)
+        return Scan(stacked, keys, values, gates)
+
+    def _written(self, state: State, keys: Tensor, values: Tensor, gates: State) -> State:
+        """The state after one chunk of B series was written; keys and values are [B, C, ...]."""
+        surprise = self.strategy.call("compute_surprise", self, state, keys, values, gates)
+        return self.strategy.call("apply_update", self, state, surprise, gates)
 
     def read(self, scan: Scan, tokens: Tensor) -> Tensor:
-        """M_i(q) of tokens [B, n, C, E], each chunk in the state before it; [B, n, C, E]."""
+        """Read tokens [B, n, C, E], chunk i in the state M_i; returns [B, n, C, E]."""
         asked = self.query(tokens).flatten(0, 1)
         if self.strategy.has("compute_queries"):
             queries = self.strategy.call("compute_queries", self, asked)
@@ -103,20 +102,24 @@ class Memory(nn.Module):
         return self.retrieve(scan.states, queries).view(tokens.shape)
 
     def retrieve(self, states: State, queries: Tensor) -> Tensor:
-        """What `states` [B, ...] answer to queries [B, N, K]; [B, N, E]."""
+        """What the memory in `states` [B, ...] returns for queries [B, N, K]: [B, N, E]."""
         if self.strategy.has("retrieve"):
             return self.strategy.call("retrieve", self, states, queries)
         return network.forward(states, queries)
 
     def recall_error(self, scan: Scan) -> Tensor:
-        """Mean squared error of each chunk's recall before it is written, [B * n]: whatever the
-        strategy itself minimises.
+        """Mean squared error of what is recalled for each chunk before it is written, [B * n].
+
+        It is the same measure for every strategy, whatever the strategy itself minimises.
         """
         recalled = self.retrieve(scan.states, scan.keys)
         return (recalled - scan.values).square().mean((1, 2))
 
     def clip(self, gradient: State) -> State:
-        """`gradient` scaled, row by row, to a total norm of at most `inner_clip`."""
+        """`gradient` {name: [B, ...]} scaled to a norm of at most `inner_clip` for each series.
+
+        The norm is taken over all tensors together. With `inner_clip` 0 nothing is scaled.
+        """
         if not self.inner_clip:
             return gradient
         rows = torch.cat([tensor.flatten(1) for tensor in gradient.values()], 1)
@@ -128,8 +131,11 @@ class Memory(nn.Module):
         }
 
     def _pairs(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values [B * n, C, ...]: a key with the value of the token after it, or both
-        of one token. Before the first token stands a token of zeros.
+        """Keys and values [B * n, C, ...] of tokens [B, n, C, E].
+
+        With `association: next`, the value of a token is stored under the key of the token before
+        it; the first token's value under the key of a token of zeros. Otherwise both are of one
+        token.
         """
         flat = tokens.flatten(0, 1)
         keys, values = self.strategy.call("compute_keys_values", self, flat)
@@ -161,6 +167,6 @@ class Memory(nn.Module):
 
 
 def _unbind(gates: State, count: int) -> list[State]:
-    """The gates of each of `count` chunks."""
+    """The gates [B, n, ...] as one dictionary of [B, ...] for each of `count` chunks."""
     parts = {name: gate.unbind(1) for name, gate in gates.items()}
     return [{name: part[chunk] for name, part in parts.items()} for chunk in range(count)]

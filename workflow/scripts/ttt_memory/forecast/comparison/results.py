@@ -1,4 +1,4 @@
-"""What the forecast study found: the tables behind leaderboard and figures."""
+"""The results of the forecast study, read back from the files of its experiments."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,16 +7,16 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from .. import io
-from ..errors import UserError
-from .schemas import EPOCHS, FORECASTS, LEADERBOARD, TRACES
+from ... import io
+from ...errors import UserError
+from ..schemas import EPOCHS, FORECASTS, LEADERBOARD, TRACES
 
 
 @dataclass(frozen=True)
 class Study:
-    """Frames in the columns of the schemas of the same names; empty where nothing was run.
+    """One frame per schema of the same name; empty where nothing was run.
 
-    notes: the provenance of each file of forecasts and of the leaderboard, by its name.
+    `notes` holds the provenance of the leaderboard and of each file of forecasts, by path.
     """
 
     leaderboard: pd.DataFrame = field(default_factory=LEADERBOARD.empty_table().to_pandas)
@@ -31,7 +31,7 @@ class Study:
         return list(self.leaderboard["dataset"].unique())
 
     def ranking(self, dataset: str, kind: str | None = None) -> list[str]:
-        """Strict forecasters of a dataset, best first; of one kind if given."""
+        """Names of the strict forecasters of a dataset, best first; only of `kind`, if given."""
         rows = self.leaderboard[self.leaderboard["dataset"] == dataset]
         rows = rows[rows["protocol"] == "strict"]
         if kind:
@@ -40,17 +40,17 @@ class Study:
 
     @property
     def without_memory(self) -> str | None:
-        """The strategy without memory: the one that memory gains are measured from."""
+        """The strategy that memory gains are measured against; None if there are no gains."""
         rows = self.leaderboard
-        if rows["gain"].isna().all():  # nothing was measured from it
+        if rows["gain"].isna().all():
             return None
         rows = rows[(rows["kind"] == "strategy") & rows["gain"].isna()]
         return rows["strategy"].iloc[0] if len(rows) else None
 
     def errors(self, dataset: str, strategy: str) -> tuple[int, np.ndarray]:
-        """First position, and the mean squared error of every position over series and seeds.
+        """Position of the first forecast, and each position's MSE over series and seeds.
 
-        NaN where no series is scored.
+        The MSE is NaN where no series is scored.
         """
         rows = self.forecasts
         rows = rows[(rows["dataset"] == dataset) & (rows["strategy"] == strategy)]
@@ -62,27 +62,35 @@ class Study:
 
 
 def read_forecasts(paths: list[Path]) -> pd.DataFrame:
-    """Every job's forecasts. Raises `UserError` if two files hold the same job."""
+    """The forecasts of all files.
+
+    Raises:
+        UserError: a file is unreadable, or two files hold the same experiment.
+    """
     found = concatenated(paths, FORECASTS)
     key = ["dataset", "strategy", "seed", "series"]
     twice = found[found.duplicated(key)]
     if len(twice):
         row = twice.iloc[0]
         raise UserError(
-            f"strategy {row.strategy!r} on {row.dataset!r}, seed {row.seed}: its forecasts are in "
-            "two of the files given"
+            f"strategy {row.strategy!r} on {row.dataset!r}, seed {row.seed}: found its forecasts in"
+            " two of the files given, expected them in one"
         )
     return found
 
 
 def concatenated(paths: list[Path], schema: pa.Schema) -> pd.DataFrame:
-    """The rows of all files, in their order."""
+    """The rows of all files in the given order; as `io.read_arrow`, each must fit `schema`."""
     tables = [io.read_arrow(path, schema) for path in paths]
     return pa.concat_tables(tables or [schema.empty_table()]).to_pandas()
 
 
 def load(leaderboard: Path, forecasts: list[Path], epochs: list[Path], traces: list[Path]) -> Study:
-    """Read and check every file of the study."""
+    """Read every file of the study.
+
+    Raises:
+        UserError: a file is unreadable, or two files hold the same experiment.
+    """
     return Study(
         io.read_table(leaderboard, LEADERBOARD),
         read_forecasts(forecasts),

@@ -1,15 +1,22 @@
-"""Mistakes in the forecast study's configuration that only the file system shows."""
+"""Checks of the forecast study's configuration that need its files or several of its keys.
+
+Files are parsed, never run.
+"""
 
 import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from .config import ForecastConfig, TableDataset
+from .config import ForecastConfig
+from .series.config import TableDataset
 from .strategy import BASELINES, REQUIRED, STRATEGIES, path_of
 
 
 def problems(config: ForecastConfig, root: Path) -> Iterator[tuple[str, str]]:
-    """Pairs of a key below `forecast` and what is wrong with it; paths start at `root`."""
+    """Pairs of a key below `forecast` and what is wrong with it.
+
+    Relative paths of the configuration start at `root`.
+    """
     yield from _entry_problems(config, root)
     yield from _dataset_problems(config, root)
     if not config.datasets:
@@ -22,44 +29,49 @@ def problems(config: ForecastConfig, root: Path) -> Iterator[tuple[str, str]]:
 
 
 def _entry_problems(config: ForecastConfig, root: Path) -> Iterator[tuple[str, str]]:
+    datasets = config.datasets.items()
+    hidden = [name for name, data in datasets if not getattr(data, "observe_target", True)]
     kinds = (("strategies", STRATEGIES, list(REQUIRED)), ("baselines", BASELINES, ["build"]))
     for kind, folder, functions in kinds:
         for name, entry in getattr(config, kind).items():
             path = root / path_of(entry, folder)
-            if not path.is_file():
+            if path.is_file():
+                found = _file_problem(path, functions, hidden)
+                found = found and f"{entry.file!r} {found}"
+            else:
                 known = ", ".join(sorted(file.stem for file in folder.glob("*.py")))
-                yield (
-                    f"{kind}.{name}",
-                    f"found {entry.file!r}, expected an existing .py file or one of {known}",
-                )
-                continue
-            try:
-                tree = ast.parse(path.read_bytes(), filename=str(path))
-            except (SyntaxError, ValueError) as error:
-                yield f"{kind}.{name}", f"{entry.file!r} is not valid Python ({error})"
-                continue
-            names = _names(tree)
-            missing = [] if "*" in names else [f for f in functions if f not in names]
-            if missing:
-                yield (
-                    f"{kind}.{name}",
-                    f"{entry.file!r} has no function {missing[0]},"
-                    f" expected a file that defines {', '.join(functions)}",
-                )
-                continue
-            blind = [
-                n for n, d in config.datasets.items() if not getattr(d, "observe_target", True)
-            ]
-            if blind and _needs_target(tree):
-                yield (
-                    f"{kind}.{name}",
-                    f"{entry.file!r} forecasts from the target's past, which dataset {blind[0]!r}"
-                    " does not show (observe_target: false); expected null",
-                )
+                found = f"found {entry.file!r}, expected an existing .py file or one of {known}"
+            if found:
+                yield f"{kind}.{name}", found
+
+
+def _file_problem(path: Path, functions: list[str], hidden: list[str]) -> str | None:
+    """What is wrong with a strategy or baseline file; None if nothing is.
+
+    Args:
+        path: an existing file.
+        functions: names that the file must define.
+        hidden: names of the datasets that do not show the target's past.
+    """
+    try:
+        tree = ast.parse(path.read_bytes(), filename=str(path))
+    except (SyntaxError, ValueError) as error:
+        return f"is not valid Python ({error})"
+    names = _names(tree)
+    missing = [] if "*" in names else [name for name in functions if name not in names]
+    if missing:
+        wanted = ", ".join(functions)
+        return f"has no function {missing[0]}, expected a file that defines {wanted}"
+    if hidden and _needs_target(tree):
+        return (
+            f"forecasts from the target's past, which dataset {hidden[0]!r} hides"
+            " (observe_target: false); expected null"
+        )
+    return None
 
 
 def _names(tree: ast.Module) -> set[str]:
-    """What a file may define: every name that it defines, assigns or imports anywhere."""
+    """Every name that a file defines, assigns or imports, at any depth."""
     found = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
@@ -72,7 +84,7 @@ def _names(tree: ast.Module) -> set[str]:
 
 
 def _needs_target(tree: ast.Module) -> bool:
-    """Whether a file says `NEEDS_TARGET = True`."""
+    """Whether a file sets `NEEDS_TARGET = True` at its top level."""
     return any(
         isinstance(node, ast.Assign)
         and any(isinstance(t, ast.Name) and t.id == "NEEDS_TARGET" for t in node.targets)

@@ -1,9 +1,10 @@
 """Figures of the forecast study; each takes a `Study` and returns a figure, or None if empty.
 
-A strategy has one colour in all of them; baselines are grey.
+A strategy has the same colour in all figures; baselines are grey.
 """
 
 import math
+from collections.abc import Callable
 
 import matplotlib as mpl
 import numpy as np
@@ -27,40 +28,41 @@ COLOURS = [
     "#66CCBB",
 ]
 GREYS = ["#333333", "#777777", "#aaaaaa"]
-BEST = 3  # strategies shown where all would not be readable
+BEST = 3  # strategies shown where a figure of all would not be readable
+LAST = 80  # samples shown of a forecast series
 BIN = 16  # positions averaged into one point of the error by position
 
 
 def leaderboards(study: Study) -> Figure | None:
-    """Test MSE with its interval over seeds, a panel a dataset, best on top."""
+    """Test MSE with its interval over seeds; one panel per dataset, the best on top."""
     figure, panels = _panels(study, lambda name: 0.8 + 0.22 * len(_rows(study, name)))
     for axes, dataset in panels:
         rows = _rows(study, dataset)[::-1]
         places = np.arange(len(rows))
         for place, row in zip(places, rows, strict=True):
             colour = _colour(study, row["strategy"])
-            # A logarithmic axis has no place for an end below zero.
+            # The axis is logarithmic, so an interval that reaches below zero is cut.
             low = max(row["low"], row["mse"] / 10)
             ends = [[row["mse"] - low], [row["high"] - row["mse"]]]
             axes.errorbar(
                 row["mse"], place, xerr=np.nan_to_num(ends), fmt="o", color=colour, capsize=2
             )
             if row["low"] < low:
-                axes.plot(low, place, "<", color=colour)  # it goes on
+                axes.plot(low, place, "<", color=colour)  # marks the cut
         axes.set_yticks(places, [_label(row) for row in rows])
-        floor = [row["mse"] for row in rows if row["strategy"] == study.without_memory]
-        for mse in floor:
+        without = [row["mse"] for row in rows if row["strategy"] == study.without_memory]
+        for mse in without:
             axes.axvline(mse, color=GREYS[1], linestyle=":", linewidth=1)
         _log_scale(axes.xaxis)
         axes.tick_params(axis="x", which="both", labelsize=7)
         axes.grid(axis="x", color="#dddddd")
-        axes.set_xlabel("test MSE (dotted: without memory)" if floor else "test MSE")
+        axes.set_xlabel("test MSE (dotted: without memory)" if without else "test MSE")
         axes.set_title(dataset)
     return figure
 
 
-def forecasts(study: Study, last: int = 80) -> Figure | None:
-    """The last samples of the first test series: truth, and the best strategies' forecasts."""
+def forecasts(study: Study) -> Figure | None:
+    """The last samples of the first test series, with the forecasts of the best strategies."""
     figure, panels = _panels(study)
     for axes, dataset in panels:
         for number, strategy in enumerate(_shown(study, dataset)):
@@ -69,10 +71,10 @@ def forecasts(study: Study, last: int = 80) -> Figure | None:
             row = rows.iloc[0]
             position = row["first"] + np.arange(len(row["truth"]))
             if not number:
-                axes.plot(position[-last:], row["truth"][-last:], ".", color="black", label="truth")
+                axes.plot(position[-LAST:], row["truth"][-LAST:], ".", color="black", label="truth")
             axes.plot(
-                position[-last:],
-                row["forecast"][-last:],
+                position[-LAST:],
+                row["forecast"][-LAST:],
                 color=_colour(study, strategy),
                 linewidth=1.2,
                 label=strategy,
@@ -84,7 +86,7 @@ def forecasts(study: Study, last: int = 80) -> Figure | None:
 
 
 def error_by_position(study: Study) -> Figure | None:
-    """MSE by position, averaged over series, seeds and a few neighbours: learning while reading."""
+    """MSE by position, averaged over series, seeds and BIN neighbouring positions."""
     figure, panels = _panels(study)
     for axes, dataset in panels:
         for strategy in _shown(study, dataset, baselines=True):
@@ -104,7 +106,7 @@ def error_by_position(study: Study) -> Figure | None:
 
 
 def surprise_and_gates(study: Study) -> Figure | None:
-    """What the first layer's memories did while they read a series of the first dataset."""
+    """Recall error and gates of the first layer over one series of the first dataset."""
     rows = study.traces
     if rows.empty:
         return None
@@ -116,7 +118,7 @@ def surprise_and_gates(study: Study) -> Figure | None:
     for (strategy, quantity), part in rows.groupby(["strategy", "quantity"], sort=False):
         colour = _colour(study, strategy)
         if quantity == "recall_error":
-            # Each in units of its own first chunk: the spaces of values differ.
+            # Relative to the first chunk, because strategies scale their values differently.
             values = part["value"] / part["value"].iloc[0]
             left.plot(part["position"], values, color=colour, label=strategy, linewidth=1.2)
         elif part["value"].between(0, 1).all():
@@ -142,7 +144,7 @@ def surprise_and_gates(study: Study) -> Figure | None:
 
 
 def cost_and_error(study: Study) -> Figure | None:
-    """Test MSE against training time, a point a forecaster."""
+    """Test MSE against training time; one point per forecaster."""
     figure, panels = _panels(study)
     for axes, dataset in panels:
         rows = _rows(study, dataset)
@@ -152,7 +154,7 @@ def cost_and_error(study: Study) -> Figure | None:
             axes.annotate(_label(row), point, textcoords="offset points", xytext=(4, 3), fontsize=6)
         axes.set_xscale("log")
         _log_scale(axes.yaxis)
-        axes.set_xlabel("training time, s an epoch")
+        axes.set_xlabel("training time, s per epoch")
         axes.set_ylabel("test MSE")
         axes.set_title(dataset)
         axes.margins(x=0.2)
@@ -160,7 +162,7 @@ def cost_and_error(study: Study) -> Figure | None:
 
 
 def training_curves(study: Study) -> Figure | None:
-    """Validation MSE by epoch, the mean over seeds."""
+    """Validation MSE by epoch, averaged over seeds."""
     figure, panels = _panels(study)
     for axes, dataset in panels:
         rows = study.epochs[study.epochs["dataset"] == dataset]
@@ -177,7 +179,7 @@ def training_curves(study: Study) -> Figure | None:
     return _with_legend(figure)
 
 
-# In the order of the report, which gives them their titles.
+# In the order of the report, which adds the titles.
 DRAWERS = {
     "forecast_leaderboard": leaderboards,
     "forecast_series": forecasts,
@@ -188,8 +190,10 @@ DRAWERS = {
 }
 
 
-def _panels(study: Study, height=None) -> tuple[Figure | None, list[tuple[Axes, str]]]:
-    """A figure with a panel for each dataset; `height` of a dataset's panel in inches."""
+def _panels(
+    study: Study, height: Callable[[str], float] | None = None
+) -> tuple[Figure | None, list[tuple[Axes, str]]]:
+    """A figure with one panel per dataset; `height` gives a dataset's panel height in inches."""
     names = study.datasets
     if not names:
         return None, []
@@ -213,7 +217,7 @@ def _label(row: dict) -> str:
 
 
 def _shown(study: Study, dataset: str, baselines: bool = False) -> list[str]:
-    """The best strategies and the one without memory; with baselines, the best of those too."""
+    """The best strategies and the one without memory; with `baselines`, the two best of those."""
     ranked = study.ranking(dataset, "strategy")
     shown = ranked[:BEST] + [name for name in ranked[BEST:] if name == study.without_memory]
     return shown + (study.ranking(dataset, "baseline")[:2] if baselines else [])
@@ -231,7 +235,7 @@ def _colour(study: Study, strategy: str) -> str:
 
 
 def _log_scale(axis: mpl.axis.Axis) -> None:
-    """A logarithmic axis with plain numbers."""
+    """Make an axis logarithmic, with plain numbers as labels."""
     getattr(axis.axes, f"set_{axis.axis_name}scale")("log")
     axis.set_major_formatter("{x:g}")
     low, high = sorted(axis.get_view_interval())
@@ -240,7 +244,7 @@ def _log_scale(axis: mpl.axis.Axis) -> None:
 
 
 def _with_legend(figure: Figure | None) -> Figure | None:
-    """The figure with one legend for all its panels, below them."""
+    """The figure with one legend below all its panels."""
     if figure is None:
         return None
     found = {}

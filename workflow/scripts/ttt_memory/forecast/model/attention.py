@@ -1,20 +1,25 @@
-"""Attention of each position over its window of samples, persistent memory and memory reads."""
+"""Attention over the window of samples, the persistent tokens and what the memory returned."""
 
 import math
 
 import torch
 from torch import Tensor, nn
 
-from .config import ModelConfig
+from ..config import ModelConfig
 
 
 class WindowAttention(nn.Module):
-    """Multi-head attention with one query per position.
+    """Multi-head attention with one query per position ("memory as context", Titans, arXiv
+    2501.00663, section 4.1).
 
-    A position t attends to the samples t - C + 1 .. t, each with a learned bias for its lag, to
-    the persistent memory tokens, and to what the long-term memory answered at t ("memory as
-    context", Titans, arXiv 2501.00663, section 4.1). The samples' keys and values come from the
-    embedded samples in every layer, so that no stack of layers sees further back than C.
+    Position t attends to the samples t - C + 1 .. t, each with a learned bias for its lag, to the
+    persistent tokens, and to what the memory returned at t. In every layer the keys and values of
+    the samples come from the embedded samples, so several layers see no further back than one.
+
+    Args:
+        config: sizes of the model.
+        context_window: C.
+        reads: whether `forward` is given what a memory returned.
     """
 
     def __init__(self, config: ModelConfig, context_window: int, reads: bool):
@@ -25,14 +30,14 @@ class WindowAttention(nn.Module):
         self.sample = nn.Linear(width, 2 * width)
         self.read = nn.Linear(width, 2 * width) if reads else None
         if reads:
-            # One read among C samples would start nearly unheard.
+            # The bias log C gives the one read as much weight at the start as C samples have.
             self.read_bias = nn.Parameter(torch.full((heads, 1, 1), math.log(context_window)))
         self.lag_bias = nn.Parameter(torch.zeros(heads, context_window))
         self.persistent = nn.Parameter(
             torch.randn(2, heads, config.persistent, self.head_width) / math.sqrt(width)
         )
         self.output = nn.Linear(width, width)
-        # Queries of a chunk against the samples of the chunk before it and its own.
+        # Lag [C, 2C] from a chunk's positions to the samples of the chunk before it and its own.
         steps = torch.arange(context_window)
         lag = context_window + steps[:, None] - torch.arange(2 * context_window)
         self.register_buffer("lag", lag.clamp(0, context_window - 1), persistent=False)
@@ -42,7 +47,7 @@ class WindowAttention(nn.Module):
         self.register_buffer("outside_first", before_start, persistent=False)
 
     def forward(self, stream: Tensor, samples: Tensor, read: Tensor | None) -> Tensor:
-        """Attend from stream [B, n, C, E] to samples and read of the same shape; same shape."""
+        """Attend from stream to samples and read; all three and the result are [B, n, C, E]."""
         count = stream.shape[1]
         query = self._split(self.query(stream), 1)[0] / math.sqrt(self.head_width)
         keys, values = self._with_chunk_before(self._split(self.sample(samples), 2))
@@ -61,17 +66,17 @@ class WindowAttention(nn.Module):
         return self.output(found.transpose(2, 3).flatten(3))
 
     def _split(self, tokens: Tensor, parts: int) -> Tensor:
-        """[B, n, C, parts * E] as [parts, B, n, heads, C, E / heads]."""
+        """[B, n, C, parts * E] to [parts, B, n, heads, C, E / heads]."""
         split = tokens.unflatten(3, (parts, self.heads, self.head_width))
         return split.permute(3, 0, 1, 4, 2, 5)
 
     @staticmethod
     def _with_chunk_before(chunks: Tensor) -> Tensor:
-        """[2, B, n, H, C, D] as [2, B, n, H, 2C, D]: each chunk behind the one before it."""
+        """[2, B, n, H, C, D] to [2, B, n, H, 2C, D]: the chunk before each chunk, then itself."""
         before = torch.cat([torch.zeros_like(chunks[:, :, :1]), chunks[:, :, :-1]], 2)
         return torch.cat([before, chunks], 4)
 
     def _bias(self, count: int) -> Tensor:
-        """Lag bias [n, H, C, 2C], minus infinity outside the window and before the series."""
+        """Lag bias [n, H, C, 2C]; minus infinity outside the window and before the series."""
         outside = torch.stack([self.outside_first, *[self.outside] * (count - 1)])
         return self.lag_bias[:, self.lag].masked_fill(outside[:, None], -math.inf)

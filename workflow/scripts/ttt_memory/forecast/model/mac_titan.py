@@ -1,24 +1,26 @@
-"""The strict MAC Titan: memory as context, one memory per series, every forecast causal.
+"""The MAC Titan ("memory as context") under the strict protocol.
 
-A forecast of x[t] sees x[t - C .. t - 1] directly and older samples only through the memory,
-which at t holds the chunks of C samples that were complete before t's own chunk began. Local
-attention runs for all positions at once; only the scan over the memory is sequential.
+A forecast of x[t] sees x[t - C .. t - 1] directly, where C is the context window. It sees older
+samples only through the memory, which holds the chunks of C samples that ended before t's own
+chunk began. Each series has its own memory. Attention runs for all positions at once; only the
+scan over the memory is sequential.
 """
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from ..config import ModelConfig
+from ..strategy import Strategy
 from .attention import WindowAttention
-from .config import ModelConfig
 from .memory import Memory, Scan
-from .strategy import Strategy
 
 
 class MACLayer(nn.Module):
-    """One layer: read the memory, attend over window, persistent memory and read, feed forward,
-    gate the result by a second read (Titans, arXiv 2501.00663, equations 21 to 25, with the
-    memory written from the layer's input, so that the scan does not wait for the attention).
+    """One layer: read the memory, attend, feed forward, and gate the result by a second read.
+
+    Titans, arXiv 2501.00663, equations 21 to 25, with one difference: the memory is written from
+    the layer's input instead of its output, so the scan does not wait for the attention.
     """
 
     def __init__(self, config: ModelConfig, context_window: int, strategy: Strategy):
@@ -34,7 +36,12 @@ class MACLayer(nn.Module):
         self.gate = nn.Linear(config.width, config.width) if memory.enabled else None
 
     def forward(self, stream: Tensor, samples: Tensor) -> tuple[Tensor, Scan | None]:
-        """One layer over stream and samples [B, n, C, E]; the new stream and the memory's scan."""
+        """The layer's output [B, n, C, E] and the scan of its memory.
+
+        Args:
+            stream: the layer's input, [B, n, C, E]: n chunks of C tokens.
+            samples: the embedded samples of the window, same shape.
+        """
         scan = read = None
         if self.memory is not None:
             scan = self.memory.scan(stream)
@@ -42,14 +49,22 @@ class MACLayer(nn.Module):
         update = self.attention(self.attention_norm(stream), samples, read)
         update = update + self.feed(self.feed_norm(stream + update))
         if self.memory is not None:
-            # Twice the sigmoid: an empty memory leaves the update as it is.
+            # An empty memory returns 0, and 2 * sigmoid(0) = 1 leaves the update as it is.
             gate = self.memory.read(scan, self.gate(stream + update))
             update = update * 2 * torch.sigmoid(gate)
         return stream + update, scan
 
 
 class MACTitan(nn.Module):
-    """Forecaster of the next target from C samples in view and the memory of older ones."""
+    """Forecaster with a memory: `layers` MAC layers over an embedding of each window.
+
+    Args:
+        config: sizes of the model.
+        context_window: C, the samples that a forecast sees directly.
+        channels: input channels.
+        from_last: whether to forecast the change from the last input channel, the target.
+        strategy: how the memory is written and read.
+    """
 
     protocol = "strict"
 
@@ -74,17 +89,17 @@ class MACTitan(nn.Module):
         """Forecasts of the next target at every position.
 
         Args:
-            inputs: [B, T, channels]; with `from_last`, the last channel is the target.
+            inputs: [B, T, channels] float32; with `from_last`, the last channel is the target.
 
         Returns:
-            [B, T]; entry t is made from samples up to t and forecasts the target at t + 1.
+            [B, T]; entry t depends on samples up to t and forecasts the target at t + 1.
         """
         return self.run(inputs)[0]
 
     def run(self, inputs: Tensor) -> tuple[Tensor, list[Scan | None]]:
-        """`forward`, and what each layer's memory went through."""
+        """What `forward` returns, and the scan of each layer's memory (None without memory)."""
         length, window = inputs.shape[1], self.context_window
-        # Samples appended to fill the last chunk stand behind every forecast that is returned.
+        # The samples that fill the last chunk come after t for every forecast that is returned.
         padded = pad(inputs, (0, 0, 0, -length % window))
         views = pad(padded, (0, 0, window - 1, 0)).unfold(1, window, 1).flatten(2)
         stream = self.window(views).unflatten(1, (-1, window))

@@ -1,4 +1,4 @@
-"""Who forecasts best: means and intervals over seeds, memory gain, paired comparison."""
+"""The leaderboard: mean errors with intervals over seeds, memory gain, paired comparison."""
 
 from collections.abc import Iterator
 
@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ..scoring import intervals
-from .config import ComparisonConfig
+from ...scoring import intervals
+from ..config import ComparisonConfig
 
 
 def leaderboard(
@@ -16,27 +16,29 @@ def leaderboard(
     """One row per dataset and strategy, in the columns of the schema LEADERBOARD.
 
     Args:
-        forecasts: rows of the schema FORECASTS of every job.
-        epochs: rows of the schema EPOCHS of every job.
-        config: what strategies are compared with.
+        forecasts: rows of the schema FORECASTS of every experiment.
+        epochs: rows of the schema EPOCHS of every experiment.
+        config: what strategies are compared with, and the resampling.
 
     Returns:
-        Within a dataset strict forecasters stand before published ones, each by MSE.
+        Within a dataset, forecasters under the strict protocol come before those under the
+        published one; each group is sorted by MSE.
     """
     rows = []
-    for dataset, jobs in forecasts.groupby("dataset", sort=False):
+    for dataset, made in forecasts.groupby("dataset", sort=False):
         costs = epochs[epochs["dataset"] == dataset]
-        found = pd.DataFrame(_rows(dataset, jobs, costs, config))
+        found = pd.DataFrame(_rows(dataset, made, costs, config))
         order = found.assign(late=found["protocol"] != "strict").sort_values(["late", "mse"])
         rows.append(order.drop(columns="late"))
     return pd.concat(rows, ignore_index=True)
 
 
 def _rows(
-    dataset: str, jobs: pd.DataFrame, costs: pd.DataFrame, config: ComparisonConfig
+    dataset: str, forecasts: pd.DataFrame, costs: pd.DataFrame, config: ComparisonConfig
 ) -> Iterator[dict]:
-    errors = {name: _by_seed(part) for name, part in jobs.groupby("strategy", sort=False)}
-    for strategy, part in jobs.groupby("strategy", sort=False):
+    parts = dict(list(forecasts.groupby("strategy", sort=False)))
+    errors = {name: _by_seed(part) for name, part in parts.items()}
+    for strategy, part in parts.items():
         first, cost = part.iloc[0], costs[costs["strategy"] == strategy]
         means = errors[strategy].mean(axis=1)
         yield {
@@ -50,7 +52,7 @@ def _rows(
             "mae": part["mae"].mean(),
             "rmse": float(np.sqrt(means.mean()) * first["unit"]),
             **_gain(strategy, first["kind"], errors, config),
-            **_difference(part, jobs, errors, config),
+            **_difference(strategy, parts, errors, config),
             "parameters": first["parameters"],
             "epoch_seconds": cost["seconds"].mean(),
             "best_epoch": cost.loc[cost["best"], "epoch"].mean(),
@@ -58,15 +60,16 @@ def _rows(
 
 
 def _by_seed(part: pd.DataFrame) -> pd.DataFrame:
-    """MSE of every test series: a row per seed, a column per series that is scored at all.
+    """MSE of every test series: one row per seed, one column per series.
 
-    A job whose forecasts are not finite writes none, so a NaN means a series without a target.
+    A series without any scored position has no MSE and is left out. Forecasts that are not finite
+    are never written, so they cannot be the reason for a missing MSE.
     """
     return part.pivot(index="seed", columns="series", values="mse").dropna(axis=1)
 
 
 def student(values: pd.Series) -> tuple[float, float, float]:
-    """Mean and ends of its 95% Student interval; no ends where no two values differ."""
+    """Mean, and low and high end of its 95% Student interval; NaN ends if no two values differ."""
     mean, count = float(values.mean()), len(values)
     if values.nunique() < 2:
         return mean, np.nan, np.nan
@@ -75,36 +78,40 @@ def student(values: pd.Series) -> tuple[float, float, float]:
 
 
 def _gain(strategy: str, kind: str, errors: dict, config: ComparisonConfig) -> dict:
-    """What memory takes off the MSE: each seed against the same seed without memory."""
+    """Memory gain: MSE without memory minus the strategy's MSE, paired by seed."""
     names = ("gain", "gain_low", "gain_high")
-    floor = errors.get(config.without_memory)
-    if kind != "strategy" or strategy == config.without_memory or floor is None:
+    without = errors.get(config.without_memory)
+    if kind != "strategy" or strategy == config.without_memory or without is None:
         return dict.fromkeys(names, np.nan)
-    both = errors[strategy].index.intersection(floor.index)
-    gains = floor.loc[both].mean(axis=1) - errors[strategy].loc[both].mean(axis=1)
+    both = errors[strategy].index.intersection(without.index)
+    gains = without.loc[both].mean(axis=1) - errors[strategy].loc[both].mean(axis=1)
     return dict(zip(names, student(gains), strict=True))
 
 
 def _difference(
-    part: pd.DataFrame, jobs: pd.DataFrame, errors: dict, config: ComparisonConfig
+    strategy: str,
+    parts: dict[str, pd.DataFrame],
+    errors: dict[str, pd.DataFrame],
+    config: ComparisonConfig,
 ) -> dict:
-    """MSE against the reference's, for the same seeds and series, under the same protocol.
+    """MSE minus that of `config.reference`, on the same seeds and series, with its interval.
 
-    Series recorded by themselves are resampled, crossed with training seeds (as probes' dialogues
-    are: `scoring.intervals`). Windows of one record are not independent: they stay as they are, the
-    interval is Student's over seeds, and there is no p.
+    Series that are records of their own are resampled, crossed with training seeds
+    (`scoring.intervals`). Windows of longer records are not independent, so they are not resampled:
+    the interval is Student's over seeds, and there is no p. Nothing is compared across protocols.
     """
     names = ("difference", "difference_low", "difference_high", "p")
-    strategy, protocol = part[["strategy", "protocol"]].iloc[0]
-    other = jobs[jobs["strategy"] == config.reference]
-    if strategy == config.reference or other.empty or other["protocol"].iloc[0] != protocol:
+    part, other = parts[strategy], parts.get(config.reference)
+    if strategy == config.reference or other is None:
         return dict.fromkeys(names, np.nan)
-    reference = errors[config.reference]
-    seeds = errors[strategy].index.intersection(reference.index)
-    series = errors[strategy].columns.intersection(reference.columns)
+    if part["protocol"].iloc[0] != other["protocol"].iloc[0]:
+        return dict.fromkeys(names, np.nan)
+    ours, theirs = errors[strategy], errors[config.reference]
+    seeds = ours.index.intersection(theirs.index)
+    series = ours.columns.intersection(theirs.columns)
     if seeds.empty or series.empty:
         return dict.fromkeys(names, np.nan)
-    paired = errors[strategy].loc[seeds, series] - reference.loc[seeds, series]
+    paired = ours.loc[seeds, series] - theirs.loc[seeds, series]
     if not part["separate"].iloc[0]:
         return dict(zip(names, (*student(paired.mean(axis=1)), np.nan), strict=True))
     by_series = intervals.weights(len(series), config.bootstrap, config.seed) / len(series)
@@ -116,7 +123,7 @@ def _difference(
 
 
 def table(found: pd.DataFrame, dataset: str) -> pd.DataFrame:
-    """One dataset's leaderboard as text, to print or show."""
+    """The leaderboard of one dataset as text; a star marks the published protocol."""
     rows = found[found["dataset"] == dataset]
     shown = {
         "strategy": rows["strategy"] + rows["protocol"].map({"strict": "", "published": " *"}),
@@ -134,7 +141,7 @@ def table(found: pd.DataFrame, dataset: str) -> pd.DataFrame:
 
 
 def _estimates(rows: pd.DataFrame, *names: str) -> list[str]:
-    """Value and interval as 0.01468 [0.01441, 0.01495]."""
+    """Values with their intervals, such as 0.01468 [0.01441, 0.01495]."""
     texts = []
     for value, low, high in rows[list(names)].to_numpy(float):
         ends = f" [{low:.5f}, {high:.5f}]" if np.isfinite(low) else ""

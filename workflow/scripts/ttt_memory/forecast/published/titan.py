@@ -1,10 +1,10 @@
-"""The published forecaster's protocol, kept for comparison with its numbers.
+"""The MAC Titan under the published protocol, kept for comparison with the published numbers.
 
-It differs from the strict one in what a memory is: one network for all series and all time. It
-is never reset, every window of the batch writes to it together, and the windows of a chunk are
-gated by a memory that already holds the chunk's later samples. So its forecasts depend on the
-batch, on the order of calls and, through the memory, on the future. Gradients reach the outer
-parameters only: keys and values are fixed random maps, the memory enters as a constant.
+Its memory differs from the strict one's. It is one network for all series, and it is never reset.
+All windows of a batch are written to it together, and the windows of a chunk are gated by a
+memory that already holds the chunk's later samples. So a forecast depends on the other series of
+the batch, on earlier calls and, through the memory, on later samples. Gradients reach the outer
+parameters only: keys and values are fixed random maps, and the memory enters as a constant.
 """
 
 from dataclasses import dataclass
@@ -13,14 +13,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize, silu
 
-from . import network
-from .network import State
+from .. import network
+from ..network import State
 
 
 @dataclass(frozen=True)
 class Rates:
-    """What an update keeps of the memory (alpha), of the last update (eta), and takes of the
-    gradient (theta).
+    """Rates of an update: alpha keeps memory, eta keeps momentum, theta takes the gradient.
+
+    The defaults are the published ones.
     """
 
     alpha: float = 0.999
@@ -29,8 +30,9 @@ class Rates:
 
 
 class SharedMemory(nn.Module):
-    """Memory network with fixed random keys and values; its state is a dictionary of weights
-    and momenta with a leading dimension of 1.
+    """Memory network with fixed random maps to keys and values.
+
+    Its state is a dictionary of weights and momenta, each with a leading dimension of 1.
     """
 
     def __init__(self, width: int, hidden: int, depth: int, rates: Rates):
@@ -44,7 +46,7 @@ class SharedMemory(nn.Module):
         self.register_buffer("value", torch.empty(width, width).uniform_(-bound, bound))
 
     def update(self, state: State, x: Tensor) -> tuple[Tensor, State]:
-        """Write tokens [N, E] as one set; the loss before it (scalar) and the new state.
+        """Write tokens x [N, E] together; returns the loss before the write (scalar) and the state.
 
         L = mean_t ||M(k_t) - v_t||^2, S <- eta S - theta grad L, M <- alpha M + S.
         """
@@ -63,7 +65,7 @@ class SharedMemory(nn.Module):
 
 
 class PublishedLayer(nn.Module):
-    """Read, attend, mix all tokens of the window densely, write, gate by what was written."""
+    """One layer: read, attend, mix all tokens of a window, write, gate by the new memory."""
 
     def __init__(
         self,
@@ -90,8 +92,8 @@ class PublishedLayer(nn.Module):
         self.mix = nn.Linear(tokens * width, window * width)
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """One layer over windows x [W, C, E]; the same shape and the memory after them."""
-        windows, _size, width = x.shape
+        """The layer's output for W windows x [W, C, E], of the same shape, and the new memory."""
+        windows, _, width = x.shape
         queries = silu(normalize(self.query(x).reshape(1, -1, width), dim=-1))
         read = network.forward(state, queries).view(x.shape)
         persistent = self.persistent.expand(windows, -1, -1)
@@ -103,8 +105,10 @@ class PublishedLayer(nn.Module):
 
 
 class PublishedTitan(nn.Module):
-    """The published MAC Titan: every window of C samples is processed by itself, C consecutive
-    windows of every series at a time.
+    """The published forecaster; the defaults are the published sizes.
+
+    The windows of C samples are processed by themselves, C consecutive windows of every series at
+    a time.
     """
 
     def __init__(
@@ -140,7 +144,7 @@ class PublishedTitan(nn.Module):
         self.head = nn.Linear(width * window, 1)
 
     def start(self) -> list[State]:
-        """The memory of each layer before anything was read."""
+        """The memory of each layer before the first call."""
         device = self.embedding.weight.device
         return [
             {name: tensor.to(device) for name, tensor in layer.memory.start.items()}
@@ -150,9 +154,9 @@ class PublishedTitan(nn.Module):
     def forward(self, inputs: Tensor, memory: list[State]) -> tuple[Tensor, list[State]]:
         """Forecasts [B, T] of inputs [B, T, channels], and the memory of each layer afterwards.
 
-        Entry t forecasts the target at t + 1 from the samples up to t; the first C - 1 are 0.
+        Entry t forecasts the target at t + 1; the first C - 1 entries are 0.
         """
-        batch, _length, channels = inputs.shape
+        batch, _, channels = inputs.shape
         views = inputs.unfold(1, self.window, 1).transpose(2, 3)  # [B, T - C + 1, C, channels]
         memory, forecasts = list(memory), []
         for chunk in views.split(self.window, 1):

@@ -1,0 +1,1 @@
+"""What all forecasts together show: the leaderboard, the results read back, and the figures."""
