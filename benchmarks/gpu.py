@@ -163,7 +163,7 @@ class Bench:
         self.model.activation_checkpointing_disable()
 
     def expected_step(self, config: RunConfig, sampler: Sampler) -> Cost:
-        """Of one micro-batch of the recall objective."""
+        """Of one micro-batch of the write_drop_read objective."""
         sizes = of_samples(sampler.samples, self.prompter, self.recall_config)
         rows, joint = config.train.dialogues_per_step, config.train.regime == "joint"
         return self.estimate(config, sizes).step(rows, sizes.dialogue, joint)
@@ -197,7 +197,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shape", default="qwen3-8b", choices=["tiny", *SHAPES])
     parser.add_argument("--config", default=str(ROOT / "config" / "qwen3-8b.yaml"))
-    runs = ["recall", "recall-lora", "b-mini"]
+    runs = ["write-drop-read", "write-drop-read-lora", "b-mini"]
     parser.add_argument("--runs", nargs="+", default=runs, help="to train; first: recall too")
     parser.add_argument("--lengths", type=int, nargs="*", default=[512, TEXT])
     parser.add_argument("--samples", type=int, default=STUDY, help="to ask, a multiple of 3")

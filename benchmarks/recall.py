@@ -1,7 +1,7 @@
 """Batched recall against one probe at a time over a dense state: same model, same probes.
 
-    python benchmarks/recall.py --model results/runs/recall/0/model --base data/models/embedded \
-        --benchmark results/benchmark/benchmark.parquet [--check]
+    python benchmarks/recall.py --model results/runs/write-drop-read/0/model \
+        --base data/models/embedded --benchmark results/benchmark/benchmark.parquet [--check]
 
 Prints probes per second of both on one thread, and their ratio. --check exits 1 when an
 answer differs or the ratio is below 30.

@@ -39,7 +39,7 @@ def preset(kind: str, jobs: int) -> dict:
     """Configuration with about `jobs` jobs, nearly all of one kind."""
     if kind == "strategies":
         return {
-            "runs": {"b-mini": None, "recall": {"sweeps": False}},
+            "runs": {"b-mini": None, "write-drop-read": {"sweeps": False}},
             "recall": {"conditions": ["A", "B", "C"]},
             "forecast": {
                 "strategies": {"titans_default": None, "mesa": None},
@@ -50,7 +50,7 @@ def preset(kind: str, jobs: int) -> dict:
         }
     return {
         "benchmark": {"samples_per_level": jobs},
-        "runs": {"b-mini": None, "recall": {"sweeps": False}},
+        "runs": {"b-mini": None, "write-drop-read": {"sweeps": False}},
         "recall": {"conditions": ["A", "B", "C"], "shards": max(1, jobs // 3)},
         "forecast": None,
     }

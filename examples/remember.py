@@ -1,6 +1,6 @@
 """Read a dialogue, drop it, ask; then save and share both the adapter and what it remembers.
 
-    python examples/remember.py --model results/runs/recall/0/model
+    python examples/remember.py --model results/runs/write-drop-read/0/model
 
 `make run` trains that model; `--base` names the base of a folder that holds none.
 """
@@ -38,7 +38,9 @@ def ask(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="results/runs/recall/0/model", help="a trained run")
+    parser.add_argument(
+        "--model", default="results/runs/write-drop-read/0/model", help="a trained run"
+    )
     parser.add_argument("--base", help="base model of a folder that holds none")
     args = parser.parse_args()
     logging.disable_progress_bar()

@@ -16,7 +16,7 @@ from conversation_models import fast_weights, prompter
 from presets import merged
 from ttt_memory import io
 from ttt_memory.benchmark import own_texts, schemas
-from ttt_memory.conversation.config.training import ReadingConfig, RunConfig, StepMix, TrainConfig
+from ttt_memory.conversation.config.training import EpisodeConfig, RunConfig, StepMix, TrainConfig
 from ttt_memory.conversation.train.episodes import corpus_sampler
 from ttt_memory.conversation.train.objective import Batches
 from ttt_memory.conversation.train.train_run import train
@@ -124,8 +124,8 @@ def test_the_script_refuses_a_malformed_file_and_writes_nothing(tmp_path):
 
 def settings(**changes) -> RunConfig:
     own = fast_weights(read_while_writing=True).config
-    reading = ReadingConfig(step_mix=StepMix(plain=0, after=1), distractor_tokens=(20, 30))
-    shape = {"steps": 3, "dialogues_per_step": 2, "reading": reading, **changes}
+    episode = EpisodeConfig(step_mix=StepMix(plain=0, after=1), distractor_tokens=(20, 30))
+    shape = {"steps": 3, "dialogues_per_step": 2, "episode": episode, **changes}
     return RunConfig(fast_weights=own, train=TrainConfig(**shape))
 
 
@@ -191,12 +191,15 @@ def test_a_first_row_that_is_wrong_is_named_before_anything_runs(tmp_path):
 def test_recall_training_without_probes_is_refused(tmp_path):
     file = jsonl(tmp_path / "a.jsonl", *ROWS)
     own = {"corpus": {"source": "files", "files": [str(file)], "dialogues": 0}}
-    local = {"base": {"source": "local"}, "runs": {"recall": {"fast_weights": {"layers": [1]}}}}
+    local = {
+        "base": {"source": "local"},
+        "runs": {"write-drop-read": {"fast_weights": {"layers": [1]}}},
+    }
     with pytest.raises(
         UserError, match=r"corpus.dialogues: found 0, expected at least 1: run 'rec"
     ):
         config.load(merged(own, local), root=ROOT)
-    alone = {"runs": {"recall": None}, "report": {"baseline": "b-mini"}}
+    alone = {"runs": {"write-drop-read": None}, "report": {"baseline": "b-mini"}}
     assert config.load(merged(own, local, alone), root=ROOT).corpus.dialogues == 0
     with pytest.raises(UserError, match="expected at least 1: the base is pretrained on them"):
         config.load(merged(own, alone), root=ROOT)

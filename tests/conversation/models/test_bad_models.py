@@ -58,15 +58,24 @@ class Script:
         run = {"fast_weights": FAST, "train": {"steps": 1, "dialogues_per_step": 2} | (train or {})}
         files = {"corpus": "dialogues.parquet", "passages": "passages.parquet"}
         files = [part for name, f in files.items() for part in (f"--{name}", self.world / f)]
-        config = {"base": settings, "runs": {"recall": run}}
+        config = {"base": settings, "runs": {"write-drop-read": run}}
         outputs = ["--out", self.out / "model", "--curve", self.out / "curve.parquet"]
         return self._run(
-            "train", config, "--run", "recall", "--seed", 0, "--base", base, *files, *outputs
+            "train",
+            config,
+            "--run",
+            "write-drop-read",
+            "--seed",
+            0,
+            "--base",
+            base,
+            *files,
+            *outputs,
         )
 
     def recall(self, base: Path, condition: str, recall: dict, **settings: object) -> str:
         """The one line that asking the run of `world` under a condition ends with."""
-        given = {"run": "recall", "seed": 0, "condition": condition}
+        given = {"run": "write-drop-read", "seed": 0, "condition": condition}
         given |= {"model": self.world / "run", "out": self.out / "predictions.parquet"}
         return self.on_run("recall", base, recall, given, **settings)
 
@@ -120,7 +129,7 @@ def test_another_family_with_a_chat_template_goes_through_every_script(script, b
     script.on_run("sanity", base, {}, given | {"out": script.out / "sanity.json"}, **how)
     checks = json.loads((script.out / "sanity.json").read_text())
     assert checks["packed_equals_alone"]["passed"]
-    given |= {"run": "recall", "seed": 0}
+    given |= {"run": "write-drop-read", "seed": 0}
     out = script.out / "diagnostics.parquet"
     script.on_run("diagnose", base, asked, given | {"out": out}, **how)
     assert len(io.read_table(out, conversation_schemas.DIAGNOSTICS))
@@ -248,7 +257,7 @@ def test_a_dialogue_longer_than_the_models_positions(script, base, world):
     assert line.endswith("sanity check failed: parameters_moved")  # it was not trained
     script.recall(base, "B", short)
     assert (script.out / "predictions.parquet").is_file()
-    given = model | {"run": "recall", "seed": 0, "out": script.out / "diagnostics.parquet"}
+    given = model | {"run": "write-drop-read", "seed": 0, "out": script.out / "diagnostics.parquet"}
     script.on_run("diagnose", base, short | {"sweep_split": "train"}, given)
     rows = io.read_table(script.out / "diagnostics.parquet", conversation_schemas.DIAGNOSTICS)
     assert (rows["statistic"] == "next_token_loss").any()
@@ -256,9 +265,9 @@ def test_a_dialogue_longer_than_the_models_positions(script, base, world):
 
 def test_distractors_longer_than_the_models_positions(script, base):
     with_positions(base, 1024)
-    reading = {"step_mix": {"plain": 0, "after": 1}, "distractor_tokens": [2000, 2000]}
-    line = script.train(base, {"reading": reading, "context_share": 1.0})
-    assert "the base model 1024; expected smaller reading.distractor_tokens" in line
+    episode = {"step_mix": {"plain": 0, "after": 1}, "distractor_tokens": [2000, 2000]}
+    line = script.train(base, {"episode": episode, "context_share": 1.0})
+    assert "the base model 1024; expected smaller episode.distractor_tokens" in line
 
 
 def test_a_chat_template_without_turns(script, base):

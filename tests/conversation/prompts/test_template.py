@@ -10,7 +10,7 @@ from accelerate import Accelerator
 from conversation_models import ARCHITECTURE, passages, prompter, samples
 from ttt_memory.benchmark.own_texts import ANY_LANGUAGE, lines_of
 from ttt_memory.conversation.config.asking import RecallConfig
-from ttt_memory.conversation.config.training import ReadingConfig, RunConfig, TrainConfig
+from ttt_memory.conversation.config.training import EpisodeConfig, RunConfig, TrainConfig
 from ttt_memory.conversation.models.loading import build_model
 from ttt_memory.conversation.prompts.prompter import Prompter
 from ttt_memory.conversation.prompts.template import BRIEFLY, FIXED, READ
@@ -159,9 +159,9 @@ def test_recall_asks_what_the_template_renders_and_keeps_it(speaker):
 
 
 def test_training_writes_what_recall_writes(speaker):
-    """What a recall step writes is a rendered dialogue; before it stands the opening."""
+    """What a write_drop_read step writes is a rendered dialogue; before it stands the opening."""
     config = TrainConfig(
-        dialogues_per_step=2, reading=ReadingConfig(), context_share=0.0, empty_share=0.0
+        dialogues_per_step=2, episode=EpisodeConfig(), context_share=0.0, empty_share=0.0
     )
     data = Sampler(samples(), passages(), speaker, 0, 4)
     texts = [s.dialogue for s in samples()]

@@ -11,8 +11,8 @@ from accelerate import Accelerator
 from conversation_models import fast_weights, prompter, sampler
 from trained_runs import MIX, losses, run_config, trained
 from ttt_memory.conversation.config.training import (
+    EpisodeConfig,
     OptimiserConfig,
-    ReadingConfig,
     StepMix,
 )
 from ttt_memory.conversation.prompts.packing import Packed
@@ -28,7 +28,7 @@ def test_answers_are_learned_through_the_write():
     fw = fast_weights(lr=0.5)
     data = sampler()
     data.samples = data.samples[:2]
-    config = run_config(fw, steps=60, context_share=0.0, empty_share=0.0, reading=ReadingConfig())
+    config = run_config(fw, steps=60, context_share=0.0, empty_share=0.0, episode=EpisodeConfig())
     rows = train(fw, data, config, Accelerator(cpu=True))
     assert losses(rows)[-1] < 0.5 * losses(rows)[0]
 
@@ -126,13 +126,13 @@ def test_every_kind_of_batch_is_drawn_and_read():
     config = run_config(fw, steps=1, dialogues_per_step=4).train
     batches = Batches(sampler(), config)
     shapes = {(b.objective, len(b.documents)) for b in (batches.batch(s, 0) for s in range(120))}
-    assert {("context", 0), ("recall", 1), ("recall", 2)} <= shapes
+    assert {("context", 0), ("write_drop_read", 1), ("write_drop_read", 2)} <= shapes
     assert any(count > 2 for kind, count in shapes)
 
 
 def test_the_micro_batches_of_a_step_are_of_one_kind_and_of_different_text():
     fw = fast_weights()
-    config = run_config(fw, context_share=0.3, reading=ReadingConfig(step_mix=MIX)).train
+    config = run_config(fw, context_share=0.3, episode=EpisodeConfig(step_mix=MIX)).train
     batches = Batches(sampler(), config)
     kinds = set()
     for step in range(30):
@@ -150,7 +150,7 @@ def test_a_context_batch_never_writes_and_a_recall_batch_never_shows():
     for step in range(40):
         batch = batches.batch(step, 0)
         longest = max(len(ids) for e in prompter().encode(sampler().samples) for ids in e.questions)
-        if batch.objective == "recall":
+        if batch.objective == "write_drop_read":
             assert batch.packed.position_ids.max() <= longest + 32
         else:
             assert not batch.documents
@@ -158,7 +158,7 @@ def test_a_context_batch_never_writes_and_a_recall_batch_never_shows():
 
 def test_a_recall_step_asks_in_context_what_it_writes_and_writes_no_question():
     fw = fast_weights()
-    config = run_config(fw, reading=ReadingConfig(), context_share=0.0, empty_share=0.0).train
+    config = run_config(fw, episode=EpisodeConfig(), context_share=0.0, empty_share=0.0).train
     batch = Batches(sampler(), config).batch(0, 0)
     (document,) = batch.documents
     objective = Objective(fw, config)
@@ -187,8 +187,8 @@ def of_one_row(document, row):
 def test_shared_distractors_are_read_by_every_dialogue(update, kind):
     """Each is asked as if it had been followed by all of them, one by one."""
     fw = fast_weights(update=update)
-    reading = ReadingConfig(step_mix=StepMix(plain=0, **{kind: 1}))
-    shape = {"reading": reading, "context_share": 0.0, "empty_share": 0.0}
+    episode = EpisodeConfig(step_mix=StepMix(plain=0, **{kind: 1}))
+    shape = {"episode": episode, "context_share": 0.0, "empty_share": 0.0}
     config = run_config(fw, share_distractors=True, **shape).train
     batch = Batches(sampler(), config).batch(0, 0)
     dialogues, distractors = batch.documents

@@ -1,6 +1,6 @@
 """Talk to a model: tell it something, drop the text, and ask what its fast weights still know.
 
-    ttt-chat --model results/runs/recall/0/model
+    ttt-chat --model results/runs/write-drop-read/0/model
 
 A line that ends in a question mark is asked, any other line is told; commands begin with "/".
 An answer comes from the text as long as it is there, then from the fast weights, then from nothing.

@@ -45,7 +45,7 @@ class StepMix(Options):
         return self
 
 
-class ReadingConfig(Options):
+class EpisodeConfig(Options):
     """What a training step reads before it asks."""
 
     step_mix: StepMix = Field(StepMix(), description="Kinds of steps.")
@@ -62,7 +62,7 @@ class ReadingConfig(Options):
     )
 
     @model_validator(mode="after")
-    def _from_and_to(self) -> "ReadingConfig":
+    def _from_and_to(self) -> "EpisodeConfig":
         for key in ("several", "distractor_tokens"):
             low, high = getattr(self, key)
             if low > high:
@@ -84,8 +84,8 @@ class PretrainConfig(Options):
         (8, 32), description="Dialogues in a step, at the first and at the last step."
     )
     probes_per_dialogue: int = Field(8, ge=1, description="Most probes asked of a dialogue.")
-    reading: ReadingConfig = Field(
-        ReadingConfig(
+    episode: EpisodeConfig = Field(
+        EpisodeConfig(
             step_mix=StepMix(plain=8, after=1, before=0.5, several=1), distractor_tokens=(30, 4000)
         ),
         description="What is read before the probes.",
@@ -131,10 +131,10 @@ class TrainConfig(Options):
         " base too; joint: the whole base too.",
     )
     lora: LoraConfig = Field(LoraConfig(), description="The adapters (regime: lora).")
-    objective: Literal["lm", "recall", "mixed"] = Field(
-        "recall",
-        description="lm: next token of transcripts, or of own texts; recall: write, drop, read;"
-        " mixed: both.",
+    objective: Literal["lm", "write_drop_read", "mixed"] = Field(
+        "write_drop_read",
+        description="lm: next token of transcripts, or of own texts; write_drop_read: write, drop,"
+        " read; mixed: both.",
     )
     keep_context: bool = Field(
         False,
@@ -151,15 +151,16 @@ class TrainConfig(Options):
     context_weight: float = Field(
         1.0,
         ge=0,
-        description="Weight of condition A's loss on the dialogues that a recall step writes"
-        " (regime: joint or lora); 0 leaves A to `context_share`.",
+        description="Weight of condition A's loss on the dialogues that a write_drop_read step"
+        " writes (regime: joint or lora); 0 leaves A to `context_share`.",
     )
     gate_cost: float = Field(
         0.0,
         ge=0,
-        description="Price of writing: weight of the share of the tokens read in a recall step that"
-        " share in the writing, (sum s)^2 / (n sum s^2) of their strengths, so that the gate opens"
-        " only where it helps the answers; none during `growing_steps`.",
+        description="Price of writing: weight of the share of the tokens read in a"
+        " write_drop_read step that share in the writing, (sum s)^2 / (n sum s^2) of their"
+        " strengths, so that the gate opens only where it helps the answers; none during"
+        " `growing_steps`.",
     )
     share_distractors: bool = Field(
         False,
@@ -175,7 +176,7 @@ class TrainConfig(Options):
     lm_weight: float = Field(
         0.1, ge=0, description="Weight of the next-token loss (objective: mixed)."
     )
-    reading: ReadingConfig = Field(ReadingConfig(), description="What is read before the probes.")
+    episode: EpisodeConfig = Field(EpisodeConfig(), description="What is read before the probes.")
     optimiser: OptimiserConfig = OptimiserConfig()
     mixed_precision: Literal["no", "bf16"] = Field(
         "no", description="Accelerate's mixed precision."
@@ -197,7 +198,8 @@ class RunConfig(Options):
 
     label: str = Field("", description="Name in tables and figures; empty: the name of the run.")
     differs: str = Field(
-        "", description="The one change from run `recall` (attribution table); '' for none."
+        "",
+        description="The one change from run `write-drop-read` (attribution table); '' for none.",
     )
     seeds: tuple[Seed, ...] = Field(
         (0,), min_length=1, description="Training seeds, one model each."

@@ -74,7 +74,7 @@ def packed_mask(model: PreTrainedModel, packed: Packed) -> Tensor | dict[str, Te
     if longest is not None and packed.positions > longest:
         raise UserError(
             f"a row to train on has {packed.positions} positions, the base model {longest}; "
-            "expected smaller reading.distractor_tokens or reading.several"
+            "expected smaller episode.distractor_tokens or episode.several"
         )
     flash = model.get_decoder().config._attn_implementation == FLASH
     if flash and not packed.has_probes:

@@ -13,7 +13,7 @@ from ... import io
 from ...benchmark import Sample, read_benchmark, schemas
 from ...benchmark.own_texts import ANY_LANGUAGE
 from ...errors import UserError
-from ..config.training import ReadingConfig
+from ..config.training import EpisodeConfig
 from ..prompts.packing import Packed, pack
 from ..prompts.prompter import Encoded, Prompter
 
@@ -172,8 +172,8 @@ def log_uniform(rng: random.Random, low: float, high: float) -> float:
 class Reader:
     """Draws what a step reads and asks, for condition A and as the parts of every other."""
 
-    def __init__(self, sampler: Sampler, config: ReadingConfig):
-        self.sampler, self.reading = sampler, config
+    def __init__(self, sampler: Sampler, config: EpisodeConfig):
+        self.sampler, self.episode = sampler, config
 
     def context_batch(self, rng: random.Random, count: int, turns: int | None = None) -> Packed:
         """`count` dialogues, or fewer where the texts are long, with what is read in context."""
@@ -207,12 +207,12 @@ class Reader:
 
     def kind(self, rng: random.Random) -> str:
         """One of the names of `StepMix`."""
-        mix = self.reading.step_mix.model_dump()
+        mix = self.episode.step_mix.model_dump()
         return rng.choices(list(mix), list(mix.values()))[0]
 
     def distance(self, rng: random.Random) -> int:
         """Tokens of distractor text."""
-        return round(log_uniform(rng, *self.reading.distractor_tokens))
+        return round(log_uniform(rng, *self.episode.distractor_tokens))
 
     def text(self, rng: random.Random, group: list[Encoded], tokens: int) -> list[int]:
         """Distractor text in the language of a group of dialogues; `tokens` without its layout."""
@@ -222,7 +222,7 @@ class Reader:
 
     def size(self, rng: random.Random, kind: str) -> int:
         """Dialogues that share a state: several in a `several` step."""
-        return rng.randint(*self.reading.several) if kind == "several" else 1
+        return rng.randint(*self.episode.several) if kind == "several" else 1
 
     def groups(
         self, rng: random.Random, size: int, count: int, turns: int | None = None

@@ -40,7 +40,8 @@ class Batch:
     """A micro-batch.
 
     Attributes:
-        objective: "context" (A), "empty" (C), "recall" (B, and A of what is written) or "lm".
+        objective: "context" (A), "empty" (C), "write_drop_read" (B, and A of what is written),
+            or "lm".
         documents: what is written, in order; empty for A and C.
         packed: the probes, with their context where they may see it; None for "lm".
         gate_cost: price of writing, see `TrainConfig.gate_cost`.
@@ -183,7 +184,7 @@ class Batches:
 
     def __init__(self, sampler: Sampler, config: TrainConfig):
         self.sampler, self.config = sampler, config
-        self.reader = Reader(sampler, config.reading)
+        self.reader = Reader(sampler, config.episode)
 
     def batch(self, step: int, micro: int) -> Batch:
         """Micro-batch `micro` of optimiser step `step`."""
@@ -237,7 +238,7 @@ class Batches:
         documents = [self._dialogues([group[i] for group in groups]) for i in range(len(groups[0]))]
         if kind in ("after", "before"):
             tokens = reader.distance(rng)
-            weight = log_uniform(rng, 1.0, config.reading.distractor_weight)
+            weight = log_uniform(rng, 1.0, config.episode.distractor_weight)
             passages = [reader.text(rng, group, tokens) for group in groups]
             distractor = replace(self._text(passages, weight), shared=config.share_distractors)
             # What is shared is added to a memory that is there; rules without order allow it.
@@ -246,7 +247,7 @@ class Batches:
         contexts = [group[0].dialogue for group in groups] if config.keep_context else None
         # What is worth writing shows only once it can be read back.
         cost = config.gate_cost if turns is None else 0.0
-        return Batch("recall", documents, reader.probes(groups, contexts), cost)
+        return Batch("write_drop_read", documents, reader.probes(groups, contexts), cost)
 
     def _dialogues(self, examples: list[Encoded]) -> Document:
         """Dialogues to write; while each is in context, its probes are asked of it there too."""

@@ -69,7 +69,7 @@ def pretrain(
         "pretrain",
     )
 
-    reader = Reader(sampler, config.reading)
+    reader = Reader(sampler, config.episode)
     first, last = config.dialogues_per_step
 
     def make_batch(step: int, micro: int) -> tuple[Packed, bool]:

@@ -61,12 +61,12 @@ def train(
     config = run.train
     check_model(fw.to(accelerator.device).model)
     check_positions(fw.model, sampler.prompter, sampler.samples)
-    if config.objective != "recall" and not run.fast_weights.read_while_writing:
+    if config.objective != "write_drop_read" and not run.fast_weights.read_while_writing:
         raise UserError(
             f"train.objective {config.objective!r} needs fast_weights.read_while_writing: true "
             "(a next-token loss reaches the fast weights only where they are read)"
         )
-    if config.objective != "recall":
+    if config.objective != "write_drop_read":
         sampler.texts.check()
     choose_trained(fw, config.regime)
     if config.gradient_checkpointing:
