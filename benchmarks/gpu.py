@@ -34,7 +34,7 @@ from ttt_memory.conversation.config.training import RunConfig
 from ttt_memory.conversation.models.trained_run import trained_part
 from ttt_memory.conversation.prompts.prompter import Prompter
 from ttt_memory.conversation.recall.conditions import Recall
-from ttt_memory.conversation.train.episodes import Sampler
+from ttt_memory.conversation.train.corpus_sampler import CorpusSampler
 from ttt_memory.conversation.train.train_run import train
 from ttt_memory.cost import stopwatch
 from ttt_memory.cost.estimate import GIB, Benchmark, Cost, Estimate, of_samples
@@ -162,7 +162,7 @@ class Bench:
         self.model.requires_grad_(False)
         self.model.activation_checkpointing_disable()
 
-    def expected_step(self, config: RunConfig, sampler: Sampler) -> Cost:
+    def expected_step(self, config: RunConfig, sampler: CorpusSampler) -> Cost:
         """Of one micro-batch of the write_drop_read objective."""
         sizes = of_samples(sampler.samples, self.prompter, self.recall_config)
         rows, joint = config.train.dialogues_per_step, config.train.regime == "joint"
@@ -175,7 +175,7 @@ def line(what: str, speed: float, took: float, gib: float, cost: Cost, seconds: 
     print(f"{what:<28}{speed:>12.1f}{took:>10.2f}{gib:>10.2f}{expected}", flush=True)
 
 
-def training_texts(prompter: Prompter, probes: int) -> Sampler:
+def training_texts(prompter: Prompter, probes: int) -> CorpusSampler:
     """A small corpus of both languages."""
     rng = random.Random(0)
     samples = [s for name in ("zh", "en") for s in islice(corpus.dialogues(name, 0), 100)]
@@ -183,7 +183,7 @@ def training_texts(prompter: Prompter, probes: int) -> Sampler:
         name: [distractors.passage(rng, name, "train")[1] for _ in range(50)]
         for name in ("zh", "en")
     }
-    return Sampler(samples, passages, prompter, 0, probes)
+    return CorpusSampler(samples, passages, prompter, 0, probes)
 
 
 def configuration(preset: str) -> Config:

@@ -17,8 +17,8 @@ from presets import merged
 from ttt_memory import io
 from ttt_memory.benchmark import own_texts, schemas
 from ttt_memory.conversation.config.training import EpisodeConfig, RunConfig, StepMix, TrainConfig
-from ttt_memory.conversation.train.episodes import corpus_sampler
-from ttt_memory.conversation.train.objective import Batches
+from ttt_memory.conversation.train.batches import BatchMaker
+from ttt_memory.conversation.train.corpus_sampler import CorpusSampler
 from ttt_memory.conversation.train.train_run import train
 from ttt_memory.errors import UserError
 from ttt_memory.study import config
@@ -136,9 +136,9 @@ def test_next_token_training_needs_no_dialogue(tmp_path):
     rows = io.read_table(tmp_path / "passages.parquet", schemas.PASSAGES)
     assert rows["text"].tolist()[:2] == [RENDERED, "A plain page."]
     parts = (tmp_path / "dialogues.parquet", tmp_path / "passages.parquet")
-    sampler = corpus_sampler(*parts, prompter(), 0, 4)
+    sampler = CorpusSampler.load(*parts, prompter(), 0, 4)
     run = settings(objective="lm", regime="frozen")
-    (document,) = Batches(sampler, run.train).batch(0, 0).documents
+    (document,) = BatchMaker(sampler, run.train).batch(0, 0).texts
     known = {(*ids, prompter().end) for ids in prompter().ids(rows["text"].tolist())}
     for ids, written in zip(document.packed.input_ids, document.written, strict=True):
         assert tuple(ids[written].tolist()) in known
@@ -154,11 +154,11 @@ def test_recall_training_reads_them_as_distractors_of_every_language(tmp_path):
     corpus = {"source": "files", "files": [str(file)], "dialogues": 12}
     assert make_corpus(tmp_path, corpus, file).returncode == 0
     parts = (tmp_path / "dialogues.parquet", tmp_path / "passages.parquet")
-    sampler = corpus_sampler(*parts, prompter(), 0, 4)
+    sampler = CorpusSampler.load(*parts, prompter(), 0, 4)
     run = settings(context_share=0.0, empty_share=0.0)
     (own,) = prompter().ids(["zzzz zzzz zzzz"])
     for step in range(4):
-        _, distractor = Batches(sampler, run.train).batch(step, 0).documents
+        _, distractor = BatchMaker(sampler, run.train).batch(step, 0).texts
         assert set(distractor.packed.input_ids[distractor.written].tolist()) <= set(own)
 
 

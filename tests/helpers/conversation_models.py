@@ -6,9 +6,9 @@ from itertools import islice
 
 from ttt_memory.benchmark import Sample, corpus, distractors
 from ttt_memory.conversation.config.base_model import ArchitectureConfig
-from ttt_memory.conversation.models.loading import build_model, train_tokenizer
+from ttt_memory.conversation.models.embedded import build_model, train_tokenizer
 from ttt_memory.conversation.prompts.prompter import Prompter
-from ttt_memory.conversation.train.episodes import Sampler
+from ttt_memory.conversation.train.corpus_sampler import CorpusSampler
 from ttt_memory.fast_weights import FastWeights, FastWeightsConfig, inject
 
 ARCHITECTURE = ArchitectureConfig(
@@ -44,9 +44,9 @@ def prompter() -> Prompter:
     return Prompter(train_tokenizer(texts, ARCHITECTURE.vocab_size))
 
 
-def sampler(seed: int = 0) -> Sampler:
+def sampler(seed: int = 0) -> CorpusSampler:
     """A sampler over those texts."""
-    return Sampler(samples(), passages(), prompter(), seed, 4)
+    return CorpusSampler(samples(), passages(), prompter(), seed, 4)
 
 
 def model(seed: int = 0):

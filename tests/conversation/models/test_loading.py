@@ -9,8 +9,10 @@ import torch
 from conversation_models import prompter, sampler, samples
 from ttt_memory.conversation.config.base_model import ArchitectureConfig, BaseConfig
 from ttt_memory.conversation.config.training import EpisodeConfig, StepMix
-from ttt_memory.conversation.models.loading import build_model, load_model, start_from
-from ttt_memory.conversation.train.episodes import LONGEST, Reader, crop, growing_turns
+from ttt_memory.conversation.models.embedded import build_model, start_from
+from ttt_memory.conversation.models.loading import load_model
+from ttt_memory.conversation.train.corpus_sampler import crop
+from ttt_memory.conversation.train.episodes import LONGEST, EpisodeMaker, growing_turns
 from ttt_memory.conversation.train.muon import Muon, orthogonalise
 from ttt_memory.errors import UserError
 
@@ -36,8 +38,7 @@ def test_dialogues_grow_from_two_turns_to_whole():
 
 
 def test_a_list_probe_is_answered_by_its_own_value():
-    reader = Reader(sampler(), EpisodeConfig())
-    packed = reader.list_batch(random.Random(0), 3, pairs=4)
+    packed = EpisodeMaker(sampler(), EpisodeConfig()).list_batch(random.Random(0), 3, pairs=4)
     for ids, labels in zip(packed.input_ids.tolist(), packed.labels.tolist(), strict=True):
         answer = [label for label in labels if label != -100]
         values, value = [], []
@@ -53,7 +54,7 @@ def test_a_list_probe_is_answered_by_its_own_value():
 
 def test_long_steps_hold_fewer_dialogues():
     mix = EpisodeConfig(step_mix=StepMix(plain=0, after=1), distractor_tokens=(800, 1000))
-    packed = Reader(sampler(), mix).context_batch(random.Random(0), 16)
+    packed = EpisodeMaker(sampler(), mix).context_batch(random.Random(0), 16)
     assert len(packed.input_ids) < 8
     assert packed.input_ids.shape[1] > 800
 

@@ -27,7 +27,8 @@ from ttt_memory.conversation.models.trained_run import (
 )
 from ttt_memory.conversation.recall.sanity import Sanity
 from ttt_memory.conversation.train import loop as loop_module
-from ttt_memory.conversation.train.objective import Batches, Objective
+from ttt_memory.conversation.train.batches import BatchMaker
+from ttt_memory.conversation.train.objective import Objective
 from ttt_memory.conversation.train.optimisers import build_optimisers
 from ttt_memory.conversation.train.train_run import choose_trained, train
 from ttt_memory.errors import UserError
@@ -89,7 +90,7 @@ def test_gradients_reach_factors_and_fast_weights_and_nothing_else():
     adapt(own, LORA)
     fw = inject(own, FAST)
     choose_trained(fw, "lora")
-    batch = Batches(sampler(), TRAIN.model_copy(update={"context_share": 0.0})).batch(0, 0)
+    batch = BatchMaker(sampler(), TRAIN.model_copy(update={"context_share": 0.0})).batch(0, 0)
     Objective(fw, TRAIN)(batch).total.backward()
     for name, parameter in fw.named_parameters():
         if name.startswith("fast.") or is_adapter(name):

@@ -11,14 +11,14 @@ from conversation_models import ARCHITECTURE, passages, prompter, samples
 from ttt_memory.benchmark.own_texts import ANY_LANGUAGE, lines_of
 from ttt_memory.conversation.config.asking import RecallConfig
 from ttt_memory.conversation.config.training import EpisodeConfig, RunConfig, TrainConfig
-from ttt_memory.conversation.models.loading import build_model
+from ttt_memory.conversation.models.embedded import build_model
 from ttt_memory.conversation.prompts.prompter import Prompter
-from ttt_memory.conversation.prompts.template import BRIEFLY, FIXED, READ
+from ttt_memory.conversation.prompts.template import ACKNOWLEDGEMENT, ANSWER_ALONE, RENDER_OPTIONS
 from ttt_memory.conversation.recall.conditions import Recall
 from ttt_memory.conversation.recall.diagnostics import fact_tokens
 from ttt_memory.conversation.recall.naive import answer_naive, write_naive
-from ttt_memory.conversation.train.episodes import Conversation, Sampler
-from ttt_memory.conversation.train.objective import Batches
+from ttt_memory.conversation.train.batches import BatchMaker
+from ttt_memory.conversation.train.corpus_sampler import Conversation, CorpusSampler
 from ttt_memory.conversation.train.train_run import train
 from ttt_memory.errors import UserError
 from ttt_memory.fast_weights import FastWeightsConfig, inject
@@ -79,7 +79,7 @@ def rendered(speaker: Prompter, contents: list[str]) -> str:
     roles = ("user", "assistant")
     messages = [{"role": roles[i % 2], "content": text} for i, text in enumerate(contents)]
     return speaker.tokenizer.apply_chat_template(
-        messages, tokenize=False, add_generation_prompt=True, **FIXED
+        messages, tokenize=False, add_generation_prompt=True, **RENDER_OPTIONS
     )
 
 
@@ -99,11 +99,11 @@ def test_pieces_make_the_prompts_of_the_template(speaker, language):
     first, second = (s.dialogue.strip() for s in dialogues(language, 2))
     question = "How much?"
     for texts in ([], [first], [first, second]):
-        read = [part for text in texts for part in (text, READ[language])]
-        expected = rendered(speaker, [*read, question + BRIEFLY[language]])
+        read = [part for text in texts for part in (text, ACKNOWLEDGEMENT[language])]
+        expected = rendered(speaker, [*read, question + ANSWER_ALONE[language]])
         pieces = [speaker.text(text, language) for text in texts]
         asked = speaker.question(question, language)
-        assert speaker.layout.opening + "".join(pieces) + asked == expected
+        assert speaker.template.opening + "".join(pieces) + asked == expected
         apart = [speaker.opening, *speaker.texts(texts, [language] * len(texts))]
         apart = [token for ids in [*apart, *speaker.ids([asked])] for token in ids]
         assert speaker.tokenizer.decode(apart) == expected
@@ -147,7 +147,7 @@ def test_recall_asks_what_the_template_renders_and_keeps_it(speaker):
                 row = rows[sample.sample_id, probe.probe_id]
                 question = speaker.question(probe.question, "en")
                 seen = text if condition == "A" else ""
-                assert row["prompt"] == speaker.layout.opening + seen + question
+                assert row["prompt"] == speaker.template.opening + seen + question
                 assert row["written"] == (text if condition == "B" else "")
                 assert row["written_tokens"] == (len(read) if condition == "B" else 0)
                 ids = speaker.ids([question])[0]
@@ -163,13 +163,13 @@ def test_training_writes_what_recall_writes(speaker):
     config = TrainConfig(
         dialogues_per_step=2, episode=EpisodeConfig(), context_share=0.0, empty_share=0.0
     )
-    data = Sampler(samples(), passages(), speaker, 0, 4)
+    data = CorpusSampler(samples(), passages(), speaker, 0, 4)
     texts = [s.dialogue for s in samples()]
     read = {tuple(ids) for ids in speaker.texts(texts, [s.language for s in samples()])}
     for step in range(3):
-        batch = Batches(data, config).batch(step, 0)
+        batch = BatchMaker(data, config).batch(step, 0)
         start = len(speaker.opening)
-        (document,) = batch.documents
+        (document,) = batch.texts
         for ids, written in zip(document.packed.input_ids, document.written, strict=True):
             assert tuple(ids[written].tolist()) in read
             assert ids[:start].tolist() == speaker.opening
@@ -183,25 +183,25 @@ MESSAGES = [{"role": "user", "content": "What?"}, {"role": "assistant", "content
 RULE = [{"role": "system", "content": "Be brief."}]
 
 
-def stream(speaker: Prompter, messages: list[dict]) -> Sampler:
+def stream(speaker: Prompter, messages: list[dict]) -> CorpusSampler:
     """Own texts: one conversation."""
     chats = {0: Conversation(json.dumps(messages), "mine.jsonl, passage own-0")}
-    return Sampler([], {ANY_LANGUAGE: [lines_of(messages)]}, speaker, 0, 4, chats)
+    return CorpusSampler([], {ANY_LANGUAGE: [lines_of(messages)]}, speaker, 0, 4, chats)
 
 
 def streamed(speaker: Prompter, messages: list[dict]) -> tuple[str, str]:
     """What a next-token step reads of such texts, and what of it is written."""
     config = TrainConfig(objective="lm", dialogues_per_step=2)
-    (document,) = Batches(stream(speaker, messages), config).batch(0, 0).documents
+    (document,) = BatchMaker(stream(speaker, messages), config).batch(0, 0).texts
     ids, written = document.packed.input_ids[0], document.written[0]
     return speaker.tokenizer.decode(ids), speaker.tokenizer.decode(ids[written])
 
 
 def test_own_conversations_are_trained_on_as_the_template_renders_them(speaker):
     """All of it but what opens every sequence is written; with no template, lines."""
-    options = {"tokenize": False, "add_generation_prompt": False, **FIXED}
+    options = {"tokenize": False, "add_generation_prompt": False, **RENDER_OPTIONS}
     expected = speaker.tokenizer.apply_chat_template(MESSAGES, **options)
-    written = expected.removeprefix(speaker.layout.opening)
+    written = expected.removeprefix(speaker.template.opening)
     assert streamed(speaker, MESSAGES) == (expected, written)
     end = speaker.tokenizer.eos_token
     assert streamed(Prompter(speaker.tokenizer, "none"), MESSAGES)[1] == lines_of(MESSAGES) + end
@@ -210,7 +210,7 @@ def test_own_conversations_are_trained_on_as_the_template_renders_them(speaker):
 @pytest.mark.parametrize("template", [CHAT, "{{ bos_token }}" + CHAT, DEFAULT])
 def test_a_system_message_of_ones_own_takes_the_place_of_the_templates(template):
     speaker, messages = chat(template), RULE + MESSAGES
-    options = {"tokenize": False, "add_generation_prompt": False, **FIXED}
+    options = {"tokenize": False, "add_generation_prompt": False, **RENDER_OPTIONS}
     expected = speaker.tokenizer.apply_chat_template(messages, **options)
     assert streamed(speaker, messages) == (expected, expected.removeprefix("<s>"))
 
@@ -220,7 +220,7 @@ def test_a_conversation_that_a_template_refuses_is_named_before_training():
     with pytest.raises(
         UserError, match=r"mine.jsonl, passage own-0: .* that begin 'That\.' .*alternate"
     ):
-        data.texts.check()
+        data.passages.check_conversations()
     run = RunConfig(
         fast_weights=FastWeightsConfig(layers=(0,), read_while_writing=True),
         train=TrainConfig(objective="lm", steps=1),
@@ -244,4 +244,4 @@ def test_templates_that_render_no_turns_are_refused_in_one_line():
     with pytest.raises(UserError, match="renders a turn in more than one way"):
         chat(counted)
     tokenizer = chat(CHAT).tokenizer
-    assert Prompter(tokenizer, "none").layout == prompter().layout
+    assert Prompter(tokenizer, "none").template == prompter().template

@@ -24,7 +24,7 @@ from ttt_memory.conversation import schemas as conversation_schemas
 from ttt_memory.conversation.config.training import RunConfig
 from ttt_memory.conversation.models.loading import load_model
 from ttt_memory.conversation.models.trained_run import load_run
-from ttt_memory.conversation.train.episodes import corpus_sampler
+from ttt_memory.conversation.train.corpus_sampler import CorpusSampler
 from ttt_memory.conversation.train.train_run import train
 from ttt_memory.errors import UserError
 from ttt_memory.fast_weights import inject
@@ -90,7 +90,7 @@ class Corpus:
         torch.manual_seed(0)
         run = RunConfig(**RUN)
         fw = inject(load_model(self.base), run.fast_weights)
-        sampler = corpus_sampler(*self.parts, prompter(), 0, run.train.probes_per_dialogue)
+        sampler = CorpusSampler.load(*self.parts, prompter(), 0, run.train.probes_per_dialogue)
         return fw, train(fw, sampler, run, Accelerator(cpu=True), checkpoints)
 
     def losses(self, name: str) -> list[float]:

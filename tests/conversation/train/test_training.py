@@ -17,8 +17,9 @@ from ttt_memory.conversation.config.training import (
 )
 from ttt_memory.conversation.prompts.packing import Packed
 from ttt_memory.conversation.train import loop as loop_module
+from ttt_memory.conversation.train.batches import BatchMaker
 from ttt_memory.conversation.train.loop import Schedule
-from ttt_memory.conversation.train.objective import Batches, Objective, written_share
+from ttt_memory.conversation.train.objective import Objective, written_share
 from ttt_memory.conversation.train.train_run import train
 from ttt_memory.errors import UserError
 
@@ -124,8 +125,8 @@ def test_next_token_objectives_need_reads():
 def test_every_kind_of_batch_is_drawn_and_read():
     fw = fast_weights()
     config = run_config(fw, steps=1, dialogues_per_step=4).train
-    batches = Batches(sampler(), config)
-    shapes = {(b.objective, len(b.documents)) for b in (batches.batch(s, 0) for s in range(120))}
+    batches = BatchMaker(sampler(), config)
+    shapes = {(b.objective, len(b.texts)) for b in (batches.batch(s, 0) for s in range(120))}
     assert {("context", 0), ("write_drop_read", 1), ("write_drop_read", 2)} <= shapes
     assert any(count > 2 for kind, count in shapes)
 
@@ -133,41 +134,41 @@ def test_every_kind_of_batch_is_drawn_and_read():
 def test_the_micro_batches_of_a_step_are_of_one_kind_and_of_different_text():
     fw = fast_weights()
     config = run_config(fw, context_share=0.3, episode=EpisodeConfig(step_mix=MIX)).train
-    batches = Batches(sampler(), config)
+    batches = BatchMaker(sampler(), config)
     kinds = set()
     for step in range(30):
         first, second = batches.batch(step, 0), batches.batch(step, 1)
         assert first.objective == second.objective
-        assert len(first.documents) == len(second.documents)
+        assert len(first.texts) == len(second.texts)
         assert first.packed.input_ids.tolist() != second.packed.input_ids.tolist()
-        kinds.add((first.objective, len(first.documents)))
+        kinds.add((first.objective, len(first.texts)))
     assert len(kinds) > 3
 
 
 def test_a_context_batch_never_writes_and_a_recall_batch_never_shows():
     fw = fast_weights()
-    batches = Batches(sampler(), run_config(fw).train)
+    batches = BatchMaker(sampler(), run_config(fw).train)
     for step in range(40):
         batch = batches.batch(step, 0)
         longest = max(len(ids) for e in prompter().encode(sampler().samples) for ids in e.questions)
         if batch.objective == "write_drop_read":
             assert batch.packed.position_ids.max() <= longest + 32
         else:
-            assert not batch.documents
+            assert not batch.texts
 
 
 def test_a_recall_step_asks_in_context_what_it_writes_and_writes_no_question():
     fw = fast_weights()
     config = run_config(fw, episode=EpisodeConfig(), context_share=0.0, empty_share=0.0).train
-    batch = Batches(sampler(), config).batch(0, 0)
-    (document,) = batch.documents
+    batch = BatchMaker(sampler(), config).batch(0, 0)
+    (document,) = batch.texts
     objective = Objective(fw, config)
     found = objective(batch)
-    alone = objective(replace(batch, objective="context", documents=[], packed=document.packed))
+    alone = objective(replace(batch, objective="context", texts=[], packed=document.packed))
     assert found.context == pytest.approx(alone.own, rel=1e-5)
     assert found.total.item() == pytest.approx(found.own + found.context, rel=1e-5)
     ids, written = document.packed.input_ids, document.written
-    state, _, _ = objective._write(batch.documents)
+    state, _, _ = objective._write(batch.texts)
     plain = fw.write(input_ids=ids * written, attention_mask=written.long()).state
     for layer in fw.config.layers:
         a, b = state.fold().layers[layer].dense, plain.fold().layers[layer].dense
@@ -190,17 +191,17 @@ def test_shared_distractors_are_read_by_every_dialogue(update, kind):
     episode = EpisodeConfig(step_mix=StepMix(plain=0, **{kind: 1}))
     shape = {"episode": episode, "context_share": 0.0, "empty_share": 0.0}
     config = run_config(fw, share_distractors=True, **shape).train
-    batch = Batches(sampler(), config).batch(0, 0)
-    dialogues, distractors = batch.documents
+    batch = BatchMaker(sampler(), config).batch(0, 0)
+    dialogues, distractors = batch.texts
     assert distractors.shared
     assert len(distractors.written) == len(dialogues.written) == 4
     one_by_one = [of_one_row(distractors, row) for row in range(4)]
     objective = Objective(fw, config)
     found = objective(batch)
-    expected = objective(replace(batch, documents=[dialogues, *one_by_one]))
+    expected = objective(replace(batch, texts=[dialogues, *one_by_one]))
     assert found.own == pytest.approx(expected.own, rel=1e-5)
     assert found.inner_norm == pytest.approx(expected.inner_norm, rel=1e-4)
-    alone = objective(replace(batch, documents=[dialogues, replace(distractors, shared=False)]))
+    alone = objective(replace(batch, texts=[dialogues, replace(distractors, shared=False)]))
     assert abs(found.inner_norm / alone.inner_norm - 1) > 1e-3
 
 
@@ -218,8 +219,8 @@ def test_the_price_of_writing_is_the_share_of_tokens_that_are_written():
     config = run_config(fw, context_weight=0.0, empty_share=0.0, context_share=0.0).train
     batch = next(
         b
-        for b in (Batches(sampler(), config).batch(s, 0) for s in range(99))
-        if len(b.documents) == 2
+        for b in (BatchMaker(sampler(), config).batch(s, 0) for s in range(99))
+        if len(b.texts) == 2
     )
     with torch.no_grad():
         for name, parameter in fw.fast.named_parameters():
@@ -228,7 +229,7 @@ def test_the_price_of_writing_is_the_share_of_tokens_that_are_written():
     free = Objective(fw, config)(batch)
     priced = Objective(fw, config)(replace(batch, gate_cost=3.0))
     strengths = defaultdict(list)  # by layer and row
-    for document in batch.documents:
+    for document in batch.texts:
         gates = fw.write(
             input_ids=document.packed.input_ids,
             attention_mask=document.packed.mask,
@@ -257,5 +258,5 @@ def test_writing_everything_more_weakly_saves_nothing(scale):
 def test_writing_has_no_price_while_dialogues_grow():
     fw = fast_weights(gate="top")
     config = run_config(fw, growing_steps=10, gate_cost=0.5, context_share=0.0, empty_share=0.0)
-    batches = Batches(sampler(), config.train)
+    batches = BatchMaker(sampler(), config.train)
     assert [batches.batch(step, 0).gate_cost for step in (0, 9, 10, 30)] == [0, 0, 0.5, 0.5]

@@ -245,7 +245,7 @@ class Recall:
     ) -> list[dict]:
         in_context = condition in IN_CONTEXT
         read = self.prompter.tokenizer.decode([t for text in job.texts for t in text])
-        before = self.prompter.layout.opening + (read if in_context else "")
+        before = self.prompter.template.opening + (read if in_context else "")
         return [
             {
                 "condition": condition,
