@@ -1,4 +1,4 @@
-"""A tiny trained-from-scratch world for the conversation tests: tokenizer, model, samples."""
+"""Tiny dialogues, tokenizer and model for the tests of the conversation study."""
 
 import random
 from functools import cache
@@ -39,7 +39,7 @@ def passages() -> dict[str, list[str]]:
 
 @cache
 def prompter() -> Prompter:
-    """A tokenizer trained on those texts."""
+    """Prompts for a tokenizer that is trained on those texts."""
     texts = [s.dialogue for s in samples()] + [t for part in passages().values() for t in part]
     return Prompter(train_tokenizer(texts, ARCHITECTURE.vocab_size))
 
@@ -50,7 +50,7 @@ def sampler(seed: int = 0) -> CorpusSampler:
 
 
 def model(seed: int = 0):
-    """A random tiny Qwen3 for that tokenizer."""
+    """A tiny Qwen3 with random weights, for that tokenizer."""
     return build_model(ARCHITECTURE, prompter().tokenizer, seed).eval()
 
 

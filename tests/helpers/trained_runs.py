@@ -1,4 +1,4 @@
-"""Small runs trained for real."""
+"""Tiny runs that are really trained."""
 
 import torch
 from accelerate import Accelerator
