@@ -1,15 +1,18 @@
-"""A cluster run, simulated: the study's real graph of jobs, measured job times, N nodes.
+"""A simulated run on a cluster of N nodes, from the study's graph of jobs and measured job times.
 
     python benchmarks/cluster.py --times results/benchmarks [--configfile config/full.yaml] \
         [--nodes 1 8 100] [--slots 1] [--wait 60] [--failures 0.02] [--retries 2] [--jobs 100] \
         [--per-second 5] [--poll 10] [--seeds 20]
 
-The graph is what Snakemake would run (`--d3dag`). A job takes one of its rule's measured times,
-drawn anew for each attempt; a rule without any takes one of all. A submission waits in the queue
-(exponential, mean --wait seconds), runs in a free slot, fails with --failures at a uniform moment
-of its time and is tried again; its end is noticed at the next poll. Prints the sum of all jobs and
-their longest chain; then, for each number of nodes, hours from first submission to last end (mean
-over seeds), what that gains, the share of slot time used, and the jobs that failed for good.
+The graph is what Snakemake would run (`--d3dag`). Each attempt of a job takes one of the measured
+times of its rule, drawn at random; a rule without measured times uses those of all rules. A job
+waits in the queue (exponentially distributed, mean --wait seconds) and then runs in a free slot.
+With probability --failures it fails, at a uniformly drawn moment, and is tried again. Its end is
+noticed at the next poll.
+
+The output begins with the sum of all job times and the longest chain of jobs. Then, for each number
+of nodes: the hours from the first submission to the last end (mean over seeds), the speed-up over
+one job at a time, the share of slot time in use, and the number of jobs whose every attempt failed.
 """
 
 import argparse
@@ -32,7 +35,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @dataclass
 class Cluster:
-    """A cluster and the profile's settings on it; all times in seconds."""
+    """A cluster, and the settings of the profile that uses it. All times are in seconds."""
 
     nodes: int
     slots: int = 1
@@ -46,7 +49,13 @@ class Cluster:
 
 @dataclass
 class Graph:
-    """Jobs by number: their rule, how many they wait for, who waits for them."""
+    """The graph of jobs, which are numbered.
+
+    Attributes:
+        rules: the rule of each job.
+        needs: for each job, the number of jobs that it waits for.
+        next: for each job, the jobs that wait for it.
+    """
 
     rules: dict[int, str]
     needs: dict[int, int] = field(default_factory=lambda: defaultdict(int))
@@ -54,7 +63,7 @@ class Graph:
 
 
 def graph(configfile: str | None) -> Graph:
-    """What Snakemake would run from nothing, by its own account."""
+    """The graph of a run without any results, as Snakemake plans it."""
     command = [sys.executable, "-m", "snakemake", "--profile", "profiles/local", "--d3dag"]
     command += ["--configfile", configfile] if configfile else []
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
@@ -67,7 +76,7 @@ def graph(configfile: str | None) -> Graph:
 
 
 def times(folder: Path) -> dict[str, list[float]]:
-    """Seconds of each measured job, by rule."""
+    """Measured seconds of the jobs of each rule."""
     found = {}
     for entry in sorted(folder.iterdir()):
         files = [entry] if entry.suffix == ".tsv" else sorted(entry.rglob("*.tsv"))
@@ -76,7 +85,7 @@ def times(folder: Path) -> dict[str, list[float]]:
 
 
 def seconds_of(rule: str, measured: dict[str, list[float]]) -> list[float]:
-    """Measured times of jobs like one of `rule`; 0 for the rule that only collects."""
+    """Measured seconds to draw from for a job of `rule`; 0 for `all`, which only collects."""
     if rule == "all":
         return [0.0]
     return measured.get(rule) or [s for other in measured.values() for s in other]
@@ -85,7 +94,11 @@ def seconds_of(rule: str, measured: dict[str, list[float]]) -> list[float]:
 def simulate(
     jobs: Graph, measured: dict[str, list[float]], cluster: Cluster, seed: int
 ) -> tuple[float, float, int]:
-    """Makespan in seconds, busy slot seconds, jobs that failed for good."""
+    """Simulate one run.
+
+    Returns:
+        Seconds from start to end, seconds in which slots were busy, number of jobs lost.
+    """
     rng, tick = random.Random(seed), itertools.count()
     needs = {job: jobs.needs[job] for job in jobs.rules}
     ready = deque(job for job, count in needs.items() if not count)
@@ -123,7 +136,10 @@ def simulate(
 
 
 def bound(jobs: Graph, measured: dict[str, list[float]]) -> tuple[float, float]:
-    """Sum of all jobs' mean times, and of the longest chain: no cluster is faster than that."""
+    """Seconds of all jobs one after the other, and of the longest chain, a lower bound for any run.
+
+    Each job takes the mean time of its rule.
+    """
     mean = {job: statistics.fmean(seconds_of(rule, measured)) for job, rule in jobs.rules.items()}
     needs = {job: jobs.needs[job] for job in jobs.rules}
     finish = dict.fromkeys(jobs.rules, 0.0)
@@ -145,16 +161,16 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--times", type=Path, required=True, help="results/benchmarks of a run")
     parser.add_argument("--configfile", help="preset whose jobs are simulated")
     parser.add_argument("--nodes", type=int, nargs="+", default=[1, 8, 100])
-    parser.add_argument("--seeds", type=int, default=20, help="simulated runs")
+    parser.add_argument("--seeds", type=int, default=20, help="number of simulated runs")
     usual = Cluster(nodes=1)
     for name, meaning in {
-        "slots": "jobs that a node runs at once",
-        "wait": "mean queue wait, s",
+        "slots": "number of jobs that a node runs at once",
+        "wait": "mean time in the queue, s",
         "failures": "share of attempts that fail",
-        "retries": "as in the profile",
-        "jobs": "submitted at once, as in the profile",
-        "per-second": "submissions a second",
-        "poll": "s between looks at the queue",
+        "retries": "retries of a failed job, as in the profile",
+        "jobs": "largest number of submitted jobs, as in the profile",
+        "per-second": "submissions per second",
+        "poll": "time between two polls, s",
     }.items():
         default = getattr(usual, name.replace("-", "_"))
         parser.add_argument(f"--{name}", type=type(default), default=default, help=meaning)
@@ -162,7 +178,7 @@ def parse() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Simulate each number of nodes and print the table."""
+    """Simulate a run for each number of nodes and print the table."""
     args = parse()
     given = {key: value for key, value in vars(args).items() if hasattr(Cluster(1), key)}
     jobs, measured = graph(args.configfile), times(args.times)

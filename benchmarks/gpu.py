@@ -1,12 +1,13 @@
-"""The study's costs on this GPU with a Qwen3-8B of random weights: write, recall, training.
+"""Speed and GPU memory of writing, recall and training, with a Qwen3-8B of random weights.
 
     python benchmarks/gpu.py [--precision high|highest] [--check]
 
-One process. Prints memory and speed of writing against the plain forward, of every condition of
-recall, projected to 300 samples, and of a training step of each run; beside each what the cost
-model expects of a device that reaches its ceilings. Random weights rarely end an answer: recall
-always makes the longest. --check exits 1 and names the target that is missed. `--shape tiny
---samples 3 --steps 2 --lengths 64` runs anywhere; a CPU's memory is then a lower bound.
+Three tables are printed: writing compared with the plain forward pass; every condition of recall,
+with the total projected to 300 samples; and a training step of each run. The last two tables also
+show what the cost model expects of a device that reaches its measured ceilings. A model of random weights
+rarely ends an answer, so in recall every answer has the largest length. --check exits with status 1
+and names the target that is missed. `--shape tiny --samples 3 --steps 2 --lengths 64` runs on any
+machine; on a CPU the memory column is a lower bound.
 """
 
 import argparse
@@ -34,7 +35,7 @@ from ttt_memory.conversation.config.training import RunConfig
 from ttt_memory.conversation.models.trained_run import trained_part
 from ttt_memory.conversation.prompts.prompter import Prompter
 from ttt_memory.conversation.recall.conditions import Recall
-from ttt_memory.conversation.train.episodes import Sampler
+from ttt_memory.conversation.train.corpus_sampler import CorpusSampler
 from ttt_memory.conversation.train.train_run import train
 from ttt_memory.cost import flop_counter, stopwatch
 from ttt_memory.cost.data_sheets import SHAPES
@@ -45,7 +46,8 @@ from ttt_memory.fast_weights import FastWeights, inject
 from ttt_memory.study import devices
 from ttt_memory.study.config import Config, laid_over
 
-TINY = Decoder(32, 48, 31, 4, 2, 8, 4096, True)  # as many layers as the runs of Qwen3-8B name
+# The runs for Qwen3-8B have fast weights up to layer 30.
+TINY = Decoder(32, 48, 31, 4, 2, 8, 4096, True)
 MOST_OVERHEAD, MOST_GIB = 0.05, 38.0
 TEXT, STUDY = 2048, 300
 ROOT = Path(__file__).resolve().parents[1]
@@ -53,7 +55,7 @@ TOKENIZER = ROOT / "data" / "models" / "embedded"
 
 
 def random_model(shape: Decoder, device: torch.device) -> Qwen3ForCausalLM:
-    """A Qwen3 of this shape, made where it will be used."""
+    """A Qwen3 of this shape with random weights, created on `device`."""
     config = Qwen3Config(
         hidden_size=shape.d,
         intermediate_size=shape.ff,
@@ -76,7 +78,7 @@ def random_model(shape: Decoder, device: torch.device) -> Qwen3ForCausalLM:
 
 
 class Bench:
-    """One model on one device; prints its tables and notes what is missed."""
+    """Measures one model on one device, prints the tables and collects the missed targets."""
 
     def __init__(self, shape: Decoder, device: torch.device, recall: RecallConfig) -> None:
         self.shape, self.device, self.recall_config = shape, device, recall
@@ -86,7 +88,7 @@ class Bench:
         self.missed: list[str] = []
 
     def memory(self, config: RunConfig) -> FastWeights:
-        """The model with the memory of a run."""
+        """The model with the fast weights of a run."""
         return inject(self.model, config.fast_weights)
 
     def estimate(self, config: RunConfig, sizes: Benchmark) -> Estimate:
@@ -94,14 +96,14 @@ class Bench:
         return Estimate(FastWeightsCost(self.shape, config.fast_weights), sizes, self.best)
 
     def held(self, fw: FastWeights, growth: int, what: str) -> float:
-        """GiB that a part holds with all parameters; it must fit."""
+        """GiB of all parameters and `growth` bytes. It is a missed target if they do not fit."""
         gib = (sum(p.nbytes for p in fw.parameters()) + growth) / GIB
         if gib > MOST_GIB:
             self.missed.append(f"{what}: {gib:.1f} GiB > {MOST_GIB:g} GiB")
         return gib
 
     def observe(self, function: Callable[[], list[dict]]) -> tuple[list[dict], float, int]:
-        """What `function` returns, its seconds, and the bytes it holds beside the weights."""
+        """The result of `function`, its seconds, and its peak bytes beside the weights."""
         found: list[dict] = []
         started = time.perf_counter()
         growth = stopwatch.peak_bytes(lambda: found.extend(function()), self.device)
@@ -109,7 +111,10 @@ class Bench:
 
     @torch.no_grad()
     def write(self, fw: FastWeights, length: int, rounds: int) -> None:
-        """Tokens/s of plain prefill and of a write that is ready to be read, with rooflines."""
+        """Tokens/s of the plain forward pass and of a write with its solved state.
+
+        The last column is the share of the speed that the ceilings of the device allow.
+        """
         ids = torch.randint(0, self.shape.vocabulary, (1, length), device=self.device)
         decoder = self.model.get_decoder()
         forms = {
@@ -129,7 +134,7 @@ class Bench:
             self.missed.append(f"write overhead {over:.1%} > {MOST_OVERHEAD:.0%} at T = {length}")
 
     def recall(self, fw: FastWeights, config: RunConfig, samples: list[Sample]) -> None:
-        """Probes/s of each condition, and minutes for the whole study."""
+        """Probes/s of each condition, and minutes for the samples of the whole study."""
         engine, minutes = Recall(fw, self.prompter, samples, self.recall_config), 0.0
         sizes = of_samples(samples, self.prompter, self.recall_config)
         expected = self.estimate(config, sizes)
@@ -141,8 +146,8 @@ class Bench:
         print(f"{STUDY} samples, A to D: {minutes:.1f} minutes")
 
     def training(self, name: str, config: RunConfig, steps: int) -> None:
-        """Seconds and memory of the steps of one run, the first left out of the time."""
-        # Whole dialogues from the first step: what most of a training costs.
+        """Seconds and GPU memory of the training steps of a run; the first step is not timed."""
+        # Most steps of a real training have dialogues of full length, so these steps do too.
         sizes = {"steps": steps, "checkpoint_every": steps, "growing_steps": 0}
         chosen = config.train.model_copy(update=sizes)
         accelerator = Accelerator(
@@ -163,53 +168,59 @@ class Bench:
         self.model.requires_grad_(False)
         self.model.activation_checkpointing_disable()
 
-    def expected_step(self, config: RunConfig, sampler: Sampler) -> Cost:
-        """Of one micro-batch of the recall objective."""
+    def expected_step(self, config: RunConfig, sampler: CorpusSampler) -> Cost:
+        """The estimated cost of one micro-batch of the write_drop_read objective."""
         sizes = of_samples(sampler.samples, self.prompter, self.recall_config)
         rows, joint = config.train.dialogues_per_step, config.train.regime == "joint"
         return self.estimate(config, sizes).step(rows, sizes.dialogue, joint)
 
 
 def line(what: str, speed: float, took: float, gib: float, cost: Cost, seconds: float) -> None:
-    """One row: found, and expected of a device that reaches its ceilings."""
+    """Print one row: what was measured, and what the cost model expects."""
     expected = f"{seconds:>12.2f}{cost.held / GIB:>10.2f}"
     print(f"{what:<28}{speed:>12.1f}{took:>10.2f}{gib:>10.2f}{expected}", flush=True)
 
 
-def training_texts(prompter: Prompter, probes: int) -> Sampler:
-    """A small corpus of both languages."""
+def training_texts(prompter: Prompter, probes: int) -> CorpusSampler:
+    """A sampler of a small corpus in both languages."""
     rng = random.Random(0)
     samples = [s for name in ("zh", "en") for s in islice(corpus.dialogues(name, 0), 100)]
     passages = {
         name: [distractors.passage(rng, name, "train")[1] for _ in range(50)]
         for name in ("zh", "en")
     }
-    return Sampler(samples, passages, prompter, 0, probes)
+    return CorpusSampler(samples, passages, prompter, 0, probes)
 
 
 def configuration(preset: str) -> Config:
-    """config.yaml with a preset laid over it."""
+    """The configuration of config.yaml with a preset laid over it."""
     data = laid_over(options.read(ROOT / "config.yaml"), options.read(preset))
     return options.validate(Config, data, preset)
 
 
 def main() -> None:
-    """Measure, print, judge."""
+    """Measure, print the tables and check the targets."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shape", default="qwen3-8b", choices=["tiny", *SHAPES])
     parser.add_argument("--config", default=str(ROOT / "config" / "qwen3-8b.yaml"))
-    runs = ["recall", "recall-lora", "b-mini"]
-    parser.add_argument("--runs", nargs="+", default=runs, help="to train; first: recall too")
+    runs = ["write-drop-read", "write-drop-read-lora", "b-mini"]
+    parser.add_argument(
+        "--runs", nargs="+", default=runs, help="runs to train; the first is also written and asked"
+    )
     parser.add_argument("--lengths", type=int, nargs="*", default=[512, TEXT])
-    parser.add_argument("--samples", type=int, default=STUDY, help="to ask, a multiple of 3")
-    parser.add_argument("--steps", type=int, default=5, help="training steps of each run")
+    parser.add_argument(
+        "--samples", type=int, default=STUDY, help="number of samples to ask, a multiple of 3"
+    )
+    parser.add_argument("--steps", type=int, default=5, help="number of training steps of each run")
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
     parser.add_argument("--precision", default="high", choices=["high", "highest"])
-    parser.add_argument("--check", action="store_true", help="fail where a target is missed")
+    parser.add_argument("--check", action="store_true", help="exit with 1 if a target is missed")
     args = parser.parse_args()
     if args.steps < 2:
-        raise UserError("--steps: the first does not count; expected 2 or more")
+        raise UserError(
+            f"--steps: found {args.steps}, expected 2 or more, since the first step is not timed"
+        )
     torch.set_float32_matmul_precision(args.precision)
     device = devices.pick(args.device)
     study = configuration(args.config)
@@ -232,7 +243,7 @@ def main() -> None:
     count = max(1, args.samples // 3)
     bench.recall(fw, first, benchmark(BenchmarkConfig(samples_per_level=count)))
     fw.eject()
-    del fw  # or a training would hold its parameters as well
+    del fw  # else its parameters would take GPU memory during training
     print(f"\n{'':<28}{'tokens/s':>12}{columns}")
     for name, config in runs.items():
         bench.training(name, config, args.steps)

@@ -1,10 +1,10 @@
-"""Batched recall against one probe at a time over a dense state: same model, same probes.
+"""Speed of batched recall, compared with one probe at a time on a dense state.
 
-    python benchmarks/recall.py --model results/runs/recall/0/model --base data/models/embedded \
-        --benchmark results/benchmark/benchmark.parquet [--check]
+    python benchmarks/recall.py --model results/runs/write-drop-read/0/model \
+        --base data/models/embedded --benchmark results/benchmark/benchmark.parquet [--check]
 
-Prints probes per second of both on one thread, and their ratio. --check exits 1 when an
-answer differs or the ratio is below 30.
+Both ask the same probes of the same model on one thread. The probes per second of both and their
+ratio are printed. --check exits with status 1 when an answer differs or the ratio is below 30.
 """
 
 import argparse
@@ -31,7 +31,7 @@ TARGET = 30.0
 def naive(
     fw: FastWeights, prompter: Prompter, samples: list[Sample], limit: int
 ) -> dict[tuple[str, str], str]:
-    """Condition B, one probe after the other; each dialogue is written once."""
+    """Answers under condition B, one probe after the other. Each dialogue is written once."""
     found = {}
     for sample in samples:
         state = write_naive(fw, prompter.ids([sample.dialogue])[0])
@@ -45,12 +45,14 @@ def naive(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", required=True, help="folder of the trained run")
-    parser.add_argument("--base", required=True, help="base model, hub-format folder")
+    parser.add_argument("--base", required=True, help="base model, a folder in Hub format")
     parser.add_argument("--benchmark", required=True, help="benchmark, Parquet")
-    parser.add_argument("--samples", type=int, default=100, help="level-1 dialogues to ask about")
-    parser.add_argument("--rows", type=int, default=128, help="dialogues in a batch")
-    parser.add_argument("--probe-rows", type=int, default=1024, help="probes in a batch")
-    parser.add_argument("--check", action="store_true", help=f"fail below {TARGET:g} times")
+    parser.add_argument("--samples", type=int, default=100, help="number of level-1 dialogues")
+    parser.add_argument("--rows", type=int, default=128, help="number of dialogues in a batch")
+    parser.add_argument("--probe-rows", type=int, default=1024, help="number of probes in a batch")
+    parser.add_argument(
+        "--check", action="store_true", help=f"exit with 1 below a ratio of {TARGET:g}"
+    )
     args = parser.parse_args()
     torch.set_num_threads(1)
     samples = [s for s in read_benchmark(args.benchmark) if s.level == 1][: args.samples]

@@ -1,13 +1,15 @@
-"""What Snakemake itself costs as jobs grow: DAG, dry run, scheduling, a run with nothing to do.
+"""Time and RAM of Snakemake itself, by number of jobs.
 
     python benchmarks/scale.py [--jobs 100 1000 10000] [--kind shards strategies] [--check]
 
-Each measurement is one `snakemake` process in a copy of the repository, wall time and largest
-memory. `touch run` schedules every job, 100 at a time as profiles/slurm does, and runs none
-(`--touch`, without its pause): what scheduling adds to a run; not measured above 2,000 jobs, where
-it grows with their square. `shards` splits one condition of one run into so many jobs, `strategies`
-trains one strategy with so many seeds. --check exits 1 when a dry run of 1,000 shards takes 30 s or
-more.
+Each measurement is one `snakemake` process in a copy of the repository; its wall time and its
+largest resident memory (RAM) are printed. The columns are: building the graph of jobs (`dag`), a
+dry run, a run in which Snakemake schedules every job but executes none (`touch run`: `--touch`
+without its pause, 100 jobs at a time as in profiles/slurm), and a run with nothing to do (`no-op
+run`). The touch run shows what scheduling adds to a run. It is not measured above 2,000 jobs,
+because its time grows with their square. Kind `shards` splits the conditions of a run into that many jobs; kind
+`strategies` trains forecast strategies with that many seeds. --check exits with status 1 when a dry
+run of 1,000 shards takes 30 s or more.
 """
 
 import argparse
@@ -25,9 +27,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGET_JOBS, TARGET_SECONDS = 1000, 30.0
-# `--touch` sleeps a tenth of a second for each job.
+# Without this, `--touch` sleeps a tenth of a second for each job.
 TOUCH = "from snakemake.executors import touch; touch.Executor.SLEEPING_TIME = 0; "
-# The scheduler looks at all ready jobs to choose one: of so many it is not waited for.
+# The scheduler looks at all ready jobs to choose one. Above this number of jobs its choice is
+# replaced: all ready jobs start at once.
 SCHEDULED = 2000
 AT_ONCE = "from snakemake.scheduling.greedy import Scheduler; "
 AT_ONCE += "Scheduler.select_jobs = lambda self, ready, *rest: list(ready); "
@@ -36,10 +39,10 @@ STEPS = ("dag", "dry run", "touch run", "no-op run")
 
 
 def preset(kind: str, jobs: int) -> dict:
-    """Configuration with about `jobs` jobs, nearly all of one kind."""
+    """A configuration with about `jobs` jobs, nearly all of the given kind."""
     if kind == "strategies":
         return {
-            "runs": {"b-mini": None, "recall": {"sweeps": False}},
+            "runs": {"b-mini": None, "write-drop-read": {"sweeps": False}},
             "recall": {"conditions": ["A", "B", "C"]},
             "forecast": {
                 "strategies": {"titans_default": None, "mesa": None},
@@ -50,14 +53,14 @@ def preset(kind: str, jobs: int) -> dict:
         }
     return {
         "benchmark": {"samples_per_level": jobs},
-        "runs": {"b-mini": None, "recall": {"sweeps": False}},
+        "runs": {"b-mini": None, "write-drop-read": {"sweeps": False}},
         "recall": {"conditions": ["A", "B", "C"], "shards": max(1, jobs // 3)},
         "forecast": None,
     }
 
 
 def copy_repository(folder: Path) -> None:
-    """The files that git knows or would take, without any result."""
+    """Copy the files of the repository, but no results, to `folder`."""
     listed = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard", "-z"],
         cwd=ROOT,
@@ -73,7 +76,7 @@ def copy_repository(folder: Path) -> None:
 def snakemake(
     folder: Path, *arguments: str, program: tuple[str, str] = ("-m", "snakemake")
 ) -> tuple[float, int, str]:
-    """Seconds, largest resident memory in MB and standard output of one run."""
+    """Run Snakemake; returns its seconds, its largest resident memory in MB and its output."""
     command = [sys.executable, *program, "--profile", "profiles/local"]
     command += ["--configfile", "scale.json", *arguments]
     started = time.perf_counter()
@@ -89,7 +92,7 @@ def snakemake(
 
 
 def make_outputs(folder: Path) -> int:
-    """Put an empty file, or folder, where each output belongs; returns how many."""
+    """Make every output as an empty file or folder; returns their number."""
     _, _, summary = snakemake(folder, "--summary")
     rows = list(csv.DictReader(summary.splitlines(), delimiter="\t"))
     for row in rows:
@@ -103,7 +106,7 @@ def make_outputs(folder: Path) -> int:
 
 
 def touch_all(folder: Path, jobs: int) -> float:
-    """Have Snakemake take all outputs as made; seconds, NaN where nothing was scheduled."""
+    """Let Snakemake accept all outputs as made; returns seconds, or NaN above SCHEDULED jobs."""
     scheduled = jobs <= SCHEDULED
     program, cores = (TOUCH + MAIN, "100") if scheduled else (TOUCH + AT_ONCE + MAIN, str(2 * jobs))
     every = ("--touch", "--cores", cores, "--quiet", "all")
@@ -112,7 +115,7 @@ def touch_all(folder: Path, jobs: int) -> float:
 
 
 def measure(kind: str, jobs: int) -> dict:
-    """One row of the table."""
+    """Measure one row of the table."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         copy_repository(folder)
@@ -128,14 +131,16 @@ def measure(kind: str, jobs: int) -> dict:
 
 
 def main() -> None:
-    """Measure, print, judge."""
+    """Measure, print the table and check the target."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--jobs", type=int, nargs="+", default=[100, 1000, 10000])
     parser.add_argument(
         "--kind", nargs="+", choices=["shards", "strategies"], default=["shards", "strategies"]
     )
     parser.add_argument(
-        "--check", action="store_true", help=f"fail at {TARGET_SECONDS:g} s for {TARGET_JOBS}"
+        "--check",
+        action="store_true",
+        help=f"exit with 1 if a dry run of {TARGET_JOBS} shards takes {TARGET_SECONDS:g} s",
     )
     args = parser.parse_args()
     print(

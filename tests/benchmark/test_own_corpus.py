@@ -16,9 +16,9 @@ from conversation_models import fast_weights, prompter
 from presets import merged
 from ttt_memory import io
 from ttt_memory.benchmark import own_texts, schemas
-from ttt_memory.conversation.config.training import ReadingConfig, RunConfig, StepMix, TrainConfig
-from ttt_memory.conversation.train.episodes import corpus_sampler
-from ttt_memory.conversation.train.objective import Batches
+from ttt_memory.conversation.config.training import EpisodeConfig, RunConfig, StepMix, TrainConfig
+from ttt_memory.conversation.train.batches import BatchMaker
+from ttt_memory.conversation.train.corpus_sampler import CorpusSampler
 from ttt_memory.conversation.train.train_run import train
 from ttt_memory.errors import UserError
 from ttt_memory.study import config
@@ -124,8 +124,8 @@ def test_the_script_refuses_a_malformed_file_and_writes_nothing(tmp_path):
 
 def settings(**changes) -> RunConfig:
     own = fast_weights(read_while_writing=True).config
-    reading = ReadingConfig(step_mix=StepMix(plain=0, after=1), distractor_tokens=(20, 30))
-    shape = {"steps": 3, "dialogues_per_step": 2, "reading": reading, **changes}
+    episode = EpisodeConfig(step_mix=StepMix(plain=0, after=1), distractor_tokens=(20, 30))
+    shape = {"steps": 3, "dialogues_per_step": 2, "episode": episode, **changes}
     return RunConfig(fast_weights=own, train=TrainConfig(**shape))
 
 
@@ -136,9 +136,9 @@ def test_next_token_training_needs_no_dialogue(tmp_path):
     rows = io.read_table(tmp_path / "passages.parquet", schemas.PASSAGES)
     assert rows["text"].tolist()[:2] == [RENDERED, "A plain page."]
     parts = (tmp_path / "dialogues.parquet", tmp_path / "passages.parquet")
-    sampler = corpus_sampler(*parts, prompter(), 0, 4)
+    sampler = CorpusSampler.load(*parts, prompter(), 0, 4)
     run = settings(objective="lm", regime="frozen")
-    (document,) = Batches(sampler, run.train).batch(0, 0).documents
+    (document,) = BatchMaker(sampler, run.train).batch(0, 0).texts
     known = {(*ids, prompter().end) for ids in prompter().ids(rows["text"].tolist())}
     for ids, written in zip(document.packed.input_ids, document.written, strict=True):
         assert tuple(ids[written].tolist()) in known
@@ -154,11 +154,11 @@ def test_write_drop_read_training_uses_them_as_distractors_of_every_language(tmp
     corpus = {"source": "files", "files": [str(file)], "dialogues": 12}
     assert make_corpus(tmp_path, corpus, file).returncode == 0
     parts = (tmp_path / "dialogues.parquet", tmp_path / "passages.parquet")
-    sampler = corpus_sampler(*parts, prompter(), 0, 4)
+    sampler = CorpusSampler.load(*parts, prompter(), 0, 4)
     run = settings(context_share=0.0, empty_share=0.0)
     (own,) = prompter().ids(["zzzz zzzz zzzz"])
     for step in range(4):
-        _, distractor = Batches(sampler, run.train).batch(step, 0).documents
+        _, distractor = BatchMaker(sampler, run.train).batch(step, 0).texts
         assert set(distractor.packed.input_ids[distractor.written].tolist()) <= set(own)
 
 
@@ -191,12 +191,15 @@ def test_a_wrong_first_row_is_reported_before_any_job_runs(tmp_path):
 def test_write_drop_read_training_without_probes_is_refused(tmp_path):
     file = jsonl(tmp_path / "a.jsonl", *ROWS)
     own = {"corpus": {"source": "files", "files": [str(file)], "dialogues": 0}}
-    local = {"base": {"source": "local"}, "runs": {"recall": {"fast_weights": {"layers": [1]}}}}
+    local = {
+        "base": {"source": "local"},
+        "runs": {"write-drop-read": {"fast_weights": {"layers": [1]}}},
+    }
     with pytest.raises(
         UserError, match=r"corpus.dialogues: found 0, expected at least 1: run 'rec"
     ):
         config.load(merged(own, local), root=ROOT)
-    alone = {"runs": {"recall": None}, "report": {"baseline": "b-mini"}}
+    alone = {"runs": {"write-drop-read": None}, "report": {"baseline": "b-mini"}}
     assert config.load(merged(own, local, alone), root=ROOT).corpus.dialogues == 0
     with pytest.raises(UserError, match="expected at least 1: the base is pretrained on them"):
         config.load(merged(own, alone), root=ROOT)

@@ -106,7 +106,7 @@ def test_the_gpu_table_on_a_tiny_model(tmp_path, monkeypatch, capsys):
     bench = script("gpu")
     config = {
         "runs": {
-            "recall": {
+            "write-drop-read": {
                 "fast_weights": {"layers": [0, 6], "chunk": 64},
                 "train": {"regime": "frozen", "dialogues_per_step": 2},
             }
@@ -114,13 +114,13 @@ def test_the_gpu_table_on_a_tiny_model(tmp_path, monkeypatch, capsys):
         "recall": {"rows": 4, "probe_rows": 32, "max_new_tokens": 2},
     }
     (tmp_path / "config.json").write_text(json.dumps(config))
-    tiny = f"gpu.py --shape tiny --device cpu --config {tmp_path / 'config.json'} --runs recall"
-    sizes = "--samples 3 --steps 2 --lengths 64 --rounds 1 --check"
+    tiny = f"gpu.py --shape tiny --device cpu --config {tmp_path / 'config.json'}"
+    sizes = "--runs write-drop-read --samples 3 --steps 2 --lengths 64 --rounds 1 --check"
     monkeypatch.setattr(sys, "argv", f"{tiny} {sizes}".split())
     monkeypatch.setattr(bench, "MOST_GIB", 0.0)
     with pytest.raises(SystemExit) as missed:
         bench.main()
-    parts = ["write, T = 64", *(f"recall {c}" for c in "ABCD"), "training recall"]
+    parts = ["write, T = 64", *(f"recall {c}" for c in "ABCD"), "training write-drop-read"]
     printed = capsys.readouterr().out
     for part in parts:
         assert re.search(rf"{part}: \d\.\d GiB > 0 GiB", str(missed.value))

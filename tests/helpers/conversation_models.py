@@ -1,4 +1,4 @@
-"""A tiny trained-from-scratch world for the conversation tests: tokenizer, model, samples."""
+"""Tiny dialogues, tokenizer and model for the tests of the conversation study."""
 
 import random
 from functools import cache
@@ -6,9 +6,9 @@ from itertools import islice
 
 from ttt_memory.benchmark import Sample, corpus, distractors
 from ttt_memory.conversation.config.base_model import ArchitectureConfig
-from ttt_memory.conversation.models.loading import build_model, train_tokenizer
+from ttt_memory.conversation.models.embedded import build_model, train_tokenizer
 from ttt_memory.conversation.prompts.prompter import Prompter
-from ttt_memory.conversation.train.episodes import Sampler
+from ttt_memory.conversation.train.corpus_sampler import CorpusSampler
 from ttt_memory.fast_weights import FastWeights, FastWeightsConfig, inject
 
 ARCHITECTURE = ArchitectureConfig(
@@ -39,18 +39,18 @@ def passages() -> dict[str, list[str]]:
 
 @cache
 def prompter() -> Prompter:
-    """A tokenizer trained on those texts."""
+    """Prompts for a tokenizer that is trained on those texts."""
     texts = [s.dialogue for s in samples()] + [t for part in passages().values() for t in part]
     return Prompter(train_tokenizer(texts, ARCHITECTURE.vocab_size))
 
 
-def sampler(seed: int = 0) -> Sampler:
+def sampler(seed: int = 0) -> CorpusSampler:
     """A sampler over those texts."""
-    return Sampler(samples(), passages(), prompter(), seed, 4)
+    return CorpusSampler(samples(), passages(), prompter(), seed, 4)
 
 
 def model(seed: int = 0):
-    """A random tiny Qwen3 for that tokenizer."""
+    """A tiny Qwen3 with random weights, for that tokenizer."""
     return build_model(ARCHITECTURE, prompter().tokenizer, seed).eval()
 
 

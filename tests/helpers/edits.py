@@ -14,7 +14,7 @@ from expectations import EVERY
 
 RESULTS = Path("results", "made")
 PAGE = RESULTS / "report" / "index.html"
-METRICS = RESULTS / "metrics" / "recall" / "metrics.parquet"
+METRICS = RESULTS / "metrics" / "write-drop-read" / "metrics.parquet"
 
 
 @dataclass(frozen=True)
@@ -135,10 +135,12 @@ EDITS = [
     Edit("records lost: all", EVERY, lambda f: gone(f / ".snakemake" / "metadata")),
     key("resources.recall.threads", "provenance", "resources: {recall: {threads: 2}}"),
     key("recall.distances (no sweep reads it)", "provenance", "recall: {distances: [0, 9]}"),
-    key("runs.recall.label", "report", "runs: {recall: {label: another}}"),
+    key("runs.write-drop-read.label", "report", "runs: {write-drop-read: {label: another}}"),
     key("scoring.viable", "score score_imported report", "scoring: {viable: 0.8}"),
     key("recall.max_new_tokens", "recall diagnose", "recall: {max_new_tokens: 7}"),
-    key("runs.recall.train.steps", "train", "runs: {recall: {train: {steps: 7}}}"),
+    key(
+        "runs.write-drop-read.train.steps", "train", "runs: {write-drop-read: {train: {steps: 7}}}"
+    ),
     key("benchmark.seed", "make_benchmark", "benchmark: {seed: 1}"),
     key("corpus.dialogues", "make_corpus", "corpus: {dialogues: 201}"),
     key("forecast.training.batch", "forecast", "forecast: {training: {batch: 3}}"),

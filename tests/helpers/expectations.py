@@ -93,12 +93,15 @@ OWN = {
     "fast_weights/*.py": f"train {ASKING}",
     "conversation/config/*.py": f"{TRAINING} {ASKING} provenance",
     "conversation/schemas.py": f"{TRAINING} diagnose report",
+    "conversation/train/batches.py": "train",
     "conversation/train/objective.py": "train",
     "conversation/train/train_run.py": "train",
-    "conversation/train/loss.py": f"{TRAINING} sanity",
     "conversation/train/*.py": TRAINING,
-    # A model is checked before it trains and before it is asked.
+    "conversation/models/embedded.py": "train_base",
+    "conversation/models/copying_init.py": "train_base",
+    # A model is checked before it is trained and before it is asked.
     "conversation/models/requirements.py": f"{TRAINING} sanity",
+    "conversation/models/logits.py": f"{TRAINING} sanity",
     "conversation/models/trained_run.py": f"train {ASKING}",
     "conversation/models/lora.py": f"train {ASKING}",
     "conversation/models/*.py": f"{TRAINING} {ASKING}",

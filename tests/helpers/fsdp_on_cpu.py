@@ -1,7 +1,7 @@
 """Run a script under Accelerate's FSDP without a GPU: python fsdp_on_cpu.py SCRIPT ...
 
-torch shards on CPU processes as well, but Accelerate 1.15 asks for a kind of GPU before it turns
-FSDP on. So the process group is made on CPU, and then called one of GPUs.
+torch also shards over CPU processes, but Accelerate 1.15 switches FSDP on only for GPUs. So the
+process group is made on CPUs first and is then declared to be one of GPUs.
 """
 
 import runpy

@@ -98,7 +98,7 @@ def study() -> dict:
     }
     return {
         "results": "results/made",
-        "runs": {"b-mini": None, "recall": {"sweeps": False}},
+        "runs": {"b-mini": None, "write-drop-read": {"sweeps": False}},
         "recall": {"conditions": ["A", "B"]},
         "imports": {"theirs": {"benchmark": "theirs.json", "predictions": {"A": "theirs.json"}}},
         "forecast": {**names, "strategies": {**names["strategies"], "mine": "mine.py"}},

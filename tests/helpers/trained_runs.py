@@ -1,10 +1,10 @@
-"""Small runs trained for real."""
+"""Tiny runs that are really trained."""
 
 import torch
 from accelerate import Accelerator
 
 from conversation_models import fast_weights, sampler
-from ttt_memory.conversation.config.training import ReadingConfig, RunConfig, StepMix, TrainConfig
+from ttt_memory.conversation.config.training import EpisodeConfig, RunConfig, StepMix, TrainConfig
 from ttt_memory.conversation.train.train_run import train
 
 MIX = StepMix(plain=1, after=1, before=1, several=1)
@@ -14,7 +14,7 @@ def run_config(fw, **changes):
     settings = {
         "steps": 6,
         "dialogues_per_step": 4,
-        "reading": ReadingConfig(step_mix=MIX),
+        "episode": EpisodeConfig(step_mix=MIX),
         **changes,
     }
     return RunConfig(label="test", fast_weights=fw.config, train=TrainConfig(**settings))

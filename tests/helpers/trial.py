@@ -12,8 +12,8 @@ from clone import Clone
 from cluster import Job, wait_for
 from small_study import Study, contents
 
-RUN = Path("results/tiny/runs/recall/0")
-CHECKPOINTS = Path("results/tiny/checkpoints/recall")
+RUN = Path("results/tiny/runs/write-drop-read/0")
+CHECKPOINTS = Path("results/tiny/checkpoints/write-drop-read")
 # Patience for one attempt, on a machine that is busy with something else.
 ATTEMPT = 1200
 
@@ -76,7 +76,7 @@ class Trial:
 
     def resumed_at(self, job: Job) -> int:
         """The step that a job began with: the first that its progress bar shows."""
-        return int(re.search(r"recall seed 0: [^\r\n]*?(\d+)/\d+ \[", self.log(job))[1])
+        return int(re.search(r"write-drop-read seed 0: [^\r\n]*?(\d+)/\d+ \[", self.log(job))[1])
 
     def _checkpoint(self) -> list[Path]:
         return list((self.folder / CHECKPOINTS).glob("*/*/step-*/curve.json"))

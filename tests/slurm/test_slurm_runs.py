@@ -49,7 +49,7 @@ def test_small_cpu_jobs_share_a_submission(study: Study) -> None:
     before = len(study.cluster.jobs())
     preset = "resources: {recall: {gpu: 0, gpu_model: null}}\n"
     (study.clone.path / "config" / "mine.yaml").write_text(preset)
-    folder = "results/tiny/runs/recall/0/predictions"
+    folder = "results/tiny/runs/write-drop-read/0/predictions"
     shards = [f"{folder}/{name}/{index}-of-2.parquet" for name in "AB" for index in range(2)]
     result = study.run("config/mine.yaml", "--forcerun", "recall", "--", *shards)
     assert result.returncode == 0, result.stdout[-8000:]

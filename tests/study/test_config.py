@@ -19,7 +19,7 @@ PRESETS = sorted(path.stem for path in (ROOT / "config").glob("*.yaml"))
 
 
 def run(**keys: Any) -> dict[str, Any]:
-    return {"runs": {"recall": {"fast_weights": keys}}}
+    return {"runs": {"write-drop-read": {"fast_weights": keys}}}
 
 
 NOTHING = {"plain": 0, "after": 0, "before": 0, "several": 0}
@@ -31,34 +31,43 @@ REFUSED = [
         {"forecast": {"strategies": {"mine": {"fil": "x.py"}}}},
         "forecast.strategies.mine.fil: unknown key; is 'file' meant?",
     ),
-    (run(chunks=8), "runs.recall.fast_weights.chunks: unknown key; is 'chunk' meant?"),
-    (run(chunk=0), "runs.recall.fast_weights.chunk: found 0, expected greater than or equal to 1"),
-    (run(chunk=10**6), "runs.recall.fast_weights.chunk: found 1000000, expected at most the"),
-    (run(lr=-0.1), "runs.recall.fast_weights.lr: found -0.1, expected greater than 0"),
-    (run(layers=[0, 2]), "runs.recall.fast_weights.layers: found layer 2, expected 0 to 1"),
+    (run(chunks=8), "runs.write-drop-read.fast_weights.chunks: unknown key; is 'chunk' meant?"),
+    (
+        run(chunk=0),
+        "runs.write-drop-read.fast_weights.chunk: found 0, expected greater than or equal to 1",
+    ),
+    (
+        run(chunk=10**6),
+        "runs.write-drop-read.fast_weights.chunk: found 1000000, expected at most the",
+    ),
+    (run(lr=-0.1), "runs.write-drop-read.fast_weights.lr: found -0.1, expected greater than 0"),
+    (
+        run(layers=[0, 2]),
+        "runs.write-drop-read.fast_weights.layers: found layer 2, expected 0 to 1",
+    ),
     (
         run(update="delta"),
-        "runs.recall: train.share_distractors sums what was written apart: expected",
+        "runs.write-drop-read: train.share_distractors sums what was written apart: expected",
     ),
     (
         run(update="hebbian", decay=0.9),
-        "runs.recall: train.share_distractors sums what was written apart: expected",
+        "runs.write-drop-read: train.share_distractors sums what was written apart: expected",
     ),
     (
         run(read_while_writing=True, gate="layer"),
-        "runs.recall: train.share_distractors sums what was written apart: expected",
+        "runs.write-drop-read: train.share_distractors sums what was written apart: expected",
     ),
     (
-        {"runs": {"recall": {"train": {"reading": {"several": [6, 2]}}}}},
-        "runs.recall.train.reading: several: found [6, 2], expected the smaller number first",
+        {"runs": {"write-drop-read": {"train": {"episode": {"several": [6, 2]}}}}},
+        "runs.write-drop-read.train.episode: several: found [6, 2], expected the smaller number",
     ),
     (
-        {"runs": {"recall": {"train": {"reading": {"distractor_tokens": [-5, 9]}}}}},
-        "runs.recall.train.reading.distractor_tokens.0: found -5, expected greater than or equal",
+        {"runs": {"write-drop-read": {"train": {"episode": {"distractor_tokens": [-5, 9]}}}}},
+        "runs.write-drop-read.train.episode.distractor_tokens.0: found -5, expected greater",
     ),
     (
-        {"runs": {"recall": {"train": {"reading": {"step_mix": NOTHING}}}}},
-        "runs.recall.train.reading.step_mix: every frequency is 0, expected one above it",
+        {"runs": {"write-drop-read": {"train": {"episode": {"step_mix": NOTHING}}}}},
+        "runs.write-drop-read.train.episode.step_mix: every frequency is 0, expected one above it",
     ),
     (
         {"base": {"architecture": {"num_attention_heads": 2, "num_key_value_heads": 3}}},
@@ -75,13 +84,22 @@ REFUSED = [
     ({"benchmark": {"levels": [1, 2]}}, "benchmark.levels: found [1, 2], expected 3 too"),
     ({"benchmark": {"levels": [2, 3]}}, "benchmark.levels: found [2, 3], expected 1 too"),
     ({"report": {"baseline": "absent"}}, "report.baseline: found 'absent', expected one of"),
-    ({"runs": {"recall": {"seeds": [1, 1]}}}, "runs.recall.seeds: found [1, 1], expected each"),
-    ({"runs": {"b-mini": None, "recall": None}}, "runs: found none, expected at least one run"),
     (
-        {"runs": {"recal": {"train": {}}}},
-        "runs.recal.fast_weights: missing; is run 'recall' meant?",
+        {"runs": {"write-drop-read": {"seeds": [1, 1]}}},
+        "runs.write-drop-read.seeds: found [1, 1], expected each",
     ),
-    ({"runs": {"recall-2": {"lik": "recall"}}}, "runs.recall-2.lik: unknown key; is 'like' meant?"),
+    (
+        {"runs": {"b-mini": None, "write-drop-read": None}},
+        "runs: found none, expected at least one run",
+    ),
+    (
+        {"runs": {"write-drop-rea": {"train": {}}}},
+        "runs.write-drop-rea.fast_weights: missing; is run 'write-drop-read' meant?",
+    ),
+    (
+        {"runs": {"write-drop-read-2": {"lik": "write-drop-read"}}},
+        "runs.write-drop-read-2.lik: unknown key; is 'like' meant?",
+    ),
     ({"runs": {2024: {}}}, "runs.2024.[key]: found 2024, expected string"),
     ({"imports": None}, "imports: found null, expected a mapping of keys"),
     ({"imports": {"p": None}}, "imports.p: null drops an entry, but no entry has this name"),
@@ -93,7 +111,10 @@ REFUSED = [
         {"forecast": {"baselines": {"mean": None}}},
         "forecast.baselines.mean: null drops an entry, but no entry has this name",
     ),
-    ({"runs": {"recal": None}}, "runs.recal: null drops an entry, but no entry has this name;"),
+    (
+        {"runs": {"write-drop-rea": None}},
+        "runs.write-drop-rea: null drops an entry, but no entry has this name;",
+    ),
     ({"runs": {"mine": None}}, "runs.mine: null drops an entry, but no entry has this name"),
     (
         {"forecast": {"datasets": {"sinwav": None}}},
@@ -101,7 +122,7 @@ REFUSED = [
     ),
     ({"recall": None}, "recall: found null, expected a mapping of keys"),
     ({"runs": {"x": {"like": "y"}}}, "runs: run 'x', key like: found 'y', expected one of"),
-    ({"runs": {"a/b": {"like": "recall"}}}, 'runs.a/b.[key]: found "a/b", expected'),
+    ({"runs": {"a/b": {"like": "write-drop-read"}}}, 'runs.a/b.[key]: found "a/b", expected'),
     (
         {"base": {"source": "local", "path": "nowhere"}},
         "base.path: found 'nowhere', expected an existing model folder",
@@ -237,9 +258,9 @@ def test_what_snakemake_reads_is_read_alike(text: str, tmp_path: Path) -> None:
     assert options.read(preset) == expected
 
 
-def test_null_drops_an_entry_of_any_preset_below() -> None:
-    """A preset between counts too. Without files it is not known what there was."""
-    middle = {"runs": {"mine": {"like": "recall"}}}
+def test_null_drops_an_entry_of_any_preset_below(tmp_path: Path) -> None:
+    """Of the one between, too; without files nobody says what there was."""
+    middle = {"runs": {"mine": {"like": "write-drop-read"}}}
     files = {
         "--config": {"runs": {"mine": None}},
         "middle": middle,
@@ -251,15 +272,18 @@ def test_null_drops_an_entry_of_any_preset_below() -> None:
 
 def test_a_run_like_another_differs_only_in_the_keys_it_sets() -> None:
     extra = {
-        "first": {"like": "recall", "differs": "chunk", "fast_weights": {"chunk": 4}},
+        "first": {"like": "write-drop-read", "differs": "chunk", "fast_weights": {"chunk": 4}},
         "second": {"like": "first", "train": {"regime": "frozen"}},
     }
     runs = config.load(merged({"runs": extra}), root=ROOT).runs
-    first = runs["recall"].fast_weights.model_copy(update={"chunk": 4})
-    assert (runs["first"].fast_weights, runs["first"].train) == (first, runs["recall"].train)
-    assert runs["first"].seeds == runs["recall"].seeds
+    first = runs["write-drop-read"].fast_weights.model_copy(update={"chunk": 4})
+    assert (runs["first"].fast_weights, runs["first"].train) == (
+        first,
+        runs["write-drop-read"].train,
+    )
+    assert runs["first"].seeds == runs["write-drop-read"].seeds
     assert (runs["first"].label, runs["first"].differs) == ("first", "chunk")
-    frozen = runs["recall"].train.model_copy(update={"regime": "frozen"})
+    frozen = runs["write-drop-read"].train.model_copy(update={"regime": "frozen"})
     assert (runs["second"].fast_weights, runs["second"].train) == (first, frozen)
     assert runs["second"].differs == ""
 
@@ -271,7 +295,9 @@ def test_run_like_itself_is_refused() -> None:
 
 
 def test_null_drops_a_run() -> None:
-    assert set(config.load(merged({"runs": {"b-mini": None}}), root=ROOT).runs) == {"recall"}
+    assert set(config.load(merged({"runs": {"b-mini": None}}), root=ROOT).runs) == {
+        "write-drop-read"
+    }
 
 
 @pytest.mark.parametrize("forecast", [None, {"datasets": {"sinwave": None}}])

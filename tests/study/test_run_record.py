@@ -17,8 +17,8 @@ def benchmark_file(path: Path, seconds: float, rss: str, cpu: float) -> None:
 
 
 def test_hours_are_summed_by_rule_and_gpus_counted_while_held(tmp_path: Path) -> None:
-    benchmark_file(tmp_path / "train" / "recall" / "0.tsv", 3600, "900", 7000)
-    benchmark_file(tmp_path / "train" / "recall" / "1.tsv", 1800, "-", 3800)
+    benchmark_file(tmp_path / "train" / "write-drop-read" / "0.tsv", 3600, "900", 7000)
+    benchmark_file(tmp_path / "train" / "write-drop-read" / "1.tsv", 1800, "-", 3800)
     benchmark_file(tmp_path / "report.tsv", 36, "50", 18)
     found = costs(tmp_path, {"train": {"gpu": 2}, "report": {"gpu": 0}})
     assert found["train"] == {

@@ -49,10 +49,10 @@ def test_default_is_planned_as_typed(clone: Clone) -> None:
 
 
 def test_smoke_is_planned_with_every_seed_condition_sweep_and_shard(clone: Clone) -> None:
-    mine = preset(clone, "runs: {recall: {seeds: [0, 3]}}\nrecall: {shards: 2}")
+    mine = preset(clone, "runs: {write-drop-read: {seeds: [0, 3]}}\nrecall: {shards: 2}")
     asked = preset_config("smoke").recall
     conditions, sweeps = len(asked.conditions), len(asked.sweeps)
-    # b-mini with one seed and no sweeps, recall with two seeds and all sweeps, in two shards.
+    # In two shards: b-mini with one seed and no sweeps, write-drop-read with two seeds and all.
     shards = 2 * (conditions + 2 * (conditions + sweeps))
     assert clone.planned(*SMOKE, mine) == {
         **dict.fromkeys(STUDY | {"train_base"}, 1),
@@ -112,14 +112,21 @@ def test_imported_predictions_are_planned_to_be_scored_and_reported(clone: Clone
 
 REFUSED = [
     ("recal: {rows: 1}", "recal: unknown key"),
-    ("runs: {recall: {fast_weights: {chunk: 0}}}", "runs.recall.fast_weights.chunk: found 0"),
-    ("runs: {recall: {fast_weights: {lr: -1}}}", "runs.recall.fast_weights.lr: found -1"),
+    (
+        "runs: {write-drop-read: {fast_weights: {chunk: 0}}}",
+        "runs.write-drop-read.fast_weights.chunk: found 0",
+    ),
+    (
+        "runs: {write-drop-read: {fast_weights: {lr: -1}}}",
+        "runs.write-drop-read.fast_weights.lr: found -1",
+    ),
     ("recall: {shards: 9}", "recall.shards: found 9, expected at most the 8 samples"),
     ("recall: {conditions: [A, Q]}", 'recall.conditions.1: found "Q"'),
     ("base: {source: local, path: nowhere}", "base.path: found 'nowhere'"),
     (
-        "base: {source: local, path: deep}\nruns: {recall: {fast_weights: {layers: [36]}}}",
-        "runs.recall.fast_weights.layers: found layer 36, expected 0 to 35",
+        "base: {source: local, path: deep}\n"
+        "runs: {write-drop-read: {fast_weights: {layers: [36]}}}",
+        "runs.write-drop-read.fast_weights.layers: found layer 36, expected 0 to 35",
     ),
 ]
 
@@ -170,7 +177,7 @@ def test_executed_run_leaves_a_report_and_nothing_to_do(executed: Clone) -> None
     report = executed.path / "results" / "smoke" / "report"
     assert (report / "index.html").stat().st_size > 10_000
     provenance = json.loads((executed.path / "results/smoke/provenance.json").read_text())
-    assert provenance["seeds"]["runs.recall"] == [0]
+    assert provenance["seeds"]["runs.write-drop-read"] == [0]
     assert provenance["config"]["results"] == "results/smoke"
     assert provenance["rules"]["recall"]["jobs"] > provenance["rules"]["train"]["jobs"] == 2
     assert "recall" in (report / "RESULTS.md").read_text(encoding="utf-8")
@@ -204,7 +211,7 @@ def test_another_sweep_point_leaves_the_conditions_alone(executed: Clone) -> Non
 
 def test_shards_together_say_what_the_whole_says(executed: Clone) -> None:
     mine = preset(executed, "recall: {shards: 2}")
-    folder = Path("results/smoke/runs/recall/0/predictions/B")
+    folder = Path("results/smoke/runs/write-drop-read/0/predictions/B")
     shards = [str(folder / f"{index}-of-2.parquet") for index in range(2)]
     result = executed.snakemake("--profile", "local", *SMOKE, mine, "--", *shards)
     assert result.returncode == 0, result.stdout
@@ -219,8 +226,8 @@ def test_shards_together_say_what_the_whole_says(executed: Clone) -> None:
 
 
 def test_sanity_gates_recall(executed: Clone) -> None:
-    target = "results/smoke/runs/recall/0/predictions/B/0-of-1.parquet"
-    gate = executed.path / "results" / "smoke" / "runs" / "recall" / "0" / "sanity.json"
+    target = "results/smoke/runs/write-drop-read/0/predictions/B/0-of-1.parquet"
+    gate = executed.path / "results" / "smoke" / "runs" / "write-drop-read" / "0" / "sanity.json"
     aside = gate.rename(gate.with_suffix(".aside"))
     try:
         assert "sanity" in executed.planned(*SMOKE, "--forcerun", "recall", "--", target)

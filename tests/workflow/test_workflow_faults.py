@@ -18,8 +18,8 @@ from mounts import tmpfs
 
 SMOKE = ("--configfile", "config/smoke.yaml")
 RESULTS = Path("results/smoke")
-METRICS = RESULTS / "metrics" / "recall" / "metrics.parquet"
-SHARD = RESULTS / "runs" / "recall" / "0" / "predictions" / "B" / "0-of-1.parquet"
+METRICS = RESULTS / "metrics" / "write-drop-read" / "metrics.parquet"
+SHARD = RESULTS / "runs" / "write-drop-read" / "0" / "predictions" / "B" / "0-of-1.parquet"
 
 
 # --- records of the past are lost ------------------------------------------------------------

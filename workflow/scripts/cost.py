@@ -42,7 +42,7 @@ def main() -> None:
     model.add_argument("--shape", choices=sorted(SHAPES))
     parser.add_argument("--dtype", default="float32", choices=Dtype.__args__, help="of --model")
     parser.add_argument("--config", default="config/qwen3-8b.yaml", help="JSON or YAML file")
-    parser.add_argument("--run", default="recall", help="run of the configuration")
+    parser.add_argument("--run", default="write-drop-read", help="run of the configuration")
     parser.add_argument("--benchmark", help="Parquet, with --model; default: 300 samples")
     parser.add_argument("--device", default="a100-40gb", choices=[*DEVICES, "here"])
     parser.add_argument("--tf32", action="store_true", help="the memory's products in TF32")

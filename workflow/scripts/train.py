@@ -1,4 +1,4 @@
-"""Train one run of the conversation study: fast weights, and the base where the regime says so.
+"""Train one run of the conversation study: its fast weights, and by its regime the base.
 
 python workflow/scripts/train.py --help
 """
@@ -14,7 +14,7 @@ from ttt_memory.conversation.config.training import RunConfig
 from ttt_memory.conversation.models.loading import load_model
 from ttt_memory.conversation.models.trained_run import prepare_device, save_run, trained_part
 from ttt_memory.conversation.prompts.prompter import Prompter
-from ttt_memory.conversation.train.episodes import corpus_sampler
+from ttt_memory.conversation.train.corpus_sampler import CorpusSampler
 from ttt_memory.conversation.train.train_run import build_accelerator, train
 from ttt_memory.errors import run
 from ttt_memory.study import devices
@@ -28,23 +28,23 @@ def main() -> None:
     )
     parser.add_argument("--run", required=True, help="name of the run under `runs`")
     parser.add_argument("--seed", required=True, type=int, help="training seed")
-    parser.add_argument("--base", required=True, help="base model, hub-format folder")
+    parser.add_argument("--base", required=True, help="base model, a folder in Hub format")
     parser.add_argument("--corpus", required=True, help="training dialogues, Parquet")
     parser.add_argument("--passages", required=True, help="distractor passages, Parquet")
-    parser.add_argument("--checkpoints", help="folder to resume from")
+    parser.add_argument("--checkpoints", help="folder of the checkpoints")
     parser.add_argument("--out", required=True, help="folder for the trained run")
     parser.add_argument("--curve", required=True, help="training curve, Parquet")
     args = parser.parse_args()
     config = options.section(args.config, f"runs.{args.run}", RunConfig)
     base = options.section(args.config, "base", BaseConfig)
-    # Accelerate takes the current one.
+    # This makes the device the current one, which Accelerate uses.
     prepare_device(devices.pick("auto"), base, config.train.mixed_precision)
     prompter = Prompter.load(args.base, base.chat_template)
     model = load_model(args.base, base.dtype, base.attention)
     torch.manual_seed(args.seed)
     trained = trained_part(model, config.train)
     fw = fast_weights.inject(model, config.fast_weights)
-    sampler = corpus_sampler(
+    sampler = CorpusSampler.load(
         args.corpus, args.passages, prompter, args.seed, config.train.probes_per_dialogue
     )
     accelerator = build_accelerator(config.train.mixed_precision)

@@ -13,9 +13,9 @@ from ttt_memory import io, options
 from ttt_memory.benchmark import schemas as benchmark_schemas
 from ttt_memory.conversation import schemas as conversation_schemas
 from ttt_memory.conversation.config.base_model import BaseConfig
-from ttt_memory.conversation.models.loading import build_model, start_from, train_tokenizer
+from ttt_memory.conversation.models.embedded import build_model, start_from, train_tokenizer
 from ttt_memory.conversation.prompts.prompter import Prompter
-from ttt_memory.conversation.train.episodes import corpus_sampler
+from ttt_memory.conversation.train.corpus_sampler import CorpusSampler
 from ttt_memory.conversation.train.pretrain import pretrain
 from ttt_memory.errors import run
 from ttt_memory.study import devices
@@ -23,12 +23,12 @@ from ttt_memory.study.provenance import provenance
 
 
 def corpus_texts(corpus: str, passages: str) -> Iterator[str]:
-    """All that a tokenizer of the corpus must spell."""
+    """All texts that the tokenizer is trained on."""
     columns = io.read_table(corpus, benchmark_schemas.BENCHMARK)
     questions = chain.from_iterable([p["question"] for p in probes] for probes in columns["probes"])
-    layout = ["问：\n答：", "Q: \nA:"]
+    around_probes = ["问：\n答：", "Q: \nA:"]
     texts = io.read_table(passages, benchmark_schemas.PASSAGES)["text"]
-    return chain(columns["dialogue"], questions, layout, texts)
+    return chain(columns["dialogue"], questions, around_probes, texts)
 
 
 def main() -> None:
@@ -38,8 +38,10 @@ def main() -> None:
     )
     parser.add_argument("--corpus", required=True, help="training dialogues, Parquet")
     parser.add_argument("--passages", required=True, help="distractor passages, Parquet")
-    parser.add_argument("--checkpoints", help="folder to resume from")
-    parser.add_argument("--out", required=True, help="folder for model and tokenizer, hub format")
+    parser.add_argument("--checkpoints", help="folder of the checkpoints")
+    parser.add_argument(
+        "--out", required=True, help="folder for model and tokenizer, in Hub format"
+    )
     parser.add_argument("--curve", required=True, help="training curve, Parquet")
     args = parser.parse_args()
     config = options.section(args.config, "base", BaseConfig)
@@ -51,10 +53,10 @@ def main() -> None:
         texts = corpus_texts(args.corpus, args.passages)
         prompter = Prompter(train_tokenizer(texts, config.architecture.vocab_size))
         model = build_model(config.architecture, prompter.tokenizer, seed)
-    sampler = corpus_sampler(
+    sampler = CorpusSampler.load(
         args.corpus, args.passages, prompter, seed, config.pretrain.probes_per_dialogue
     )
-    devices.pick("auto")  # Accelerate takes the current one
+    devices.pick("auto")  # makes it the current device, which Accelerate uses
     rows = pretrain(model, sampler, config.pretrain, Accelerator(), args.checkpoints)
     with io.beside(args.out) as folder:
         model.save_pretrained(folder, safe_serialization=True)

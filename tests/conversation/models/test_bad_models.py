@@ -1,4 +1,4 @@
-"""Models that cannot be studied, met through the real scripts: one clear line, no work done."""
+"""Models that cannot be studied: the real scripts end with one clear line, before any work."""
 
 import json
 import runpy
@@ -25,7 +25,7 @@ FAST = {"layers": [0, 1], "chunk": 8}
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory) -> Path:
-    """A model, a trained run of it, a corpus and a benchmark, all small and good."""
+    """A small, valid model with a run, a corpus and a benchmark."""
     folder = tmp_path_factory.mktemp("world")
     model().save_pretrained(folder / "base")
     prompter().tokenizer.save_pretrained(folder / "base")
@@ -43,35 +43,44 @@ def world(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def base(world, tmp_path) -> Path:
-    """A copy of the good model, to be spoilt."""
+    """A copy of the valid model, for a test to spoil."""
     return Path(shutil.copytree(world / "base", tmp_path / "base"))
 
 
 class Script:
-    """Runs the real scripts in this process; what they print to stderr comes back."""
+    """Runs the real scripts in this process and returns the last line of their stderr."""
 
     def __init__(self, world: Path, out: Path, monkeypatch, capsys):
         self.world, self.out, self.monkeypatch, self.capsys = world, out, monkeypatch, capsys
 
     def train(self, base: Path, train: dict | None = None, **settings: object) -> str:
-        """The one line that training on `base` ends with."""
+        """Train on `base`."""
         run = {"fast_weights": FAST, "train": {"steps": 1, "dialogues_per_step": 2} | (train or {})}
         files = {"corpus": "dialogues.parquet", "passages": "passages.parquet"}
         files = [part for name, f in files.items() for part in (f"--{name}", self.world / f)]
-        config = {"base": settings, "runs": {"recall": run}}
+        config = {"base": settings, "runs": {"write-drop-read": run}}
         outputs = ["--out", self.out / "model", "--curve", self.out / "curve.parquet"]
         return self._run(
-            "train", config, "--run", "recall", "--seed", 0, "--base", base, *files, *outputs
+            "train",
+            config,
+            "--run",
+            "write-drop-read",
+            "--seed",
+            0,
+            "--base",
+            base,
+            *files,
+            *outputs,
         )
 
     def recall(self, base: Path, condition: str, recall: dict, **settings: object) -> str:
-        """The one line that asking the run of `world` under a condition ends with."""
-        given = {"run": "recall", "seed": 0, "condition": condition}
+        """Ask the run of `world` under a condition."""
+        given = {"run": "write-drop-read", "seed": 0, "condition": condition}
         given |= {"model": self.world / "run", "out": self.out / "predictions.parquet"}
         return self.on_run("recall", base, recall, given, **settings)
 
     def on_run(self, name: str, base: Path, recall: dict, given: dict, **settings: object) -> str:
-        """The one line that a script ends with that asks a trained run."""
+        """Run a script that uses a trained run."""
         given = {"base": base, "benchmark": self.world / "benchmark.parquet"} | given
         config = {"base": settings, "recall": {"device": "cpu"} | recall}
         return self._run(name, config, *(x for k, v in given.items() for x in (f"--{k}", v)))
@@ -96,8 +105,8 @@ def script(world, tmp_path, monkeypatch, capsys) -> Script:
     return Script(world, tmp_path / "out", monkeypatch, capsys)
 
 
-def test_the_good_model_trains_and_answers(script, base):
-    """So that each refusal below is for what was spoilt."""
+def test_the_valid_model_trains_and_answers(script, base):
+    """So each refusal below has its cause in what the test spoilt."""
     script.train(base)
     assert (script.out / "curve.parquet").is_file()
     script.recall(base, "B", {"max_new_tokens": 2})
@@ -106,7 +115,7 @@ def test_the_good_model_trains_and_answers(script, base):
 
 
 def test_another_family_with_a_chat_template_goes_through_every_script(script, base):
-    """Mistral with a window, by eager attention, gradient checkpointing and a bfloat16 base."""
+    """Mistral in bfloat16 with a window, eager attention and gradient checkpointing."""
     for file in ("config.json", "model.safetensors", "generation_config.json"):
         (base / file).unlink()
     size = len(prompter().tokenizer)
@@ -120,7 +129,7 @@ def test_another_family_with_a_chat_template_goes_through_every_script(script, b
     script.on_run("sanity", base, {}, given | {"out": script.out / "sanity.json"}, **how)
     checks = json.loads((script.out / "sanity.json").read_text())
     assert checks["packed_equals_alone"]["passed"]
-    given |= {"run": "recall", "seed": 0}
+    given |= {"run": "write-drop-read", "seed": 0}
     out = script.out / "diagnostics.parquet"
     script.on_run("diagnose", base, asked, given | {"out": out}, **how)
     assert len(io.read_table(out, conversation_schemas.DIAGNOSTICS))
@@ -152,7 +161,7 @@ def test_a_tokenizer_without_an_end_token(script, base):
     assert f"error: {base}: " in script.recall(base, "B", {})
 
 
-def test_a_pickle_checkpoint_is_refused_and_not_opened(script, base, tmp_path):
+def test_a_pickle_checkpoint_is_refused_unopened(script, base, tmp_path):
     (base / "model.safetensors").unlink()
     mark = tmp_path / "opened"
     torch.save(Opens(mark), base / "pytorch_model.bin")
@@ -162,7 +171,7 @@ def test_a_pickle_checkpoint_is_refused_and_not_opened(script, base, tmp_path):
 
 
 class Opens:
-    """Unpickled, it touches a file."""
+    """An object that touches a file when it is unpickled."""
 
     def __init__(self, mark: Path):
         self.mark = mark
@@ -171,8 +180,8 @@ class Opens:
         return Path.touch, (self.mark,)
 
 
-def test_weights_that_are_cut_short_or_not_all_there(script, base):
-    """A download that broke off, and a tensor that transformers would draw at random."""
+def test_truncated_weights_and_a_missing_tensor(script, base):
+    """Transformers would fill the missing tensor at random."""
     file = base / "model.safetensors"
     whole = load_file(file)
     file.write_bytes(file.read_bytes()[:-1000])
@@ -183,7 +192,7 @@ def test_weights_that_are_cut_short_or_not_all_there(script, base):
     assert f"its weights lack {name} (of 1 in all)" in script.recall(base, "B", {})
 
 
-def test_code_that_comes_with_a_model_is_not_run(script, base, tmp_path):
+def test_code_in_a_model_folder_is_not_run(script, base, tmp_path):
     mark = tmp_path / "ran"
     (base / "own.py").write_text(f"open({str(mark)!r}, 'w').close()\n")
     config = json.loads((base / "config.json").read_text())
@@ -197,7 +206,7 @@ def test_code_that_comes_with_a_model_is_not_run(script, base, tmp_path):
     assert not mark.exists()
 
 
-def test_a_model_that_is_not_there_is_not_looked_for_elsewhere(script, tmp_path):
+def test_a_missing_folder_is_not_looked_up_on_the_hub(script, tmp_path):
     assert f"{tmp_path / 'none'}: no such model folder" in script.train(tmp_path / "none")
 
 
@@ -205,7 +214,7 @@ def test_a_model_that_is_not_there_is_not_looked_for_elsewhere(script, tmp_path)
     ("settings", "train"), [({"dtype": "bfloat16"}, {}), ({}, {"mixed_precision": "bf16"})]
 )
 def test_bfloat16_on_a_device_without_it(script, base, monkeypatch, settings, train):
-    """A GPU older than Ampere, which cannot be had here: PyTorch is told that there is one."""
+    """A GPU older than Ampere, which the test only pretends to PyTorch."""
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.cuda, "set_device", lambda index: None)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: False)
@@ -215,7 +224,7 @@ def test_bfloat16_on_a_device_without_it(script, base, monkeypatch, settings, tr
     assert line == f"error: {key}, but Tesla T4 has no bfloat16"
 
 
-def test_attention_that_is_not_to_be_had(script, base):
+def test_attention_that_is_not_available(script, base):
     line = script.train(base, attention="flash_attention_2")
     assert line == "error: base: attention 'flash_attention_2' needs dtype 'bfloat16'"
     line = script.recall(base, "B", {}, attention="flash_attention_2", dtype="bfloat16")
@@ -248,7 +257,7 @@ def test_a_dialogue_longer_than_the_models_positions(script, base, world):
     assert line.endswith("sanity check failed: parameters_moved")  # it was not trained
     script.recall(base, "B", short)
     assert (script.out / "predictions.parquet").is_file()
-    given = model | {"run": "recall", "seed": 0, "out": script.out / "diagnostics.parquet"}
+    given = model | {"run": "write-drop-read", "seed": 0, "out": script.out / "diagnostics.parquet"}
     script.on_run("diagnose", base, short | {"sweep_split": "train"}, given)
     rows = io.read_table(script.out / "diagnostics.parquet", conversation_schemas.DIAGNOSTICS)
     assert (rows["statistic"] == "next_token_loss").any()
@@ -256,9 +265,9 @@ def test_a_dialogue_longer_than_the_models_positions(script, base, world):
 
 def test_distractors_longer_than_the_models_positions(script, base):
     with_positions(base, 1024)
-    reading = {"step_mix": {"plain": 0, "after": 1}, "distractor_tokens": [2000, 2000]}
-    line = script.train(base, {"reading": reading, "context_share": 1.0})
-    assert "the base model 1024; expected smaller reading.distractor_tokens" in line
+    episode = {"step_mix": {"plain": 0, "after": 1}, "distractor_tokens": [2000, 2000]}
+    line = script.train(base, {"episode": episode, "context_share": 1.0})
+    assert "the base model 1024; expected smaller values of episode.distractor" in line
 
 
 def test_a_chat_template_without_turns(script, base):

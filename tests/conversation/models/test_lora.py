@@ -1,4 +1,4 @@
-"""LoRA runs: what trains, what is saved, and that an adapter stays with its base."""
+"""LoRA runs: what is trained, what is saved, and that an adapter only loads on its own base."""
 
 import json
 import os
@@ -27,7 +27,8 @@ from ttt_memory.conversation.models.trained_run import (
 )
 from ttt_memory.conversation.recall.sanity import Sanity
 from ttt_memory.conversation.train import loop as loop_module
-from ttt_memory.conversation.train.objective import Batches, Objective
+from ttt_memory.conversation.train.batches import BatchMaker
+from ttt_memory.conversation.train.objective import Objective
 from ttt_memory.conversation.train.optimisers import build_optimisers
 from ttt_memory.conversation.train.train_run import choose_trained, train
 from ttt_memory.errors import UserError
@@ -70,14 +71,14 @@ def run(base: Path, tmp_path_factory: pytest.TempPathFactory):
 
 
 def said(fw):
-    """Logits with the memory off, and after a dialogue was written."""
+    """Logits without fast weights, and after a dialogue was written."""
     ids = torch.tensor(prompter().ids([samples()[0].dialogue]))
     with torch.no_grad():
         state = fw.write(input_ids=ids).state
         return fw.plain(input_ids=ids).logits, fw.read(state, input_ids=ids[:, :9]).logits
 
 
-def test_an_adapter_changes_nothing_before_it_has_learned():
+def test_an_adapter_changes_nothing_before_training():
     plain, adapted = model(), model()
     adapt(adapted, LORA)
     ids = torch.tensor([[5, 6, 7]])
@@ -89,19 +90,19 @@ def test_gradients_reach_factors_and_fast_weights_and_nothing_else():
     adapt(own, LORA)
     fw = inject(own, FAST)
     choose_trained(fw, "lora")
-    batch = Batches(sampler(), TRAIN.model_copy(update={"context_share": 0.0})).batch(0, 0)
+    batch = BatchMaker(sampler(), TRAIN.model_copy(update={"context_share": 0.0})).batch(0, 0)
     Objective(fw, TRAIN)(batch).total.backward()
     for name, parameter in fw.named_parameters():
         if name.startswith("fast.") or is_adapter(name):
             assert parameter.grad is not None, name
         else:
             assert parameter.grad is None, name
-    # At first B is zero, so that nothing reaches A through it.
+    # At first B is zero, so the gradient of A is zero.
     grown = [n for n, p in fw.named_parameters() if "lora_B" in n and p.grad.abs().sum() > 0]
     assert len(grown) == 2 * len(LORA.target_modules)
 
 
-def test_factors_go_to_adamw():
+def test_adamw_trains_the_factors():
     own = model()
     adapt(own, LORA)
     fw = inject(own, FAST)
@@ -113,7 +114,7 @@ def test_factors_go_to_adamw():
     assert adamw.param_groups[0]["lr"] == TRAIN.optimiser.adam_lr
 
 
-def test_training_moves_factors_and_fast_weights_and_nothing_else(base, run):
+def test_training_changes_factors_and_fast_weights_and_nothing_else(base, run):
     fw, _, _ = run
     before = dict(load_model(base).named_parameters())
     for name, parameter in fw.model.named_parameters():
@@ -125,24 +126,24 @@ def test_training_moves_factors_and_fast_weights_and_nothing_else(base, run):
     assert all(not torch.equal(p, fresh[name]) for name, p in fw.fast.named_parameters())
 
 
-def test_a_saved_run_answers_exactly_as_the_one_in_memory(base, run):
+def test_a_loaded_run_has_the_logits_of_the_saved_one(base, run):
     fw, folder, _ = run
     loaded = load_run(folder, base, CPU)
     for expected, found in zip(said(fw), said(loaded), strict=True):
         assert torch.equal(expected, found)
-    # With the memory off it is the adapted base.
+    # Without fast weights, the run is the adapted base.
     ids = torch.tensor(prompter().ids([samples()[0].dialogue]))
     assert torch.equal(load_base(folder, base)(input_ids=ids).logits, said(fw)[0])
     assert not torch.equal(load_model(base)(input_ids=ids).logits, said(fw)[0])
 
 
-def test_fast_weights_learned_beside_an_adapter_refuse_the_bare_base(base, run):
+def test_fast_weights_trained_with_an_adapter_refuse_the_bare_base(base, run):
     _, folder, _ = run
     with pytest.raises(UserError, match="fast weights of another model"):
         load(folder / "fast_weights", load_model(base))
 
 
-def test_a_saved_run_holds_an_adapter_that_peft_reads_and_no_base(base, run):
+def test_a_saved_run_has_an_adapter_that_peft_loads_and_no_base(base, run):
     fw, folder, _ = run
     assert {path.name for path in folder.iterdir()} == {"fast_weights", "adapter"}
     assert all(
@@ -180,7 +181,7 @@ def test_a_resumed_run_repeats_the_uninterrupted_one(base, run, tmp_path, monkey
         assert torch.equal(a, b)
 
 
-def test_a_base_of_bfloat16_keeps_factors_of_float32_and_its_fingerprint():
+def test_on_a_bfloat16_base_the_factors_are_float32_and_the_fingerprint_stays():
     low = model().to(torch.bfloat16)
     adapt(low, LORA)
     kinds = {is_adapter(name): p.dtype for name, p in low.named_parameters()}
@@ -241,7 +242,7 @@ def test_an_adapter_of_another_shape_or_damaged_is_refused(run, base, tmp_path):
             (folder / ADAPTER / name).write_bytes(whole)
 
 
-def test_a_module_that_the_base_lacks_is_named():
+def test_a_module_that_the_base_does_not_have_is_named():
     fused = torch.nn.Module()
     fused.qkv_proj = torch.nn.Linear(2, 2)
     with pytest.raises(

@@ -1,4 +1,4 @@
-"""A training that SIGTERM ends goes on, in another process, as if nothing had been."""
+"""A training that SIGTERM ends resumes in another process with exactly the same losses."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 from clone import ROOT
 
 STEPS = 60
-# Argument: where the losses go. The checkpoints, if any, are where TTT_CHECKPOINTS says.
+# Its argument is the file for the losses. TTT_CHECKPOINTS, if set, is the folder of checkpoints.
 TRAINING = f"""
 import json, os, sys
 from trained_runs import losses, trained
@@ -40,13 +40,13 @@ def steps_of(checkpoints: Path) -> list[int]:
     return sorted(int(path.name.split("-")[1]) for path in checkpoints.glob("step-*"))
 
 
-def test_sigterm_writes_a_checkpoint_and_the_losses_go_on_exactly(tmp_path: Path) -> None:
+def test_sigterm_writes_a_checkpoint_and_the_losses_continue_exactly(tmp_path: Path) -> None:
     checkpoints, found = tmp_path / "checkpoints", tmp_path / "found.json"
     training = start(found, checkpoints)
     while not steps_of(checkpoints):
         assert training.poll() is None, training.communicate()[1]
         time.sleep(0.01)
-    # To the data's worker process as well, as Slurm does.
+    # Like Slurm, also to the worker process that makes batches.
     os.killpg(training.pid, signal.SIGTERM)
     said = training.communicate()[1]
     assert training.returncode == 128 + signal.SIGTERM, said

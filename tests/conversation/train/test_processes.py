@@ -1,4 +1,4 @@
-"""Several processes of `accelerate launch` train as one does."""
+"""Training in several processes of `accelerate launch` gives the result of one process."""
 
 import json
 import os
@@ -24,7 +24,7 @@ from ttt_memory.conversation import schemas as conversation_schemas
 from ttt_memory.conversation.config.training import RunConfig
 from ttt_memory.conversation.models.loading import load_model
 from ttt_memory.conversation.models.trained_run import load_run
-from ttt_memory.conversation.train.episodes import corpus_sampler
+from ttt_memory.conversation.train.corpus_sampler import CorpusSampler
 from ttt_memory.conversation.train.train_run import train
 from ttt_memory.errors import UserError
 from ttt_memory.fast_weights import inject
@@ -34,7 +34,7 @@ RUN = {
     "fast_weights": {"layers": [0, 1], "chunk": 8},
     "train": {
         "regime": "joint",
-        # In a step one process may ask in context what the other writes and reads.
+        # Some steps are of condition A, which does not use the fast weights.
         "context_share": 0.2,
         "steps": 5,
         "dialogues_per_step": 4,
@@ -47,7 +47,7 @@ RUN = {
 
 @dataclass(frozen=True)
 class Corpus:
-    """A tiny base and its training text, as files."""
+    """The files of a tiny base model and of its training texts."""
 
     folder: Path
 
@@ -60,7 +60,7 @@ class Corpus:
         return self.folder / "dialogues.parquet", self.folder / "passages.parquet"
 
     def launch(self, name: str, *options: str, steps: int = 5) -> subprocess.Popen[str]:
-        """Train by the real script in two processes; everything goes to the folder `name`."""
+        """Start the real script in two processes. All its files go to the folder `name`."""
         out, (dialogues, texts) = self.folder / name, self.parts
         run = RUN | {"train": RUN["train"] | {"steps": steps}}
         command = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "2"]
@@ -80,17 +80,17 @@ class Corpus:
         )
 
     def launched(self, name: str, *options: str, steps: int = 5) -> None:
-        """`launch` to its end, which must be a good one."""
+        """`launch`, and wait for its end, which must be a success."""
         training = self.launch(name, *options, steps=steps)
         said, _ = training.communicate()
         assert training.returncode == 0, said
 
     def alone(self, checkpoints: Path | None = None):
-        """The same training in this process: the memory and the losses."""
+        """The same training in this process alone: its model and the rows of its curve."""
         torch.manual_seed(0)
         run = RunConfig(**RUN)
         fw = inject(load_model(self.base), run.fast_weights)
-        sampler = corpus_sampler(*self.parts, prompter(), 0, run.train.probes_per_dialogue)
+        sampler = CorpusSampler.load(*self.parts, prompter(), 0, run.train.probes_per_dialogue)
         return fw, train(fw, sampler, run, Accelerator(cpu=True), checkpoints)
 
     def losses(self, name: str) -> list[float]:
@@ -115,7 +115,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     return made
 
 
-def test_two_processes_share_each_step_and_end_where_one_does(corpus):
+def test_two_processes_share_each_step_and_get_the_result_of_one(corpus):
     corpus.launched("two", "--multi_gpu")
     fw, rows = corpus.alone()
     curve = io.read_table(corpus.folder / "two" / "curve.parquet", conversation_schemas.CURVE)
@@ -125,7 +125,7 @@ def test_two_processes_share_each_step_and_end_where_one_does(corpus):
     loaded = load_run(corpus.folder / "two" / "model", corpus.base, torch.device("cpu"))
     for (name, a), b in zip(fw.named_parameters(), loaded.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4, msg=name)
-    # Each process wrote its part of a checkpoint, from which one alone goes on.
+    # Each process wrote its part of a checkpoint, and a single process resumes from it.
     checkpoints = corpus.folder / "two" / "checkpoints"
     assert len(list((checkpoints / "step-000004").glob("random_states_*.pkl"))) == 2
     _, resumed = corpus.alone(checkpoints)
@@ -133,8 +133,8 @@ def test_two_processes_share_each_step_and_end_where_one_does(corpus):
     assert [row["seconds"] for row in resumed[:4]] == curve["seconds"].tolist()[:4]
 
 
-def test_sigterm_to_all_processes_writes_a_checkpoint_and_the_losses_go_on(corpus):
-    """As Slurm does before it takes the nodes away: to the launcher and to both at once."""
+def test_sigterm_to_all_processes_writes_a_checkpoint_and_the_losses_continue(corpus):
+    """Like Slurm before a time limit, to the launcher and both processes at once."""
     checkpoints, steps = corpus.folder / "stopped" / "checkpoints", 40
     training = corpus.launch("stopped", "--multi_gpu", steps=steps)
     while not list(checkpoints.glob("step-*")):
@@ -165,8 +165,8 @@ def test_the_configuration_refuses(means, message):
     assert message in str(caught.value)
 
 
-def test_sharded_over_two_processes_it_ends_where_one_does_and_goes_on(corpus):
-    """The same under FSDP, by the configuration that comes with the project."""
+def test_a_model_sharded_over_two_processes_gets_the_result_of_one_and_resumes(corpus):
+    """Under FSDP, with the configuration that comes with the project."""
     fsdp = ("--config_file", str(ROOT / "envs" / "fsdp.yaml"))
     out = corpus.folder / "fsdp"
     corpus.launched("fsdp", *fsdp, str(ROOT / "tests" / "helpers" / "fsdp_on_cpu.py"))
@@ -176,7 +176,7 @@ def test_sharded_over_two_processes_it_ends_where_one_does_and_goes_on(corpus):
     loaded = load_run(out / "model", corpus.base, torch.device("cpu"))
     for (name, a), b in zip(fw.named_parameters(), loaded.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4, msg=name)
-    # Each process wrote its shards, from which both go on: the last step is made again.
+    # Each process wrote its shards. Both resume from them and repeat the last step.
     assert len(list((out / "checkpoints" / "step-000004").glob("*.distcp"))) == 2
     (out / "curve.parquet").unlink()
     corpus.launched("fsdp", *fsdp, str(ROOT / "tests" / "helpers" / "fsdp_on_cpu.py"))

@@ -1,4 +1,4 @@
-"""Training: gradients reach what they should, steps repeat, resumption loses nothing."""
+"""Training: what is trained, how steps are drawn, and that a resumed run repeats the whole one."""
 
 import math
 from collections import defaultdict
@@ -11,29 +11,30 @@ from accelerate import Accelerator
 from conversation_models import fast_weights, prompter, sampler
 from trained_runs import MIX, losses, run_config, trained
 from ttt_memory.conversation.config.training import (
+    EpisodeConfig,
     OptimiserConfig,
-    ReadingConfig,
     StepMix,
 )
 from ttt_memory.conversation.prompts.packing import Packed
 from ttt_memory.conversation.train import loop as loop_module
+from ttt_memory.conversation.train.batches import BatchMaker
 from ttt_memory.conversation.train.loop import Schedule
-from ttt_memory.conversation.train.objective import Batches, Objective, written_share
+from ttt_memory.conversation.train.objective import Objective, written_share
 from ttt_memory.conversation.train.train_run import train
 from ttt_memory.errors import UserError
 
 
 def test_answers_are_learned_through_the_write():
-    """Two dialogues, drilled: only the state can tell their answers apart."""
+    """With two dialogues, the probes can only be answered from the state."""
     fw = fast_weights(lr=0.5)
     data = sampler()
     data.samples = data.samples[:2]
-    config = run_config(fw, steps=60, context_share=0.0, empty_share=0.0, reading=ReadingConfig())
+    config = run_config(fw, steps=60, context_share=0.0, empty_share=0.0, episode=EpisodeConfig())
     rows = train(fw, data, config, Accelerator(cpu=True))
     assert losses(rows)[-1] < 0.5 * losses(rows)[0]
 
 
-def test_frozen_moves_only_the_fast_weights():
+def test_regime_frozen_changes_only_the_fast_weights():
     before = fast_weights()
     fw, _ = trained(regime="frozen")
     for (name, old), new in zip(
@@ -47,7 +48,7 @@ def test_frozen_moves_only_the_fast_weights():
     assert all(moved)
 
 
-def test_joint_moves_the_base():
+def test_regime_joint_changes_the_base():
     before = fast_weights()
     fw, _ = trained(regime="joint")
     assert any(
@@ -64,7 +65,7 @@ def test_same_seed_same_losses(changes):
 
 
 @pytest.mark.parametrize("regime", ["joint", "frozen"])
-def test_gradient_checkpointing_trains_the_same_run(regime):
+def test_gradient_checkpointing_gives_the_same_losses(regime):
     changes = {"regime": regime, "config": {"gate": "layer", "read_while_writing": True}}
     found = losses(trained(**changes, gradient_checkpointing=True)[1])
     assert found == pytest.approx(losses(trained(**changes)[1]), rel=1e-5)
@@ -93,12 +94,12 @@ def test_a_resumed_run_repeats_the_uninterrupted_one(tmp_path, monkeypatch):
         assert torch.equal(a, b)
 
 
-def test_half_a_checkpoint_is_ignored(tmp_path):
+def test_an_incomplete_checkpoint_is_ignored(tmp_path):
     (tmp_path / "step-000004").mkdir()
     assert losses(trained(tmp_path)[1]) == losses(trained()[1])
 
 
-def test_a_loss_that_is_not_finite_stops_with_step_and_checkpoint(tmp_path, monkeypatch):
+def test_a_loss_that_is_not_finite_ends_the_run_with_step_and_checkpoint(tmp_path, monkeypatch):
     original = Objective.forward
 
     def broken(self, batch):
@@ -114,97 +115,97 @@ def test_a_loss_that_is_not_finite_stops_with_step_and_checkpoint(tmp_path, monk
         trained(tmp_path, checkpoint_every=2)
 
 
-def test_next_token_objectives_need_reads():
+def test_next_token_objectives_need_read_while_writing():
     with pytest.raises(UserError, match="read_while_writing"):
         trained(objective="lm")
     _, rows = trained(objective="mixed", config={"read_while_writing": True}, steps=8)
     assert {row["objective"] for row in rows} >= {"lm"}
 
 
-def test_every_kind_of_batch_is_drawn_and_read():
+def test_every_kind_of_batch_is_drawn():
     fw = fast_weights()
     config = run_config(fw, steps=1, dialogues_per_step=4).train
-    batches = Batches(sampler(), config)
-    shapes = {(b.objective, len(b.documents)) for b in (batches.batch(s, 0) for s in range(120))}
-    assert {("context", 0), ("recall", 1), ("recall", 2)} <= shapes
+    batches = BatchMaker(sampler(), config)
+    shapes = {(b.objective, len(b.texts)) for b in (batches.batch(s, 0) for s in range(120))}
+    assert {("context", 0), ("write_drop_read", 1), ("write_drop_read", 2)} <= shapes
     assert any(count > 2 for kind, count in shapes)
 
 
-def test_the_micro_batches_of_a_step_are_of_one_kind_and_of_different_text():
+def test_the_micro_batches_of_a_step_have_one_kind_and_different_texts():
     fw = fast_weights()
-    config = run_config(fw, context_share=0.3, reading=ReadingConfig(step_mix=MIX)).train
-    batches = Batches(sampler(), config)
+    config = run_config(fw, context_share=0.3, episode=EpisodeConfig(step_mix=MIX)).train
+    batches = BatchMaker(sampler(), config)
     kinds = set()
     for step in range(30):
         first, second = batches.batch(step, 0), batches.batch(step, 1)
         assert first.objective == second.objective
-        assert len(first.documents) == len(second.documents)
+        assert len(first.texts) == len(second.texts)
         assert first.packed.input_ids.tolist() != second.packed.input_ids.tolist()
-        kinds.add((first.objective, len(first.documents)))
+        kinds.add((first.objective, len(first.texts)))
     assert len(kinds) > 3
 
 
-def test_a_context_batch_never_writes_and_a_recall_batch_never_shows():
+def test_only_a_write_drop_read_batch_writes_and_its_probes_have_no_context():
     fw = fast_weights()
-    batches = Batches(sampler(), run_config(fw).train)
+    batches = BatchMaker(sampler(), run_config(fw).train)
     for step in range(40):
         batch = batches.batch(step, 0)
         longest = max(len(ids) for e in prompter().encode(sampler().samples) for ids in e.questions)
-        if batch.objective == "recall":
+        if batch.objective == "write_drop_read":
             assert batch.packed.position_ids.max() <= longest + 32
         else:
-            assert not batch.documents
+            assert not batch.texts
 
 
-def test_a_recall_step_asks_in_context_what_it_writes_and_writes_no_question():
+def test_a_write_drop_read_step_also_asks_in_context_and_writes_no_question():
     fw = fast_weights()
-    config = run_config(fw, reading=ReadingConfig(), context_share=0.0, empty_share=0.0).train
-    batch = Batches(sampler(), config).batch(0, 0)
-    (document,) = batch.documents
+    config = run_config(fw, episode=EpisodeConfig(), context_share=0.0, empty_share=0.0).train
+    batch = BatchMaker(sampler(), config).batch(0, 0)
+    (text,) = batch.texts
     objective = Objective(fw, config)
     found = objective(batch)
-    alone = objective(replace(batch, objective="context", documents=[], packed=document.packed))
+    alone = objective(replace(batch, objective="context", texts=[], packed=text.packed))
     assert found.context == pytest.approx(alone.own, rel=1e-5)
     assert found.total.item() == pytest.approx(found.own + found.context, rel=1e-5)
-    ids, written = document.packed.input_ids, document.written
-    state, _, _ = objective._write(batch.documents)
+    ids, written = text.packed.input_ids, text.written
+    state, _, _ = objective._write(batch.texts)
     plain = fw.write(input_ids=ids * written, attention_mask=written.long()).state
     for layer in fw.config.layers:
         a, b = state.to_dense()[layer], plain.to_dense()[layer]
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
 
 
-def of_one_row(document, row):
-    """A document whose every row is the given one; each is written into its own memory."""
-    parts = vars(document.packed).items()
+def of_one_row(text, row):
+    """A written text whose rows are all the given row, each written into its own state."""
+    parts = vars(text.packed).items()
     same = {n: t[row].expand_as(t) if torch.is_tensor(t) else t for n, t in parts}
-    written = document.written[row].expand_as(document.written)
-    return replace(document, packed=Packed(**same), written=written, shared=False)
+    written = text.written[row].expand_as(text.written)
+    return replace(text, packed=Packed(**same), written=written, shared=False)
 
 
 @pytest.mark.parametrize("update", ["hebbian", "mesa"])
 @pytest.mark.parametrize("kind", ["after", "before"])
-def test_shared_distractors_are_read_by_every_dialogue(update, kind):
-    """Each is asked as if it had been followed by all of them, one by one."""
+def test_shared_distractors_are_written_into_the_state_of_every_dialogue(update, kind):
+    """The result is that of writing all distractors, one after the other, after each dialogue."""
     fw = fast_weights(update=update)
-    reading = ReadingConfig(step_mix=StepMix(plain=0, **{kind: 1}))
-    shape = {"reading": reading, "context_share": 0.0, "empty_share": 0.0}
+    episode = EpisodeConfig(step_mix=StepMix(plain=0, **{kind: 1}))
+    shape = {"episode": episode, "context_share": 0.0, "empty_share": 0.0}
     config = run_config(fw, share_distractors=True, **shape).train
-    batch = Batches(sampler(), config).batch(0, 0)
-    dialogues, distractors = batch.documents
+    batch = BatchMaker(sampler(), config).batch(0, 0)
+    dialogues, distractors = batch.texts
     assert distractors.shared
     assert len(distractors.written) == len(dialogues.written) == 4
     one_by_one = [of_one_row(distractors, row) for row in range(4)]
     objective = Objective(fw, config)
     found = objective(batch)
-    expected = objective(replace(batch, documents=[dialogues, *one_by_one]))
+    expected = objective(replace(batch, texts=[dialogues, *one_by_one]))
     assert found.own == pytest.approx(expected.own, rel=1e-5)
     assert found.inner_norm == pytest.approx(expected.inner_norm, rel=1e-4)
-    alone = objective(replace(batch, documents=[dialogues, replace(distractors, shared=False)]))
+    alone = objective(replace(batch, texts=[dialogues, replace(distractors, shared=False)]))
     assert abs(found.inner_norm / alone.inner_norm - 1) > 1e-3
 
 
-def test_the_schedule_rises_stays_and_falls():
+def test_the_learning_rate_rises_stays_and_falls():
     schedule = Schedule(100, 1, 50, 0, OptimiserConfig(warmup=0.1, cooldown=0.4))
     factors = [schedule.factor(step) for step in range(100)]
     assert factors[0] == pytest.approx(0.1)
@@ -213,13 +214,13 @@ def test_the_schedule_rises_stays_and_falls():
     assert all(0 < factor <= 1 for factor in factors)
 
 
-def test_the_price_of_writing_is_the_share_of_tokens_that_are_written():
+def test_the_price_of_writing_is_the_share_of_tokens_written():
     fw = fast_weights(gate="top", update="delta")
     config = run_config(fw, context_weight=0.0, empty_share=0.0, context_share=0.0).train
     batch = next(
         b
-        for b in (Batches(sampler(), config).batch(s, 0) for s in range(99))
-        if len(b.documents) == 2
+        for b in (BatchMaker(sampler(), config).batch(s, 0) for s in range(99))
+        if len(b.texts) == 2
     )
     with torch.no_grad():
         for name, parameter in fw.fast.named_parameters():
@@ -228,15 +229,15 @@ def test_the_price_of_writing_is_the_share_of_tokens_that_are_written():
     free = Objective(fw, config)(batch)
     priced = Objective(fw, config)(replace(batch, gate_cost=3.0))
     strengths = defaultdict(list)  # by layer and row
-    for document in batch.documents:
+    for text in batch.texts:
         gates = fw.write(
-            input_ids=document.packed.input_ids,
-            attention_mask=document.packed.mask,
-            position_ids=document.packed.position_ids,
-            write_mask=document.written,
+            input_ids=text.packed.input_ids,
+            attention_mask=text.packed.mask,
+            position_ids=text.packed.position_ids,
+            write_mask=text.written,
         ).gates
         for layer, gate in gates.items():
-            for row, written in enumerate(document.written):
+            for row, written in enumerate(text.written):
                 strength = 1 - torch.exp(-fw.config.lr * gate[row, written])
                 strengths[layer, row] += strength.tolist()
     shares = [sum(s) ** 2 / (len(s) * sum(x * x for x in s)) for s in strengths.values()]
@@ -247,7 +248,7 @@ def test_the_price_of_writing_is_the_share_of_tokens_that_are_written():
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.01])
-def test_writing_everything_more_weakly_saves_nothing(scale):
+def test_the_price_stays_when_every_token_is_written_more_weakly(scale):
     strength = scale * torch.tensor([[[1.0, 1.0, 0.0, 0.0, 9.0]]])
     written = torch.tensor([[True, True, True, True, False]])
     assert written_share(strength, written).item() == pytest.approx(0.5)
@@ -257,5 +258,5 @@ def test_writing_everything_more_weakly_saves_nothing(scale):
 def test_writing_has_no_price_while_dialogues_grow():
     fw = fast_weights(gate="top")
     config = run_config(fw, growing_steps=10, gate_cost=0.5, context_share=0.0, empty_share=0.0)
-    batches = Batches(sampler(), config.train)
+    batches = BatchMaker(sampler(), config.train)
     assert [batches.batch(step, 0).gate_cost for step in (0, 9, 10, 30)] == [0, 0, 0.5, 0.5]

@@ -1,6 +1,6 @@
 """Talk to a model: tell it something, drop the text, and ask what its fast weights still know.
 
-    ttt-chat --model results/runs/recall/0/model
+    ttt-chat --model results/runs/write-drop-read/0/model
 
 A line that ends in a question mark is a question, any other line is told; commands begin with "/".
 An answer comes from the text until that is dropped, then from the fast weights, else from nothing.

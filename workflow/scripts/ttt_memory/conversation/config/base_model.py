@@ -12,28 +12,29 @@ Attention = Literal["auto", "sdpa", "eager", "flash_attention_2"]
 
 
 class ArchitectureConfig(Options):
-    """Shape of a Qwen3 model that is pretrained here (transformers' own class, unmodified)."""
+    """Shape of a Qwen3 model that is pretrained here, with the unmodified class of transformers."""
 
     hidden_size: int = Field(128, ge=8, description="Width of the residual stream, d.")
     intermediate_size: int = Field(384, ge=8, description="Width of the gated MLP, ff.")
-    num_hidden_layers: int = Field(4, ge=1, description="Decoder layers.")
-    num_attention_heads: int = Field(4, ge=1, description="Query heads.")
+    num_hidden_layers: int = Field(4, ge=1, description="Number of decoder layers.")
+    num_attention_heads: int = Field(4, ge=1, description="Number of query heads.")
     num_key_value_heads: int = Field(
-        4, ge=1, description="Key/value heads; divides the query heads."
+        4,
+        ge=1,
+        description="Number of key/value heads. It must divide the number of query heads.",
     )
-    head_dim: int = Field(32, ge=4, description="Width of a head.")
-    max_position_embeddings: int = Field(8192, ge=64, description="Longest input, tokens.")
+    head_dim: int = Field(32, ge=4, description="Width of one head.")
+    max_position_embeddings: int = Field(8192, ge=64, description="Longest input, in tokens.")
     rope_theta: float = Field(
         10000.0,
         gt=0,
-        description="Base of the rotary position frequencies; keys are told apart over thousands of"
-        " tokens only with a large one. All that a model trained on from `pretrain.start` takes of"
-        " `architecture`.",
+        description="Base of the rotary position frequencies. Attention over thousands of tokens"
+        " needs a large base. With `pretrain.start`, no other key of `architecture` is used.",
     )
-    vocab_size: int = Field(4096, ge=300, description="Upper bound on the tokenizer's entries.")
+    vocab_size: int = Field(4096, ge=300, description="Largest number of tokenizer entries.")
 
     @model_validator(mode="after")
-    def _heads_share_keys_alike(self) -> "ArchitectureConfig":
+    def _key_value_heads_divide_query_heads(self) -> "ArchitectureConfig":
         heads, shared = self.num_attention_heads, self.num_key_value_heads
         if heads % shared:
             raise ValueError(
@@ -43,42 +44,42 @@ class ArchitectureConfig(Options):
 
 
 class BaseConfig(Options):
-    """The base model: pretrained here, a local hub-format folder, or a hub model."""
+    """The base model: pretrained here, a local folder in Hub format, or a model of the Hub."""
 
     source: Literal["pretrain", "local", "hub"] = Field(
         "local", description="Where the base model comes from."
     )
     path: str = Field(
         "data/models/embedded",
-        description="Hub-format folder (source: local), relative to the repository.",
+        description="Folder in Hub format, relative to the repository (source: local).",
     )
-    hub_id: str | None = Field(None, description="Repository on the hub (source: hub).")
+    hub_id: str | None = Field(None, description="Name of the repository on the Hub (source: hub).")
     revision: Commit | None = Field(
-        None, description="Commit hash of the hub repository (source: hub)."
+        None, description="Commit hash of the repository on the Hub (source: hub)."
     )
-    dtype: Dtype = Field("float32", description="Type of the base weights.")
+    dtype: Dtype = Field("float32", description="Data type of the base weights.")
     attention: Attention = Field(
         "auto",
-        description="How the base computes attention; auto: SDPA, or eager where the model has no"
-        " SDPA. flash_attention_2 needs flash-attn, a GPU and bfloat16, and leaves rows of packed"
-        " probes to SDPA.",
+        description="Attention implementation of the base model. auto: SDPA, or eager for a model"
+        " that does not support SDPA. flash_attention_2 needs the package flash-attn, a GPU and"
+        " bfloat16; rows of packed probes use SDPA even then.",
     )
     chat_template: Literal["auto", "none"] = Field(
         "auto",
         description="auto: dialogues and questions are turns of the tokenizer's chat template,"
-        " if it has one; none: raw text.",
+        " if it has one. none: they are raw text.",
     )
     architecture: ArchitectureConfig = ArchitectureConfig()
     pretrain: PretrainConfig = PretrainConfig()
 
     @model_validator(mode="after")
-    def _hub_is_pinned(self) -> "BaseConfig":
+    def _hub_model_has_a_revision(self) -> "BaseConfig":
         if self.source == "hub" and not (self.hub_id and self.revision):
             raise ValueError("source 'hub' needs hub_id and revision (a commit hash)")
         return self
 
     @model_validator(mode="after")
-    def _flash_is_in_half_precision(self) -> "BaseConfig":
+    def _flash_attention_has_bfloat16(self) -> "BaseConfig":
         if self.attention == "flash_attention_2" and self.dtype != "bfloat16":
             raise ValueError("attention 'flash_attention_2' needs dtype 'bfloat16'")
         return self

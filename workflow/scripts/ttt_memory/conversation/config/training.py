@@ -13,56 +13,74 @@ Seed = Annotated[int, Field(ge=0)]
 
 
 class OptimiserConfig(Options):
-    """Muon on the matrices of the base, AdamW on everything else, factors of LoRA included."""
+    """Muon trains the matrices of the base; AdamW trains the rest, LoRA factors included."""
 
-    muon_lr: float = Field(0.02, ge=0, description="Peak Muon learning rate of 2-D base weights.")
+    muon_lr: float = Field(
+        0.02, ge=0, description="Peak learning rate of Muon, which trains 2-D weights of the base."
+    )
     adam_lr: float = Field(
-        0.004, ge=0, description="Peak AdamW rate of embeddings, vectors and LoRA factors."
+        0.004,
+        ge=0,
+        description="Peak learning rate of AdamW for embeddings, vectors and LoRA factors.",
     )
     fast_lr: float = Field(
-        0.004, ge=0, description="Peak AdamW rate of the fast-weight parameters."
+        0.004,
+        ge=0,
+        description="Peak learning rate of AdamW for the parameters of the fast weights.",
     )
     weight_decay: float = Field(0.0, ge=0, description="Decoupled weight decay of both optimisers.")
-    clip: float = Field(1.0, gt=0, description="Global gradient-norm limit.")
-    warmup: float = Field(0.02, ge=0, le=1, description="Share of the steps with rising rate.")
-    cooldown: float = Field(0.4, ge=0, le=1, description="Share of the steps with falling rate.")
+    clip: float = Field(
+        1.0, gt=0, description="Largest norm of the whole gradient; a larger one is scaled down."
+    )
+    warmup: float = Field(
+        0.02, ge=0, le=1, description="Share of the steps in which the learning rate rises."
+    )
+    cooldown: float = Field(
+        0.4, ge=0, le=1, description="Share of the steps in which the learning rate falls."
+    )
 
 
 class StepMix(Options):
-    """Relative frequency of what is read before the probes of a step are asked."""
+    """Relative frequencies of the kinds of episodes."""
 
     plain: float = Field(1.0, ge=0, description="One dialogue.")
     after: float = Field(0.0, ge=0, description="One dialogue, then distractor text.")
     before: float = Field(0.0, ge=0, description="Distractor text, then one dialogue.")
     several: float = Field(
-        0.0, ge=0, description="Several dialogues into one state; all are asked."
+        0.0, ge=0, description="Several dialogues in one state; the probes of all are asked."
     )
 
     @model_validator(mode="after")
-    def _something_is_read(self) -> "StepMix":
+    def _some_kind_is_drawn(self) -> "StepMix":
         if not any(self.model_dump().values()):
             raise ValueError("every frequency is 0, expected one above it")
         return self
 
 
-class ReadingConfig(Options):
-    """What a training step reads before it asks."""
+class EpisodeConfig(Options):
+    """The texts of a training episode, which are written or put in context before its probes."""
 
-    step_mix: StepMix = Field(StepMix(), description="Kinds of steps.")
+    step_mix: StepMix = Field(
+        StepMix(), description="Relative frequencies of the kinds of episodes."
+    )
     several: tuple[Count, Count] = Field(
-        (2, 4), description="Dialogues of a `several` step, from and to."
+        (2, 4),
+        description="Smallest and largest number of dialogues in an episode of kind `several`.",
     )
     distractor_tokens: tuple[Count, Count] = Field(
-        (30, 250), description="Tokens of distractor text in a step, drawn log-uniformly."
+        (30, 250),
+        description="Smallest and largest number of distractor tokens in an episode. The number is"
+        " drawn log-uniformly.",
     )
     distractor_weight: float = Field(
         16.0,
         ge=1,
-        description="Largest factor on a distractor's write, drawn log-uniformly from 1.",
+        description="Largest factor on the write of a distractor. The factor is drawn"
+        " log-uniformly, from 1 upwards. Pretraining writes nothing and does not use it.",
     )
 
     @model_validator(mode="after")
-    def _from_and_to(self) -> "ReadingConfig":
+    def _ranges_ascend(self) -> "EpisodeConfig":
         for key in ("several", "distractor_tokens"):
             low, high = getattr(self, key)
             if low > high:
@@ -71,38 +89,54 @@ class ReadingConfig(Options):
 
 
 class PretrainConfig(Options):
-    """How the embedded base learns to answer from a dialogue that it sees (condition A)."""
+    """How the embedded base model learns to answer from a dialogue in its context (condition A)."""
 
-    seed: int = Field(0, ge=0, description="Seed of initial weights and of the order of the data.")
+    seed: int = Field(
+        0, ge=0, description="Seed of the initial weights and of the order of the data."
+    )
     start: str = Field(
         "",
-        description="Hub-format folder whose weights and tokenizer are trained on, relative to"
-        " the repository; empty: random weights and a tokenizer of the corpus.",
+        description="Folder in Hub format, relative to the repository, whose model and tokenizer"
+        " are trained further. Empty: random weights and a tokenizer made from the corpus.",
     )
-    steps: int = Field(2000, ge=1, description="Optimiser steps.")
+    steps: int = Field(2000, ge=1, description="Number of optimiser steps.")
     dialogues_per_step: tuple[Count, Count] = Field(
-        (8, 32), description="Dialogues in a step, at the first and at the last step."
+        (8, 32),
+        description="Number of dialogues in the first and in the last step. Steps between them"
+        " interpolate.",
     )
-    probes_per_dialogue: int = Field(8, ge=1, description="Most probes asked of a dialogue.")
-    reading: ReadingConfig = Field(
-        ReadingConfig(
+    probes_per_dialogue: int = Field(
+        8, ge=1, description="Largest number of probes asked about one dialogue in a step."
+    )
+    episode: EpisodeConfig = Field(
+        EpisodeConfig(
             step_mix=StepMix(plain=8, after=1, before=0.5, several=1), distractor_tokens=(30, 4000)
         ),
-        description="What is read before the probes.",
+        description="The texts put in context before the probes.",
     )
     list_steps: int = Field(
-        120, ge=0, description="First steps, spent on copying from lists of random keys and values."
+        120,
+        ge=0,
+        description="Number of first steps, in which the model learns to copy. Their contexts are lists"
+        " of random keys and values.",
     )
     growing_steps: int = Field(
-        400, ge=0, description="Steps after those, in which dialogues grow from two turns to all."
+        400,
+        ge=0,
+        description="Number of steps after those, in which dialogues grow from two turns to their"
+        " full length.",
     )
     lm_weight: float = Field(
-        0.1, ge=0, description="Weight of the next-token loss of what is read (every 8th step)."
+        0.1,
+        ge=0,
+        description="Weight of the next-token loss on the context, which every 8th step adds.",
     )
     optimiser: OptimiserConfig = OptimiserConfig()
-    workers: int = Field(0, ge=0, description="Processes that make batches; 0 makes them in place.")
+    workers: int = Field(
+        0, ge=0, description="Number of processes that make batches. 0: the training process."
+    )
     checkpoint_every: int = Field(
-        500, ge=1, description="Steps between checkpoints to resume from."
+        500, ge=1, description="Number of steps between checkpoints, from which a run can resume."
     )
 
 
@@ -112,99 +146,121 @@ TARGETS: tuple[Target, ...] = get_args(Target)
 
 
 class LoraConfig(Options):
-    """Low-rank adapters on the base (regime: lora): W + alpha / rank B A, A and B trained."""
+    """Low-rank adapters on the base (regime: lora): W + alpha / rank B A; A and B are trained."""
 
     rank: int = Field(16, ge=1, description="Rank of each adapter.")
-    alpha: float = Field(32.0, gt=0, description="Scale of an adapter, divided by its rank.")
-    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout on an adapter's input.")
+    alpha: float = Field(32.0, gt=0, description="Scale of an adapter, before division by rank.")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout rate on the input of an adapter.")
     target_modules: tuple[Target, ...] = Field(
-        TARGETS, min_length=1, description="Linear maps of every layer that get an adapter."
+        TARGETS, min_length=1, description="Linear maps that get an adapter, in every layer."
     )
 
 
 class TrainConfig(Options):
-    """One training regime."""
+    """How one run is trained."""
 
     regime: Literal["frozen", "lora", "joint"] = Field(
         "joint",
-        description="frozen: only the fast-weight parameters train; lora: low-rank adapters on the"
-        " base too; joint: the whole base too.",
+        description="What is trained. frozen: only the parameters of the fast weights. lora: also"
+        " low-rank adapters on the base. joint: also the whole base.",
     )
     lora: LoraConfig = Field(LoraConfig(), description="The adapters (regime: lora).")
-    objective: Literal["lm", "recall", "mixed"] = Field(
-        "recall",
-        description="lm: next token of transcripts, or of own texts; recall: write, drop, read;"
-        " mixed: both.",
+    objective: Literal["lm", "write_drop_read", "mixed"] = Field(
+        "write_drop_read",
+        description="What is learned. lm: the next token of transcripts, or of your own texts."
+        " write_drop_read: answers read from the fast weights after the text is dropped. mixed:"
+        " both, in turn.",
     )
     keep_context: bool = Field(
         False,
-        description="Leave the dialogue in the KV cache while the probes are asked (control).",
+        description="Keep the dialogue in the KV cache while the probes are asked (a control).",
     )
-    steps: int = Field(600, ge=1, description="Optimiser steps.")
-    dialogues_per_step: int = Field(16, ge=1, description="Dialogues in a step.")
+    steps: int = Field(600, ge=1, description="Number of optimiser steps.")
+    dialogues_per_step: int = Field(
+        16, ge=1, description="Number of dialogues in a micro-batch of a step."
+    )
     probes_per_dialogue: int = Field(
-        8, ge=1, description="Most probes asked of a dialogue in a step."
+        8, ge=1, description="Largest number of probes asked about one dialogue in a step."
     )
     growing_steps: int = Field(
-        0, ge=0, description="First steps, in which dialogues to recall grow from two turns to all."
+        0,
+        ge=0,
+        description="Number of first steps, in which the written dialogues grow from two turns to"
+        " their full length.",
     )
     context_weight: float = Field(
         1.0,
         ge=0,
-        description="Weight of condition A's loss on the dialogues that a recall step writes"
-        " (regime: joint or lora); 0 leaves A to `context_share`.",
+        description="Weight of condition A's loss on the dialogues that a write_drop_read step"
+        " writes (regime: joint or lora). 0: condition A is trained by `context_share` alone.",
     )
     gate_cost: float = Field(
         0.0,
         ge=0,
-        description="Price of writing: weight of the share of the tokens read in a recall step that"
-        " share in the writing, (sum s)^2 / (n sum s^2) of their strengths, so that the gate opens"
-        " only where it helps the answers; none during `growing_steps`.",
+        description="Price of writing, so that the gate opens only where this helps the answers:"
+        " the weight, in the loss of a write_drop_read step, of the share of tokens that take part"
+        " in the writing, (sum s)^2 / (n sum s^2) for n tokens of strengths s. There is no price"
+        " during `growing_steps`.",
     )
     share_distractors: bool = Field(
         False,
-        description="In after and before steps, every dialogue of a micro-batch is asked after the"
-        " distractors of all of them: N dialogues with T tokens each after N T. For rules without"
-        " order that are not read while writing: update hebbian with decay 1, or mesa. The memories"
-        " are dense: each layer holds about 2 N ff (ff + d) numbers for the backward pass.",
+        description="In episodes of kind after and before, write the distractors of a whole"
+        " micro-batch into the state of each of its dialogues: N dialogues with T distractor"
+        " tokens each are asked after N T tokens. This needs an update rule that does not depend"
+        " on the order of writing (hebbian with decay 1, or mesa) and read_while_writing false."
+        " The states are dense: for the backward pass each layer holds about 2 N ff (ff + d)"
+        " numbers.",
     )
     context_share: float = Field(
-        0.1, ge=0, le=1, description="Share of steps that are condition A alone, distractors too."
+        0.1,
+        ge=0,
+        le=1,
+        description="Share of the steps that train condition A alone, with distractors too.",
     )
-    empty_share: float = Field(0.02, ge=0, le=1, description="Share of steps that are condition C.")
+    empty_share: float = Field(
+        0.02, ge=0, le=1, description="Share of the steps that train condition C alone."
+    )
     lm_weight: float = Field(
-        0.1, ge=0, description="Weight of the next-token loss (objective: mixed)."
+        0.1,
+        ge=0,
+        description="Weight of the next-token loss on the context in steps of condition A.",
     )
-    reading: ReadingConfig = Field(ReadingConfig(), description="What is read before the probes.")
+    episode: EpisodeConfig = Field(
+        EpisodeConfig(), description="The texts written before the probes."
+    )
     optimiser: OptimiserConfig = OptimiserConfig()
     mixed_precision: Literal["no", "bf16"] = Field(
-        "no", description="Accelerate's mixed precision."
+        "no", description="Mixed precision of Accelerate."
     )
-    accumulation: int = Field(1, ge=1, description="Micro-batches in an optimiser step.")
+    accumulation: int = Field(1, ge=1, description="Number of micro-batches in an optimiser step.")
     gradient_checkpointing: bool = Field(
         False,
-        description="Recompute each layer's activations in the backward pass: less memory, a"
-        " further forward pass.",
+        description="Recompute the activations of each layer in the backward pass. This takes less"
+        " GPU memory and one more forward pass.",
     )
-    workers: int = Field(0, ge=0, description="Processes that make batches; 0 makes them in place.")
+    workers: int = Field(
+        0, ge=0, description="Number of processes that make batches. 0: the training process."
+    )
     checkpoint_every: int = Field(
-        200, ge=1, description="Steps between checkpoints to resume from."
+        200, ge=1, description="Number of steps between checkpoints, from which a run can resume."
     )
 
 
 class RunConfig(Options):
-    """A named training regime that goes through every condition."""
+    """A named training regime. Its model is asked under every condition."""
 
-    label: str = Field("", description="Name in tables and figures; empty: the name of the run.")
+    label: str = Field("", description="Name in tables and figures. Empty: the name of the run.")
     differs: str = Field(
-        "", description="The one change from run `recall` (attribution table); '' for none."
+        "",
+        description="The one change from the run `report.baseline`, for the attribution table."
+        " Empty: the run is a regime of its own.",
     )
     seeds: tuple[Seed, ...] = Field(
-        (0,), min_length=1, description="Training seeds, one model each."
+        (0,), min_length=1, description="Training seeds; each seed gives one model."
     )
     fast_weights: FastWeightsConfig = Field(description="Where and how the fast weights learn.")
     train: TrainConfig = Field(TrainConfig(), description="How the run is trained.")
-    sweeps: bool = Field(True, description="Run the sweeps for this run.")
+    sweeps: bool = Field(True, description="Whether the sweeps are run too.")
 
     @model_validator(mode="after")
     def _shared_without_order(self) -> "RunConfig":

@@ -1,7 +1,7 @@
-"""Who sees whom: block masks in the form that a model's attention takes them.
+"""Attention masks for packed rows, in the form that the attention of a model takes.
 
-transformers uses a 4-D mask as it is given. It lays no sliding window over it, and eager attention
-adds it to the scores, where True would count as one. So both are done here.
+transformers passes a 4-D mask on as it is. So this module applies the sliding window of a layer,
+and gives eager attention numbers to add to its scores, where a True would add one.
 """
 
 import torch
@@ -26,7 +26,7 @@ def _flash_or_sdpa(
     attention_mask: Tensor | None,
     **options: object,
 ) -> tuple[Tensor, None]:
-    """Flash attention, which knows padding but no blocks: those are left to SDPA."""
+    """Flash attention, or SDPA where the mask is 4-D: flash attention only takes padding."""
     blocks = attention_mask is not None and attention_mask.ndim == 4
     forward = sdpa_attention_forward if blocks else flash_attention_forward
     return forward(module, query, key, value, attention_mask, **options)
@@ -38,17 +38,17 @@ AttentionInterface.register(FLASH, _flash_or_sdpa)
 def block_mask(
     model: PreTrainedModel, seen: Tensor, queries: Tensor, keys: Tensor
 ) -> Tensor | dict[str, Tensor]:
-    """What `model` takes as its attention mask.
+    """The attention mask to pass to `model`.
 
     Args:
         model: the model that will be called.
         seen: [B, 1, T, K] bool, True where a query sees a key.
-        queries: [B, T] int64, their positions.
-        keys: [B, K] int64, theirs.
+        queries: [B, T] int64, the positions of the queries.
+        keys: [B, K] int64, the positions of the keys.
 
     Returns:
-        A mask [B, 1, T, K], bool or, for eager attention, added to the scores; where the model
-        has layers with and without a window, one for each kind.
+        A mask [B, 1, T, K]: bool, or for eager attention numbers to add to the scores. A model
+        with both kinds of layers gets a dictionary with one mask for each kind.
 
     Raises:
         UserError: a layer mixes tokens by other means than attention.
@@ -65,7 +65,9 @@ def block_mask(
 
 
 def packed_mask(model: PreTrainedModel, packed: Packed) -> Tensor | dict[str, Tensor]:
-    """`block_mask` of packed rows; only padding, [B, T], where flash attention can do with it.
+    """`block_mask` of packed rows.
+
+    Rows without probes get a padding mask [B, T] bool if the model uses flash attention.
 
     Raises:
         UserError: a row has more positions than the model, or as `block_mask`.
@@ -74,7 +76,7 @@ def packed_mask(model: PreTrainedModel, packed: Packed) -> Tensor | dict[str, Te
     if longest is not None and packed.positions > longest:
         raise UserError(
             f"a row to train on has {packed.positions} positions, the base model {longest}; "
-            "expected smaller reading.distractor_tokens or reading.several"
+            "expected smaller values of episode.distractor_tokens or episode.several"
         )
     flash = model.get_decoder().config._attn_implementation == FLASH
     if flash and not packed.has_probes:
@@ -83,10 +85,10 @@ def packed_mask(model: PreTrainedModel, packed: Packed) -> Tensor | dict[str, Te
 
 
 def layer_kinds(model: PreTrainedModel) -> list[str]:
-    """The kinds of attention that the layers of `model` have: FULL, SLIDING or both.
+    """The kinds of attention in the layers of `model`: FULL, SLIDING or both.
 
     Raises:
-        UserError: there is another kind.
+        UserError: a layer has another kind.
     """
     config = model.get_decoder().config
     kinds = getattr(config, "layer_types", None)
@@ -96,12 +98,12 @@ def layer_kinds(model: PreTrainedModel) -> list[str]:
         if kind not in (FULL, SLIDING):
             raise UserError(
                 f"{type(model).__name__}: found layers of kind {kind!r}, "
-                f"expected {FULL} or {SLIDING}: no other obeys a mask"
+                f"expected {FULL} or {SLIDING}: no other kind uses an attention mask"
             )
     return sorted(set(kinds))
 
 
 def _added(mask: Tensor, dtype: torch.dtype) -> Tensor:
-    """0 where `mask` is True, and next to minus infinity elsewhere."""
+    """Numbers to add to scores: 0 where `mask` is True, else the lowest number of `dtype`."""
     scores = torch.zeros(mask.shape, dtype=dtype, device=mask.device)
     return scores.masked_fill(~mask, torch.finfo(dtype).min)

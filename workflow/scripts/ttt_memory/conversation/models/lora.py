@@ -1,6 +1,7 @@
-"""LoRA on the base (arXiv 2106.09685): made, saved and loaded by the peft library.
+"""LoRA adapters on the base (arXiv 2106.09685), made, saved and loaded by the peft library.
 
-peft is imported where it is used: most jobs have no adapter, and importing it doubles their start.
+peft is imported inside the functions that use it. Importing it doubles the time that a job needs to
+start, and most jobs have no adapter.
 """
 
 import json
@@ -24,12 +25,13 @@ ORIGIN = "base.json"
 
 
 def adapt(model: PreTrainedModel, config: LoraConfig) -> "peft.PeftModel":
-    """Put an adapter on every module that `config` names; `model` itself is changed.
+    """Put an adapter on every module that `config` names. `model` itself is changed.
 
-    It changes no output until it has learned; its factors are float32 whatever the base is.
+    Before training, the adapters change no output. Their factors are float32, whatever the type
+    of the base.
 
     Raises:
-        UserError: the model has no module of a name.
+        UserError: the model has no module of a given name.
     """
     import peft
 
@@ -50,8 +52,11 @@ def adapt(model: PreTrainedModel, config: LoraConfig) -> "peft.PeftModel":
 
 
 def save(adapted: "peft.PeftModel", folder: Path) -> None:
-    """Write the adapter in peft's format, and of which base it is; the base is not written."""
-    # Embeddings are never adapted; peft would look on the hub whether theirs have grown.
+    """Write the adapter in peft's format, with the name and fingerprint of its base.
+
+    The base itself is not written.
+    """
+    # Embeddings have no adapter. Without this argument peft asks the Hub about their size.
     adapted.save_pretrained(folder, save_embedding_layers=False)
     base = adapted.get_base_model()
     origin = {"name": base.name_or_path, "fingerprint": fingerprint(base)}
@@ -59,10 +64,10 @@ def save(adapted: "peft.PeftModel", folder: Path) -> None:
 
 
 def load(folder: Path, model: PreTrainedModel) -> PreTrainedModel:
-    """Put the adapter that `save` wrote on `model`; returns the same model.
+    """Put the adapter that `save` wrote on `model`, and return the same model.
 
     Raises:
-        UserError: a file is missing or damaged, or the adapter is one of another base.
+        UserError: a file is missing or damaged, or the adapter belongs to another base.
     """
     import peft
 

@@ -1,4 +1,4 @@
-"""What a model must do to be studied, tried on it before any work: each refusal is one line."""
+"""Checks that a model can be studied. They run before any work, and fail with one clear line."""
 
 import torch
 from transformers import PreTrainedModel
@@ -8,20 +8,24 @@ from ...errors import UserError
 from ...fast_weights.base_model import positions
 from ..prompts.packing import pack
 from ..prompts.prompter import Prompter
-from ..train.loss import logits_of
 from .attention_masks import packed_mask
+from .logits import logits_of
 
-# Differences of sums in another order, relative to the largest value; a wrong mask gives about 1.
+# Largest difference that another order of sums may make, relative to the largest value. A wrong
+# mask gives about 1.
 TOLERANCE = {torch.bfloat16: 0.1, torch.float16: 0.02}
 FULL_PRECISION = 1e-3
 
 
 @torch.no_grad()
 def check_model(model: PreTrainedModel) -> None:
-    """Try that packed probes see what rows of their own would, and that logits are as trained.
+    """Check two properties of `model` on random tokens.
+
+    A probe that is packed beside others gets the logits of a row of its own, and the logits of the
+    model are those that `logits_of` computes for training.
 
     Raises:
-        UserError: the model does not do so.
+        UserError: the model lacks one of them.
     """
     draw = torch.Generator().manual_seed(0)
     vocabulary = model.get_input_embeddings().num_embeddings
@@ -52,7 +56,7 @@ def check_model(model: PreTrainedModel) -> None:
 
 
 def tolerance(model: PreTrainedModel, logits: torch.Tensor) -> float:
-    """How far `logits` may change when they are computed in batches of another shape."""
+    """Largest change of `logits` that is accepted between batches of different shapes."""
     return TOLERANCE.get(model.dtype, FULL_PRECISION) * logits.abs().max().item()
 
 
@@ -64,17 +68,17 @@ def _require_close(
 
 
 def check_positions(model: PreTrainedModel, prompter: Prompter, samples: list[Sample]) -> None:
-    """Refuse dialogues that, with a question and its answer, are longer than the model's positions.
+    """Refuse dialogues that do not fit the positions of the model with a question and its answer.
 
     Raises:
-        UserError: names the first one.
+        UserError: a dialogue is too long; the first one is named.
     """
     longest = positions(model)
     if longest is None:
         return
-    # No tokenizer makes more tokens than bytes of a text: the others need no count.
-    doubtful = [s for s in samples if _bytes(prompter, s) > longest]
-    for sample, encoded in zip(doubtful, prompter.encode(doubtful), strict=True):
+    # A text has at most as many tokens as bytes, so only the longest ones must be encoded.
+    long = [s for s in samples if _most_tokens(prompter, s) > longest]
+    for sample, encoded in zip(long, prompter.encode(long), strict=True):
         pairs = zip(encoded.questions, encoded.answers, strict=True)
         probe = max((len(question) + len(answer) for question, answer in pairs), default=0)
         found = len(prompter.opening) + len(encoded.dialogue) + probe
@@ -85,13 +89,13 @@ def check_positions(model: PreTrainedModel, prompter: Prompter, samples: list[Sa
             )
 
 
-def _bytes(prompter: Prompter, sample: Sample) -> int:
-    """At least as many as the tokens of the dialogue with the longest probe."""
+def _most_tokens(prompter: Prompter, sample: Sample) -> int:
+    """An upper bound on the tokens of the dialogue with its longest probe: their bytes."""
     language = sample.language
     probes = [
         prompter.question(probe.question, language) + prompter.answer(probe.gold, language)
         for probe in sample.probes
     ]
-    texts = prompter.layout.opening, prompter.text(sample.dialogue, language)
-    # One more each for the end token and for the mark that a tokenizer may begin a text with.
+    texts = prompter.template.opening, prompter.text(sample.dialogue, language)
+    # Four more: the end token, and a mark that a tokenizer may put before each of the three texts.
     return 4 + sum(len(t.encode()) for t in (*texts, max(probes, key=len, default="")))

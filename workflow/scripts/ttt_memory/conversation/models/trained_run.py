@@ -1,4 +1,4 @@
-"""A trained run as a folder: written whole, read back on a device."""
+"""A trained run as a folder: saving it, loading it, and preparing a device for it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,13 +24,14 @@ FAST, BASE, ADAPTER = "fast_weights", "base", "adapter"
 
 
 def prepare_device(device: torch.device, base: BaseConfig, mixed_precision: str = "no") -> None:
-    """Refuse what `device` cannot compute; under a bfloat16 base the memory multiplies in TF32.
+    """Check that `device` can compute what is configured, and set the precision of products.
 
-    TF32 keeps ten bits of a factor where the keys and targets that come from the base have seven,
-    and sums in float32. On a CPU nothing changes.
+    On a GPU with a bfloat16 base, the float32 products of the fast weights use TF32. TF32 keeps ten
+    bits of each factor, and the keys and targets from the base have only seven; sums are float32.
+    Nothing changes on a CPU.
 
     Raises:
-        UserError: bfloat16 or flash attention is asked for and the device has none.
+        UserError: the configuration needs bfloat16 or flash attention, and the device has none.
     """
     cuda = device.type == "cuda"
     keys = {"base.dtype": base.dtype, "train.mixed_precision": mixed_precision}
@@ -50,7 +51,11 @@ def save_run(
     trained: "PreTrainedModel | PeftModel | None",
     tokenizer: PreTrainedTokenizerBase,
 ) -> None:
-    """Write a run beside `folder` and rename: its fast weights and what `trained` of the base."""
+    """Save a run: its fast weights, and `trained`, the part of the base that was trained.
+
+    `trained` is the base itself, an adapter, or None. The files are written beside `folder`, which
+    is then renamed, so a half-written folder never has its name.
+    """
     with io.beside(folder) as temporary:
         save_fast_weights(fw, temporary / FAST)
         if isinstance(trained, PreTrainedModel):
@@ -63,7 +68,10 @@ def save_run(
 def trained_part(
     model: PreTrainedModel, config: TrainConfig
 ) -> "PreTrainedModel | PeftModel | None":
-    """What of the base trains beside the fast weights: nothing, all of it, or adapters made now."""
+    """The part of the base that `config` trains beside the fast weights.
+
+    It is None, the whole model, or adapters, which are put on `model` here.
+    """
     if config.regime == "lora":
         return lora.adapt(model, config.lora)
     return model if config.regime == "joint" else None
@@ -72,10 +80,13 @@ def trained_part(
 def load_base(
     folder: str | Path, base: str | Path, dtype: Dtype = "float32", attention: Attention = "auto"
 ) -> PreTrainedModel:
-    """What a trained run is with its memory off: its own base, or the shared one, adapted or not.
+    """The model of a trained run without its fast weights.
+
+    It is the base in the run's `folder` if there is one, else the one in `base`, with the run's
+    adapter if it has one.
 
     Raises:
-        UserError: a folder is missing, or the adapter is one of another base.
+        UserError: a folder is missing, or the adapter belongs to another base.
     """
     own, adapters = Path(folder) / BASE, Path(folder) / ADAPTER
     model = load_model(own if own.is_dir() else base, dtype, attention)
@@ -89,7 +100,7 @@ def load_run(
     dtype: Dtype = "float32",
     attention: Attention = "auto",
 ) -> FastWeights:
-    """A trained run: its base (see `load_base`) and its fast weights.
+    """Load a trained run on `device`: its base (see `load_base`) and its fast weights.
 
     Raises:
         UserError: a folder is missing, or the adapter or the fast weights do not fit the model.

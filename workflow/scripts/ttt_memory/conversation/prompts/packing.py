@@ -1,4 +1,4 @@
-"""Rows of one context and many probes, so that a dialogue is read once for all its probes."""
+"""Packed rows: one context with many probes, so that it is processed once for all of them."""
 
 from dataclasses import dataclass, replace
 
@@ -15,12 +15,12 @@ class Packed:
 
     Attributes:
         input_ids: [B, T] int64, right-padded.
-        position_ids: [B, T] int64; every probe continues at its context's end.
-        segment: [B, T] int64, CONTEXT, the number of a probe from 1, or PADDING.
-        labels: [B, T] int64, the answer token that position t must predict, else IGNORE.
-        lm_labels: [B, T] int64, the next token inside the context, else IGNORE.
-        positions: of the longest sequence that a probe or context makes.
-        has_probes: whether anything but context stands in a row.
+        position_ids: [B, T] int64; each probe continues from the end of its context.
+        segment: [B, T] int64; CONTEXT, the number of the probe (from 1), or PADDING.
+        labels: [B, T] int64; the answer token that the position must predict, else IGNORE.
+        lm_labels: [B, T] int64; the next token of the context, else IGNORE.
+        positions: number of positions of the longest context with one of its probes.
+        has_probes: whether any row has a probe.
     """
 
     input_ids: Tensor
@@ -38,7 +38,7 @@ class Packed:
         length = self.segment.shape[1]
         causal = torch.ones(length, length, dtype=torch.bool, device=key.device).tril()
         mask = causal & ((query == key) | (key == CONTEXT)) & (key != PADDING)
-        # A padding query sees itself: a softmax over nothing would be NaN.
+        # A padding query sees itself, because a softmax over no key would be NaN.
         mask |= torch.eye(length, dtype=torch.bool, device=key.device)
         return mask[:, None]
 
@@ -53,8 +53,13 @@ def pack(
 ) -> Packed:
     """Pack each context with its probes (question and answer ids) into one row.
 
-    Probes see their context and themselves, never each other. An empty context gives rows of
-    probes alone, at positions from 0.
+    A probe sees its context and itself, but no other probe. With an empty context, probes start at
+    position 0.
+
+    Args:
+        contexts: ids of the context of each row.
+        questions: ids of each question, for each row.
+        answers: ids of each answer, for each row; the last id ends the answer.
     """
     rows = [_row(*parts) for parts in zip(contexts, questions, answers, strict=True)]
     length = max(len(row[0]) for row in rows)
@@ -70,11 +75,12 @@ def pack(
 def _row(
     context: list[int], questions: list[list[int]], answers: list[list[int]]
 ) -> tuple[list[int], list[int], list[int], list[int], list[int]]:
+    """The columns of one packed row: ids, positions, segment, labels, lm_labels."""
     ids, positions = list(context), list(range(len(context)))
     segment, labels = [CONTEXT] * len(context), [IGNORE] * len(context)
     lm_labels = [*context[1:], IGNORE] if context else []
     for number, (question, answer) in enumerate(zip(questions, answers, strict=True), start=1):
-        # The last answer token predicts nothing, so it is not read.
+        # The last answer token has nothing to predict, so it is no input.
         probe = question + answer[:-1]
         ids += probe
         positions += range(len(context), len(context) + len(probe))

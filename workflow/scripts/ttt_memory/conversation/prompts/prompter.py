@@ -1,7 +1,7 @@
-"""How a dialogue and a probe are rendered and encoded.
+"""Rendering and encoding of dialogues and probes.
 
-A prompt is the opening's tokens, the dialogue's and the question's, encoded apart, so that dropping
-the dialogue (condition B) changes nothing else in the prompt.
+A prompt is the opening, the dialogue and the question. Each of them is encoded separately, so when
+the dialogue is dropped (condition B), the tokens of the others stay the same.
 """
 
 import hashlib
@@ -13,14 +13,14 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from ...benchmark import Sample
 from ...errors import UserError
-from .template import Layout, rendered
+from .template import PromptTemplate, render_chat
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Encoded:
-    """A dialogue and its probes as token ids; answers end with the end token."""
+class EncodedDialogue:
+    """A dialogue and its probes as token ids. Each answer ends with the end token."""
 
     language: str
     dialogue: list[int]
@@ -32,31 +32,36 @@ class Prompter:
     """Renders and encodes dialogues, distractors, questions and answers for one tokenizer.
 
     Attributes:
-        opening: ids that begin every sequence that the model reads; empty for most base models.
-        end, pad: the tokens that end an answer and that fill up a row.
+        template: the strings around a text, a question and an answer.
+        opening: ids that begin every sequence; empty for most base models.
+        end: id of the token that ends an answer.
+        pad: id of the token that pads a row.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, chat_template: str = "auto"):
-        """`chat_template` "auto" uses the tokenizer's, if it has one; "none" does not.
+        """Set up the prompts of `tokenizer`.
+
+        `chat_template` "auto" uses the chat template of the tokenizer, if it has one; "none" does
+        not use it.
 
         Raises:
-            UserError: there is no end token, or the chat template cannot be used.
+            UserError: the tokenizer has no end token, or its chat template cannot be used.
         """
         if tokenizer.eos_token_id is None:
             raise UserError(f"{tokenizer.name_or_path}: the tokenizer has no end token (eos_token)")
         self.tokenizer = tokenizer
         chat = chat_template == "auto" and tokenizer.chat_template
-        self.layout = Layout.chat(tokenizer) if chat else Layout.raw(tokenizer)
-        self.opening = self.ids([self.layout.opening])[0]
-        self.end = self.layout.end
+        self.template = PromptTemplate.chat(tokenizer) if chat else PromptTemplate.raw(tokenizer)
+        self.opening = self.ids([self.template.opening])[0]
+        self.end = self.template.end
         self.pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.end
 
     @classmethod
     def load(cls, folder: str | Path, chat_template: str = "auto") -> "Prompter":
-        """Read the tokenizer of a hub-format folder.
+        """Load the tokenizer from a folder in Hub format.
 
         Raises:
-            UserError: the folder is missing or holds no tokenizer, or one that cannot be used.
+            UserError: the folder is missing, or it has no tokenizer that can be used.
         """
         if not Path(folder).is_dir():
             raise UserError(f"{folder}: no such model folder")
@@ -69,50 +74,53 @@ class Prompter:
         return cls(tokenizer, chat_template)
 
     def ids(self, texts: list[str]) -> list[list[int]]:
-        """Token ids of each text as it stands: no token is added."""
+        """Token ids of each text. No special token is added."""
         if not texts:
             return []
         return self.tokenizer(texts, add_special_tokens=False)["input_ids"]
 
     def text(self, text: str, language: str) -> str:
-        """A rendered text to read: a dialogue or a distractor."""
-        before, after = _of(self.layout.text, language)
+        """The rendered form of a dialogue or a distractor."""
+        before, after = _of(self.template.text, language)
         return before + text + after
 
     def texts(self, texts: list[str], languages: list[str]) -> list[list[int]]:
-        """Token ids of rendered texts to read."""
+        """Token ids of rendered dialogues or distractors."""
         return self.ids([self.text(*pair) for pair in zip(texts, languages, strict=True)])
 
     def around(self, ids: list[int], language: str) -> list[int]:
-        """The ids of a rendered text to read that consists of `ids`, cut out of another."""
-        if not any(_of(self.layout.text, language)):
+        """Token ids of the rendered form of the text whose own ids are `ids`."""
+        if not any(_of(self.template.text, language)):
             return ids
         return self.texts([self.tokenizer.decode(ids)], [language])[0]
 
     def chat(self, messages: list[dict[str, str]]) -> tuple[str, str]:
-        """A conversation by the chat template: what every sequence opens with, and the rest.
+        """Render a conversation by the chat template; returns its opening and the rest.
 
-        One with a system message of its own opens with the start token, if there is one.
+        The opening is that of every sequence. A conversation with its own system message has
+        another beginning; its opening is the start token, if there is one.
 
         Raises:
             UserError: the template refuses the messages.
         """
-        text = rendered(self.tokenizer, messages, to_answer=False)
-        openings = (self.layout.opening, self.tokenizer.bos_token or "")
+        text = render_chat(self.tokenizer, messages, to_answer=False)
+        openings = (self.template.opening, self.tokenizer.bos_token or "")
         opening = next((o for o in openings if text.startswith(o)), "")
         return opening, text.removeprefix(opening)
 
     def question(self, text: str, language: str) -> str:
-        """The rendered question, up to where the answer begins."""
-        before, after = _of(self.layout.question, language)
+        """The rendered question, up to the place where the answer begins."""
+        before, after = _of(self.template.question, language)
         return before + text + after
 
     def answer(self, text: str, language: str) -> str:
         """The rendered answer, without the end token."""
-        return _of(self.layout.answer, language) + text
+        return _of(self.template.answer, language) + text
 
-    def encode(self, samples: list[Sample], probes: list[list[int]] | None = None) -> list[Encoded]:
-        """Encode samples, each with all its probes or with those at the given places."""
+    def encode(
+        self, samples: list[Sample], probes: list[list[int]] | None = None
+    ) -> list[EncodedDialogue]:
+        """Encode samples, each with all its probes or with those whose indices are in `probes`."""
         texts: list[str] = []
         counts = []
         for i, sample in enumerate(samples):
@@ -123,7 +131,7 @@ class Prompter:
             counts.append(len(chosen))
         ids = iter(self.ids(texts))
         return [
-            Encoded(
+            EncodedDialogue(
                 sample.language,
                 next(ids),
                 [next(ids) for _ in range(count)],
@@ -133,7 +141,7 @@ class Prompter:
         ]
 
     def decode(self, ids: list[int]) -> tuple[str, bool]:
-        """Text up to the end token, and whether there was one."""
+        """The text before the end token, and whether there is an end token."""
         ended = self.end in ids
         kept = ids[: ids.index(self.end)] if ended else ids
         return self.tokenizer.decode(kept, skip_special_tokens=True).strip(), ended

@@ -1,8 +1,8 @@
-"""What stands around a text that is read and a question that is asked, raw or by a chat template.
+"""The strings around a text, a question and an answer: raw, or from a chat template.
 
-Every sequence is `opening`, then texts, then perhaps a question; nothing depends on what came
-before it. So a question with the dialogue dropped is what it was with it, and what fast weights
-read is what condition A has in its context.
+A sequence is `opening`, then texts, then perhaps a question. The strings around a part do not
+depend on the parts before it. So a question is the same with and without the dialogue, and the text
+that is written into fast weights is the text that condition A has in its context.
 """
 
 from dataclasses import dataclass
@@ -13,25 +13,26 @@ from transformers import PreTrainedTokenizerBase
 
 from ...errors import UserError
 
-# In a chat the assistant answers what it was given to read, and is told how to answer a question.
-READ = {"zh": "好的。", "en": "OK."}
-BRIEFLY = {"zh": "\n只回答答案本身。", "en": "\nGive the answer alone, not a sentence."}
-# What a template wraps in place of contents; without a day of today, which would change prompts.
-CONTENTS = ("first text", "said of it", "second text", "said again", "last question")
-FIXED = {"enable_thinking": False, "date_string": "26 Jul 2024"}
+# In a chat, the assistant acknowledges each text, and each question asks for the answer alone.
+ACKNOWLEDGEMENT = {"zh": "好的。", "en": "OK."}
+ANSWER_ALONE = {"zh": "\n只回答答案本身。", "en": "\nGive the answer alone, not a sentence."}
+# Stand-ins for the contents of messages: what a template puts between them is what it always puts.
+PLACEHOLDERS = ("first text", "said of it", "second text", "said again", "last question")
+# A fixed date, because today's date would change the prompts from day to day.
+RENDER_OPTIONS = {"enable_thinking": False, "date_string": "26 Jul 2024"}
 
 
 @dataclass(frozen=True)
-class Layout:
-    """Strings by language around what changes.
+class PromptTemplate:
+    """The fixed strings of prompts; those that depend on it are given for each language.
 
     Attributes:
-        opening: begins every sequence; read, never written into a memory.
-        text: before and after a text to read.
-        question: before and after a question.
-        answer: before an answer.
+        opening: begins every sequence; it is processed, but never written into fast weights.
+        text: strings before and after a dialogue or a distractor.
+        question: strings before and after a question.
+        answer: string before an answer.
         end: id of the token that ends an answer.
-        of_template: whether a chat template made them.
+        from_chat: whether the strings come from a chat template.
     """
 
     opening: str
@@ -39,56 +40,63 @@ class Layout:
     question: dict[str, tuple[str, str]]
     answer: dict[str, str]
     end: int
-    of_template: bool = False
+    from_chat: bool = False
 
     @classmethod
     def raw(cls, tokenizer: PreTrainedTokenizerBase) -> Self:
-        """Running text, as a model without a chat template has learned to continue."""
+        """Running text, for a model without a chat template."""
         start = tokenizer.bos_token_id
         begins = start is not None and tokenizer("")["input_ids"][:1] == [start]
         return cls(
             opening=tokenizer.bos_token if begins else "",
             text={"zh": ("", ""), "en": ("", "")},
             question={"zh": ("问：", "\n答："), "en": ("Q: ", "\nA:")},
-            # English answers begin with a space, as a word inside the dialogue does.
+            # An English answer begins with a space, like the same words inside the dialogue.
             answer={"zh": "", "en": " "},
             end=tokenizer.eos_token_id,
         )
 
     @classmethod
     def chat(cls, tokenizer: PreTrainedTokenizerBase) -> Self:
-        """Turns: each text a message and its acknowledgement, the question a last message.
+        """Turns of a chat: each text is a message with its acknowledgement, then the question.
 
         Raises:
-            UserError: the template refuses such turns, or renders one depending on others.
+            UserError: the template refuses such turns, or renders a turn in a way that depends on
+                other turns.
         """
-        wrapped = _between(_in_turn(tokenizer, CONTENTS), CONTENTS)
-        alone = _between(_in_turn(tokenizer, CONTENTS[-1:]), CONTENTS[-1:])
+        wrapped = _between(_in_turns(tokenizer, PLACEHOLDERS), PLACEHOLDERS)
+        alone = _between(_in_turns(tokenizer, PLACEHOLDERS[-1:]), PLACEHOLDERS[-1:])
         start, middle, closing, tail = wrapped[0], wrapped[1], wrapped[2], wrapped[-1]
         if wrapped != [start, middle, closing, middle, closing, tail] or alone != [start, tail]:
             raise _unusable(tokenizer, "renders a turn in more than one way")
-        # `closing` ends the assistant's turn and begins the user's, which `start` ends with.
+        # `closing` ends a turn of the assistant and begins one of the user. `start` ends with the
+        # same beginning of a turn, so their common end is what stands before a text.
         before = _common_end(tokenizer, start, closing)
         after = closing.removesuffix(before)
         return cls(
             opening=start.removesuffix(before),
-            text={language: (before, middle + said + after) for language, said in READ.items()},
-            question={language: (before, how + tail) for language, how in BRIEFLY.items()},
+            text={
+                language: (before, middle + said + after)
+                for language, said in ACKNOWLEDGEMENT.items()
+            },
+            question={language: (before, how + tail) for language, how in ANSWER_ALONE.items()},
             answer={"zh": "", "en": ""},
             end=_end_of_turn(tokenizer, closing),
-            of_template=True,
+            from_chat=True,
         )
 
 
-def rendered(
+def render_chat(
     tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, str]], to_answer: bool
 ) -> str:
-    """What the template makes of messages; `to_answer` goes on to where the assistant answers.
+    """Render messages by the chat template of `tokenizer`.
+
+    With `to_answer`, the text goes on to the place where the assistant's answer begins.
 
     Raises:
-        UserError: the template refuses them.
+        UserError: the template refuses the messages.
     """
-    options = {"tokenize": False, "add_generation_prompt": to_answer, **FIXED}
+    options = {"tokenize": False, "add_generation_prompt": to_answer, **RENDER_OPTIONS}
     try:
         return tokenizer.apply_chat_template(messages, **options)
     except (TemplateError, ValueError, TypeError) as error:
@@ -96,21 +104,21 @@ def rendered(
 
 
 def _shown(messages: list[dict[str, str]]) -> str:
-    """Who speaks in turn, and how it begins."""
+    """The roles of the first messages and the beginning of the first, for an error message."""
     roles = ", ".join(message["role"] for message in messages[:4])
     more = ", ..." if len(messages) > 4 else ""
     return f"the messages of {roles}{more} that begin {messages[0]['content'][:30]!r}"
 
 
-def _in_turn(tokenizer: PreTrainedTokenizerBase, contents: tuple[str, ...]) -> str:
-    """The user's and the assistant's messages in turn, up to where the assistant answers."""
+def _in_turns(tokenizer: PreTrainedTokenizerBase, contents: tuple[str, ...]) -> str:
+    """Messages of user and assistant by turns, up to where the assistant's answer begins."""
     roles = ("user", "assistant")
     messages = [{"role": roles[i % 2], "content": text} for i, text in enumerate(contents)]
-    return rendered(tokenizer, messages, to_answer=True)
+    return render_chat(tokenizer, messages, to_answer=True)
 
 
 def _between(text: str, contents: tuple[str, ...]) -> list[str]:
-    """What stands around and between the given contents; one part where they are not there."""
+    """The parts of `text` before, between and after the given contents, in their order."""
     parts = []
     for content in contents:
         part, _, text = text.partition(content)
@@ -119,7 +127,7 @@ def _between(text: str, contents: tuple[str, ...]) -> list[str]:
 
 
 def _common_end(tokenizer: PreTrainedTokenizerBase, a: str, b: str) -> str:
-    """The longest text that both end with and that no token reaches into."""
+    """The longest common end of `a` and `b` that consists of whole tokens."""
     options = {"add_special_tokens": False, "return_offsets_mapping": True}
     first, second = tokenizer(a, **options), tokenizer(b, **options)
     start = len(a)
@@ -137,7 +145,7 @@ def _common_end(tokenizer: PreTrainedTokenizerBase, a: str, b: str) -> str:
 
 
 def _end_of_turn(tokenizer: PreTrainedTokenizerBase, closing: str) -> int:
-    """The special token that follows what the assistant says, else the tokenizer's end token."""
+    """The first special token after an answer of the assistant, else the tokenizer's end token."""
     known = tokenizer.added_tokens_decoder
     ids = tokenizer(closing, add_special_tokens=False)["input_ids"]
     special = [token for token in ids if token in known and known[token].special]

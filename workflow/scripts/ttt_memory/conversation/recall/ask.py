@@ -118,7 +118,7 @@ class Recall:
     ) -> list[dict]:
         in_context = condition in IN_CONTEXT
         text = self.prompter.tokenizer.decode([t for ids in episode.texts for t in ids])
-        before = self.prompter.layout.opening + (text if in_context else "")
+        before = self.prompter.template.opening + (text if in_context else "")
         return [
             {
                 "condition": condition,

@@ -1,1 +1,1 @@
-"""Training a run: batches, objective, optimisers and the loop."""
+"""Training of the embedded base model and of runs: episodes, batches, loss, optimisers, loop."""

@@ -1,14 +1,12 @@
-"""The training loop that pretraining and every run share: schedule, resume, curves, guard.
+"""The training loop of pretraining and of runs: schedule, checkpoints, curve, checks of the loss.
 
-A step is a pure function of (seed, step number), so a resumed run sees the batches an
-uninterrupted one would have seen, and its losses are the same. Several processes share the
-micro-batches of each step and average their gradients: how many there are shapes no result.
+The batches of a step depend only on the seed and the step number. So a run that resumes has the
+batches and the losses of a run that was not interrupted. Several processes share the micro-batches
+of each step and average their gradients; their number changes the result by rounding alone.
 """
 
-import json
 import math
 import random
-import shutil
 import signal
 import sys
 import threading
@@ -21,46 +19,63 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedType, broadcast_object_list, gather_object
+from accelerate.utils import gather_object
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from ...errors import UserError
-from ...io import beside
 from ..config.training import OptimiserConfig
-from .sharding import average_whole, gather, holds_shards, load_shards, save_shards, whole
+from .checkpoints import Checkpoints
+from .sharding import average_whole, gather, whole
 
-# What a shell reports of a process that SIGTERM ended.
+# Exit status that a shell reports for a process ended by SIGTERM.
 TERMINATED = 128 + signal.SIGTERM
 
 
 @dataclass
 class StepOutput:
-    """What one micro-batch gives: the loss to minimise and what to write into the curve."""
+    """The loss of one micro-batch, and its numbers for the training curve.
 
-    loss: Tensor | None  # None once its gradient is taken
+    Attributes:
+        loss: scalar, the loss to minimise; None after the backward pass.
+        objective: what was learned, see `Batch.objective`.
+        tokens: number of tokens processed, padding included.
+        own_loss: loss of the objective alone.
+        context_loss: condition A's loss in the same micro-batch; NaN if not asked.
+        inner_norm: mean of ||dW|| / ||W||; NaN if nothing was written.
+    """
+
+    loss: Tensor | None
     objective: str
     tokens: int
-    own_loss: float  # of the objective alone, without what is added to it
+    own_loss: float
     context_loss: float = math.nan
     inner_norm: float = math.nan
 
 
 class StepBatches(Dataset):
-    """Micro-batches by their place in the schedule, so that worker processes can make them."""
+    """The micro-batches of a schedule as a data set, so that worker processes can make them."""
 
     def __init__(self, make_batch: Callable[[int, int], object], accumulation: int):
         self.make_batch, self.accumulation = make_batch, accumulation
 
     def __getitem__(self, place: int) -> object:
-        """The micro-batch number `place` of the whole schedule."""
+        """Micro-batch number `place`, counted from the first step of the schedule."""
         return self.make_batch(*divmod(place, self.accumulation))
 
 
 @dataclass
 class Schedule:
-    """Steps, micro-batches per step, worker processes for data, the optimiser's settings."""
+    """How long and how a training runs.
+
+    Attributes:
+        steps: number of optimiser steps.
+        accumulation: number of micro-batches in a step.
+        checkpoint_every: number of steps between checkpoints.
+        workers: number of processes that make batches; 0 for the training process.
+        optimiser: its settings.
+    """
 
     steps: int
     accumulation: int
@@ -69,7 +84,7 @@ class Schedule:
     optimiser: OptimiserConfig
 
     def factor(self, step: int) -> float:
-        """Learning-rate factor at `step`: linear rise, plateau, linear fall."""
+        """Factor on the peak learning rates at `step`: linear rise, plateau, linear fall."""
         done = (step + 1) / self.steps
         rise = done / self.optimiser.warmup if self.optimiser.warmup else 1.0
         fall = (
@@ -82,7 +97,7 @@ class Schedule:
 
 @contextmanager
 def sigterm() -> Iterator[threading.Event]:
-    """Within the block, SIGTERM sets the yielded event and does nothing else."""
+    """Inside the block, SIGTERM only sets the yielded event."""
     received = threading.Event()
     before = signal.signal(signal.SIGTERM, lambda *_: received.set())
     try:
@@ -92,12 +107,12 @@ def sigterm() -> Iterator[threading.Event]:
 
 
 def ignore_sigterm(worker: int) -> None:
-    """Slurm signals every process of a job: without its workers the step could not be finished."""
+    """Let a data worker survive SIGTERM, which Slurm sends to all processes: the step needs it."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 class Loop:
-    """Runs a schedule over `step_output(step, micro)`, resuming from `checkpoints` if it can."""
+    """Runs a schedule. It resumes from the last checkpoint in the folder `checkpoints`, if any."""
 
     def __init__(
         self,
@@ -114,13 +129,13 @@ class Loop:
                 f"train.accumulation: found {schedule.accumulation}, expected a multiple of the"
                 f" {accelerator.num_processes} processes that share a step's micro-batches"
             )
-        # This process's own of a step's micro-batches.
+        # The micro-batches of a step that this process computes.
         self.micros = range(
             accelerator.process_index, schedule.accumulation, accelerator.num_processes
         )
         self.model, *self.optimisers = accelerator.prepare(model, *optimisers)
         self.schedule = schedule
-        self.checkpoints = Path(checkpoints) if checkpoints else None
+        self.checkpoints = Checkpoints(checkpoints, accelerator, self.model, self.optimisers)
         self.label = label
         self.seed = torch.initial_seed()
         self.rows: list[dict] = []
@@ -130,16 +145,23 @@ class Loop:
         make_batch: Callable[[int, int], object],
         step_output: Callable[[nn.Module, object], StepOutput],
     ) -> list[dict]:
-        """Train to the last step; returns one curve row per step (columns of schemas.CURVE).
+        """Train to the last step.
 
-        `make_batch(step, micro)` makes a micro-batch, `step_output(model, batch)` its loss.
+        SIGTERM (preemption, or a time limit) ends the run after the current step, with a
+        checkpoint. The next start resumes from it.
 
-        SIGTERM (preemption, a time limit) ends the run after the step in progress, with a
-        checkpoint: run again, it goes on from there.
+        Args:
+            make_batch: makes a micro-batch from the step and the number of the micro-batch.
+            step_output: computes its loss from the model and the micro-batch.
+
+        Returns:
+            One row of the curve for each step, with the columns of `schemas.CURVE` but run and
+            seed.
 
         Raises:
-            UserError: a loss or gradient is not finite; names the step and the kept checkpoint.
-            SystemExit: SIGTERM came, with the status of a process that it ended.
+            UserError: a loss or gradient is not finite; the message names the step and the
+                checkpoint that is kept.
+            SystemExit: SIGTERM came; the status is that of a process ended by it.
         """
         with sigterm() as terminated:
             return self._run(make_batch, step_output, terminated)
@@ -150,7 +172,7 @@ class Loop:
         step_output: Callable[[nn.Module, object], StepOutput],
         terminated: threading.Event,
     ) -> list[dict]:
-        first = self._resume()
+        first, self.rows = self.checkpoints.resume()
         batches = iter(self._batches(make_batch, first))
         started = time.monotonic() - (self.rows[-1]["seconds"] if self.rows else 0.0)
         steps = range(first, self.schedule.steps)
@@ -170,30 +192,21 @@ class Loop:
             done = step + 1
             if done == self.schedule.steps:
                 break
-            # A checkpoint takes all processes; the signal may have reached some of them only.
+            # A checkpoint needs all processes, but the signal may have reached only some of them.
             stop = any(gather_object([terminated.is_set()]))
             if stop or done % self.schedule.checkpoint_every == 0:
-                self._save(done)
+                self.checkpoints.save(done, self.rows)
             if stop:
                 self._leave(done)
-        if self._sharded:
+        if self.checkpoints.sharded:
             gather(self.model, keep=self.accelerator.is_main_process)
         return self.rows
 
-    @property
-    def _sharded(self) -> bool:
-        return self.accelerator.distributed_type == DistributedType.FSDP
-
-    @property
-    def _unwrapped(self) -> list[torch.optim.Optimizer]:
-        return [optimiser.optimizer for optimiser in self.optimisers]
-
     def _leave(self, done: int) -> None:
-        kept = (
-            f"goes on from {self._latest()}" if self.checkpoints else "no checkpoint was asked for"
-        )
+        kept = self.checkpoints.latest()
+        where = f"goes on from {kept}" if kept else "no folder for checkpoints was given"
         if self.accelerator.is_main_process:
-            print(f"{self.label}: SIGTERM after step {done}; {kept}", file=sys.stderr)
+            print(f"{self.label}: SIGTERM after step {done}; {where}", file=sys.stderr)
         raise SystemExit(TERMINATED)
 
     def _batches(self, make_batch: Callable[[int, int], object], first: int) -> DataLoader:
@@ -219,16 +232,16 @@ class Loop:
                 group["lr"] = group["peak_lr"] * factor
         found = []
         for micro in self.micros:
-            # Dropout too depends on nothing but the seed and the step.
+            # Dropout, too, depends only on the seed, the step and the micro-batch.
             torch.manual_seed(random.Random(f"{self.seed}/{step}/{micro}").getrandbits(63))
-            # Gradients are exchanged once a step.
+            # Processes exchange gradients once in a step, with the last micro-batch.
             last = micro == self.micros[-1]
             with nullcontext() if last else self.accelerator.no_sync(self.model):
                 output = step_output(self.model, next(batches))
                 self._require_finite(output.loss, step, "loss")
                 self.accelerator.backward(output.loss / len(self.micros))
             found.append((micro, replace(output, loss=None)))
-        if self._sharded:
+        if self.checkpoints.sharded:
             average_whole(self.model, self.accelerator)
         norm = self.accelerator.clip_grad_norm_(
             self.model.parameters(), self.schedule.optimiser.clip
@@ -240,7 +253,7 @@ class Loop:
         return self._row(step, found, factor)
 
     def _row(self, step: int, found: list[tuple[int, StepOutput]], factor: float) -> dict:
-        """The curve's row, of the micro-batches of all processes in their order."""
+        """The row of the curve, from the micro-batches of all processes in their order."""
         outputs = [output for _, output in sorted(gather_object(found), key=itemgetter(0))]
         tokens = sum(output.tokens for output in outputs)
         return {
@@ -255,51 +268,8 @@ class Loop:
 
     def _require_finite(self, value: Tensor, step: int, what: str) -> None:
         if not torch.isfinite(value).all():
-            kept = self._latest()
+            kept = self.checkpoints.latest()
             where = (
                 f"last checkpoint kept at {kept}" if kept else "no checkpoint had been written yet"
             )
             raise UserError(f"{self.label}: the {what} is not finite at step {step}; {where}")
-
-    def _latest(self) -> Path | None:
-        if self.checkpoints is None or not self.checkpoints.is_dir():
-            return None
-        # One that is not whole, or of a model spread otherwise, is as if it were not there.
-        whole = [
-            path
-            for path in self.checkpoints.glob("step-*")
-            if (path / "curve.json").is_file() and holds_shards(path) == self._sharded
-        ]
-        return max(whole, default=None, key=lambda path: int(path.name.split("-")[1]))
-
-    def _save(self, step: int) -> None:
-        if self.checkpoints is None:
-            return
-        main = self.accelerator.is_main_process
-        target = self.checkpoints / f"step-{step:06d}"
-        with beside(target) if main else nullcontext() as temporary:
-            (shared,) = broadcast_object_list([temporary])
-            # Accelerate's own checkpoint of a sharded model holds one optimiser.
-            if self._sharded:
-                save_shards(self.model, self._unwrapped, shared)
-            else:
-                self.accelerator.save_state(str(shared))
-            self.accelerator.wait_for_everyone()
-            if main:
-                (temporary / "curve.json").write_text(json.dumps(self.rows))
-        if not main:
-            return
-        whole = sorted(self.checkpoints.glob("step-*"))
-        for old in whole[:-2]:
-            shutil.rmtree(old)
-
-    def _resume(self) -> int:
-        latest = self._latest()
-        if latest is None:
-            return 0
-        if self._sharded:
-            load_shards(self.model, self._unwrapped, latest)
-        else:
-            self.accelerator.load_state(str(latest))
-        self.rows = json.loads((latest / "curve.json").read_text())
-        return int(latest.name.split("-")[1])

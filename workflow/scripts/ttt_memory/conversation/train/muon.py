@@ -1,7 +1,7 @@
-"""Muon in float32: momentum whose matrices are orthogonalised (Jordan et al., 2024).
+"""Muon in float32: each update is an orthogonalised momentum matrix (Jordan et al., 2024).
 
-`torch.optim.Muon` orthogonalises in bfloat16, which a CPU without bfloat16 units multiplies
-some thirty times slower than float32; matrices of one shape are done together here.
+`torch.optim.Muon` orthogonalises in bfloat16. A CPU without bfloat16 units multiplies bfloat16 some
+thirty times slower than float32. This module also handles matrices of one shape together.
 """
 
 from collections.abc import Callable, Iterable
@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from .sharding import shard_like, whole
 
-# Quintic iteration that sends singular values from (0, 1] to about 1.
+# Coefficients of a quintic iteration that brings singular values from (0, 1] to about 1.
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 
 
 def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
-    """Replace the singular values of each matrix `[N, rows, columns]` by about one."""
+    """`matrices` [N, rows, columns] with each singular value replaced by about 1."""
     tall = matrices.shape[1] > matrices.shape[2]
     x = matrices.mT if tall else matrices
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
@@ -41,7 +41,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable | None = None) -> None:
-        """Update every matrix that has a gradient."""
+        """Update every matrix that has a gradient. `closure` is not used."""
         for group in self.param_groups:
             shapes: dict[torch.Size, list[nn.Parameter]] = {}
             for parameter in group["params"]:

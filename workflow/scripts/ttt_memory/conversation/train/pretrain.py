@@ -1,7 +1,7 @@
-"""Pretraining of the embedded base: answer from a dialogue in context, and model text.
+"""Pretraining of the embedded base model: answers from a dialogue in context, and next tokens.
 
-It sees condition A only and has no fast weights: what it learns is what any causal
-language model brings along, at the size of a laptop.
+The model is trained under condition A only and has no fast weights. It learns, at the size of a
+laptop, what any causal language model already knows.
 """
 
 from pathlib import Path
@@ -14,23 +14,25 @@ from ..config.training import PretrainConfig
 from ..models.attention_masks import packed_mask
 from ..models.requirements import check_model, check_positions
 from ..prompts.packing import Packed
-from .episodes import Reader, Sampler, growing_turns
+from .corpus_sampler import CorpusSampler
+from .episodes import EpisodeMaker, growing_turns
 from .loop import Loop, Schedule, StepOutput
 from .loss import answer_loss
 from .optimisers import build_optimisers
 
-LM_EVERY = 8  # steps: the vocabulary's logits on every token of the context cost a third of a step
+# Steps between next-token losses. The logits of every context token cost a third of a step.
+LM_EVERY = 8
 
 
 class ContextLoss(nn.Module):
-    """Loss of condition A on packed rows: answers, plus next tokens of the context."""
+    """Loss of condition A on packed rows: answers, and in some steps next tokens of the context."""
 
     def __init__(self, model: PreTrainedModel, lm_weight: float):
         super().__init__()
         self.model, self.lm_weight = model, lm_weight
 
     def forward(self, batch: Packed, text: bool) -> Tensor:
-        """Scalar loss of a packed batch; `text` adds the next-token loss of its contexts."""
+        """Scalar loss of a packed batch. `text` adds the next-token loss on its contexts."""
         output = self.model.get_decoder()(
             input_ids=batch.input_ids,
             attention_mask=packed_mask(self.model, batch),
@@ -46,15 +48,16 @@ class ContextLoss(nn.Module):
 
 def pretrain(
     model: PreTrainedModel,
-    sampler: Sampler,
+    sampler: CorpusSampler,
     config: PretrainConfig,
     accelerator: Accelerator,
     checkpoints: str | Path | None = None,
 ) -> list[dict]:
-    """Train `model` in place; returns the curve's rows (see `Loop.run`).
+    """Train `model` in place, and return the rows of the curve (see `Loop.run`).
 
     Raises:
-        UserError: the model or a dialogue cannot be read, or a loss is not finite.
+        UserError: the model cannot be studied, a dialogue does not fit its positions, or a loss is
+            not finite.
     """
     check_model(model)
     check_positions(model, sampler.prompter, sampler.samples)
@@ -69,7 +72,7 @@ def pretrain(
         "pretrain",
     )
 
-    reader = Reader(sampler, config.reading)
+    episodes = EpisodeMaker(sampler, config.episode)
     first, last = config.dialogues_per_step
 
     def make_batch(step: int, micro: int) -> tuple[Packed, bool]:
@@ -79,9 +82,9 @@ def pretrain(
     def packed_batch(step: int) -> Packed:
         count = first + round((last - first) * step / config.steps)
         if step < config.list_steps:
-            return reader.list_batch(sampler.rng(step), count, pairs=1 + step // 12)
+            return episodes.list_batch(sampler.rng(step), count, pairs=1 + step // 12)
         turns = growing_turns(step - config.list_steps, config.growing_steps)
-        return reader.context_batch(sampler.rng(step), count, turns)
+        return episodes.context_batch(sampler.rng(step), count, turns)
 
     def step_output(module: nn.Module, batch: tuple[Packed, bool]) -> StepOutput:
         packed, text = batch

@@ -1,4 +1,4 @@
-"""Tensors that FSDP has spread over processes: whole again, spread alike."""
+"""Tensors that FSDP has sharded over processes: gathering, sharding and saving them."""
 
 from pathlib import Path
 
@@ -11,21 +11,22 @@ from torch.optim import Optimizer
 
 
 def whole(tensor: Tensor) -> Tensor:
-    """The tensor with the shards of all processes; every process must ask for it."""
+    """The whole tensor, from the shards of all processes. Every process must call this."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 def shard_like(tensor: Tensor, like: Tensor) -> Tensor:
-    """`tensor`, which all processes hold whole, spread as `like` is."""
+    """`tensor`, which every process has as a whole, sharded as `like` is."""
     if not isinstance(like, DTensor):
         return tensor
     return distribute_tensor(tensor, like.device_mesh, like.placements, src_data_rank=None)
 
 
 def average_whole(model: nn.Module, accelerator: Accelerator) -> None:
-    """Average over processes the gradients that FSDP leaves alone: of parameters it did not spread.
+    """Average the gradients of parameters that FSDP did not shard, over all processes.
 
-    Every process must ask for it, with gradients on the same parameters.
+    FSDP averages only those of sharded parameters. Every process must call this, with gradients on
+    the same parameters.
     """
     for parameter in model.parameters():
         if parameter.grad is not None and not isinstance(parameter, DTensor):
@@ -33,18 +34,18 @@ def average_whole(model: nn.Module, accelerator: Accelerator) -> None:
 
 
 def save_shards(model: nn.Module, optimisers: list[Optimizer], folder: Path) -> None:
-    """Write into `folder` what each process holds of the model and of its optimisers."""
+    """Write the shards of the model and of its optimisers to `folder`, each by its process."""
     names = ("model", "optimisers")
     dcp.save(dict(zip(names, get_state_dict(model, optimisers), strict=True)), checkpoint_id=folder)
 
 
 def holds_shards(folder: Path) -> bool:
-    """Whether `save_shards` wrote into `folder`."""
+    """Whether `folder` is one that `save_shards` wrote."""
     return (folder / ".metadata").is_file()
 
 
 def load_shards(model: nn.Module, optimisers: list[Optimizer], folder: Path) -> None:
-    """Read what `save_shards` wrote, by any number of processes."""
+    """Load a folder that `save_shards` wrote, with this or another number of processes."""
     parts, states = get_state_dict(model, optimisers)
     found = {"model": parts, "optimisers": states}
     dcp.load(found, checkpoint_id=folder)
@@ -54,11 +55,12 @@ def load_shards(model: nn.Module, optimisers: list[Optimizer], folder: Path) -> 
 
 
 def gather(model: nn.Module, keep: bool) -> None:
-    """Make every parameter of `model` a plain tensor, in main memory where `keep`, else empty.
+    """Replace every sharded parameter of `model` by a plain tensor.
 
-    Every process must ask for it, after its last step; nothing can be trained afterwards.
+    The tensor is in RAM and whole with `keep`, and empty without. Every process must call this
+    after its last step. The model cannot be trained afterwards.
     """
-    found: dict[int, nn.Parameter] = {}  # tied parameters stay one
+    found: dict[int, nn.Parameter] = {}  # by id, so that tied parameters stay tied
     for module in model.modules():
         for name, parameter in list(module.named_parameters(recurse=False)):
             if isinstance(parameter, DTensor):
@@ -66,5 +68,5 @@ def gather(model: nn.Module, keep: bool) -> None:
                     full = whole(parameter.detach())
                     full = full.cpu() if keep else full.new_empty(0)
                     found[id(parameter)] = nn.Parameter(full, requires_grad=False)
-                # Parameters keep the sharded ones alive, whose ids stay their own.
+                # The optimisers keep the sharded parameters alive, so no id is used again.
                 module.register_parameter(name, found[id(parameter)])

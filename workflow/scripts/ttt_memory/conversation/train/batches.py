@@ -1,0 +1,166 @@
+"""The batches of a run: what each training step writes and asks."""
+
+import random
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from ..config.training import TrainConfig
+from ..prompts.packing import Packed, pack
+from ..prompts.prompter import EncodedDialogue
+from .corpus_sampler import CorpusSampler
+from .episodes import EpisodeMaker, growing_turns, log_uniform
+
+
+@dataclass
+class WrittenText:
+    """A text to write, one for each row of a batch.
+
+    Attributes:
+        packed: the text, and after it the probes that are asked with the text in context.
+        written: [B, T] bool, True for the tokens of the text itself.
+        weight: factor on the write of every token.
+        shared: whether the texts of all rows are written into the state of each row.
+    """
+
+    packed: Packed
+    written: Tensor
+    weight: float = 1.0
+    shared: bool = False
+
+
+@dataclass
+class Batch:
+    """A micro-batch.
+
+    Attributes:
+        objective: "context" (condition A), "empty" (condition C), "write_drop_read" (condition B,
+            and A on the texts that are written) or "lm".
+        texts: the texts to write, in order; none for "context" and "empty".
+        packed: the probes, with their context if they may see it; None for "lm".
+        gate_cost: price of writing, see `TrainConfig.gate_cost`.
+    """
+
+    objective: str
+    texts: list[WrittenText] = field(default_factory=list)
+    packed: Packed | None = None
+    gate_cost: float = 0.0
+
+    @property
+    def tokens(self) -> int:
+        """Number of tokens that the model processes, padding included."""
+        parts = [text.packed for text in self.texts] + [self.packed]
+        return sum(packed.input_ids.numel() for packed in parts if packed)
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same batch on another device."""
+        texts = [
+            replace(text, packed=text.packed.to(device), written=text.written.to(device))
+            for text in self.texts
+        ]
+        return replace(self, texts=texts, packed=self.packed and self.packed.to(device))
+
+
+class BatchMaker:
+    """Makes the micro-batches of a run. Each depends only on corpus, seed, step and place."""
+
+    def __init__(self, sampler: CorpusSampler, config: TrainConfig):
+        self.sampler, self.config = sampler, config
+        self.episodes = EpisodeMaker(sampler, config.episode)
+
+    def batch(self, step: int, micro: int) -> Batch:
+        """Micro-batch number `micro` of optimiser step `step`."""
+        config, rng = self.config, self.sampler.rng(step, micro)
+        # The kind is drawn once for all micro-batches of a step. Processes that share a sharded
+        # model must all run through its layers in the same order.
+        kind = self.sampler.rng(step, 0) if micro else rng
+        if config.objective == "lm" or (config.objective == "mixed" and kind.random() < 0.5):
+            return self._lm(rng)
+        if self._frozen:  # conditions A and C do not involve the fast weights
+            return self._write_drop_read(step, kind, rng)
+        draw = kind.random()
+        if draw < config.context_share:
+            packed = self.episodes.context_batch(rng, config.dialogues_per_step)
+            return Batch("context", packed=packed)
+        if draw < config.context_share + config.empty_share:
+            return Batch("empty", packed=self.episodes.probes([[e] for e in self._draw(rng)]))
+        return self._write_drop_read(step, kind, rng)
+
+    @property
+    def _frozen(self) -> bool:
+        return self.config.regime == "frozen"
+
+    def _draw(self, rng: random.Random) -> list[EncodedDialogue]:
+        return self.sampler.draw(rng, self.config.dialogues_per_step)
+
+    def _lm(self, rng: random.Random) -> Batch:
+        """Texts for the next-token loss: the user's own if there are any, else transcripts.
+
+        A transcript is a dialogue, followed by its questions and answers.
+        """
+        if self.sampler.passages.own:
+            drawn = self.sampler.passages.own_texts(rng, self.config.dialogues_per_step)
+            nothing = [[] for _ in drawn]
+            packed = pack([text.ids for text in drawn], nothing, nothing)
+            spans = [(text.start, len(text.ids)) for text in drawn]
+            return Batch("lm", [WrittenText(packed, _within(packed, spans))])
+        rows = []
+        for example in self._draw(rng):
+            row = list(example.dialogue)
+            for question, answer in zip(example.questions, example.answers, strict=True):
+                row += question + answer
+            rows.append(row)
+        return Batch("lm", [self._text(rows)])
+
+    def _write_drop_read(self, step: int, kinds: random.Random, rng: random.Random) -> Batch:
+        """An episode: dialogues and distractors to write, then probes without context.
+
+        `kinds` draws what all micro-batches of a step have in common, `rng` the rest.
+        """
+        config, episodes = self.config, self.episodes
+        turns = growing_turns(step, config.growing_steps)
+        kind = episodes.kind(kinds) if turns is None else "plain"
+        size = episodes.group_size(kinds, kind)
+        # Cut dialogues are shorter, but their questions are not: twice as many cost about as much.
+        count = config.dialogues_per_step if turns is None else 2 * config.dialogues_per_step
+        groups = episodes.groups(rng, size, count, turns)
+        texts = [self._dialogues([group[i] for group in groups]) for i in range(len(groups[0]))]
+        if kind in ("after", "before"):
+            tokens = episodes.distractor_tokens(rng)
+            weight = log_uniform(rng, 1.0, config.episode.distractor_weight)
+            passages = [episodes.distractor(rng, group, tokens) for group in groups]
+            distractor = replace(self._text(passages, weight), shared=config.share_distractors)
+            # Shared distractors are added to a state, so one must exist. The update rule does not
+            # depend on the order of writing, so they can come last in an episode `before` as well.
+            last = kind == "after" or distractor.shared
+            texts.insert(len(texts) if last else 0, distractor)
+        contexts = [group[0].dialogue for group in groups] if config.keep_context else None
+        # The gate learns what is worth writing only after reading works at all.
+        cost = config.gate_cost if turns is None else 0.0
+        return Batch("write_drop_read", texts, episodes.probes(groups, contexts), cost)
+
+    def _dialogues(self, examples: list[EncodedDialogue]) -> WrittenText:
+        """Dialogues to write. Their probes are also asked in context if condition A is trained."""
+        dialogues = [example.dialogue for example in examples]
+        if self._frozen or not self.config.context_weight:
+            return self._text(dialogues)
+        packed = self.episodes.probes([[example] for example in examples], dialogues)
+        return self._written(packed, dialogues)
+
+    def _text(self, rows: list[list[int]], weight: float = 1.0) -> WrittenText:
+        """Texts to write, without probes."""
+        packed = self.episodes.probes([[] for _ in rows], rows)
+        return self._written(packed, rows, weight)
+
+    def _written(self, packed: Packed, rows: list[list[int]], weight: float = 1.0) -> WrittenText:
+        """Packed rows whose texts `rows` are written; the opening before them is not."""
+        start = len(self.sampler.prompter.opening)
+        return WrittenText(packed, _within(packed, [(start, start + len(r)) for r in rows]), weight)
+
+
+def _within(packed: Packed, spans: list[tuple[int, int]]) -> Tensor:
+    """[B, T] bool: True from the start to before the end of each row's span."""
+    starts, ends = torch.tensor(spans).T[..., None]
+    place = torch.arange(packed.input_ids.shape[1])
+    return (place >= starts) & (place < ends)
