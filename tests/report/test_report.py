@@ -40,7 +40,7 @@ SCORING = ScoringConfig(bootstrap=100, permutations=99)
 SAMPLES = scored_runs.samples(8)
 RUNS = {
     "b-mini": {"label": "B-mini | frozen", "seeds": [0]},
-    "recall": {"label": "recall <joint>"},
+    "write-drop-read": {"label": "write-drop-read <joint>"},
     "no-gate": {"label": "no gate", "differs": "write gate off"},
 }
 
@@ -63,7 +63,7 @@ def write_curve(path: Path, name: str) -> None:
             "step": step,
             "tokens": 100 * step,
             "seconds": 0.5 * step,
-            "objective": ("recall", "context")[step % 2],
+            "objective": ("write_drop_read", "context")[step % 2],
             "loss": 3 / (1 + step),
             "context_loss": (2 / (1 + step), None)[step % 2],
             "inner_norm": (0.1, None)[step % 2],
@@ -123,12 +123,12 @@ def inputs(tmp_path_factory) -> Path:
         path / "benchmark.parquet", [one.row() for one in SAMPLES], benchmark_schemas.BENCHMARK, {}
     )
     write_metrics(path, "b-mini", 0.0, (0,), sweeps=False)
-    write_metrics(path, "recall", 0.95, (0, 1), sweeps=True)
+    write_metrics(path, "write-drop-read", 0.95, (0, 1), sweeps=True)
     write_metrics(path, "no-gate", 0.5, (0,), sweeps=False)
     write_metrics(path, "imported", 0.4, (0,), sweeps=False)
     for name in RUNS:
         write_curve(path, name)
-        write_diagnostics(path, name, gated=name == "recall")
+        write_diagnostics(path, name, gated=name == "write-drop-read")
     write_forecasts(path)
     return path
 
@@ -228,15 +228,17 @@ def test_every_figure_has_a_drawer_and_a_caption():
 
 
 def test_the_headline_quotes_the_metrics(full, inputs):
-    row = results(inputs, ["recall"]).one("memory_efficiency", run="recall")
+    row = results(inputs, ["write-drop-read"]).one("memory_efficiency", run="write-drop-read")
     text = (full / "RESULTS.md").read_text(encoding="utf-8")
-    assert f"**recall <joint>: viable.** Memory efficiency {estimate(row)} on all" in text
+    assert f"**write-drop-read <joint>: viable.** Memory efficiency {estimate(row)} on all" in text
     assert "2 seeds: EM(A)" in text
     assert "**B-mini | frozen: not viable.** Memory efficiency 0.000 [0.000, 0.000]" in text
     assert "**imported (imported): partial.**" in text
     assert "**no gate: " not in text  # it changes one thing of another run: see its own table
     page = Page(full / "index.html").words
-    assert f"recall <joint>: viable. Memory efficiency {estimate(row)}" in " ".join(page.split())
+    assert f"write-drop-read <joint>: viable. Memory efficiency {estimate(row)}" in " ".join(
+        page.split()
+    )
 
 
 def test_markdown_tables_have_as_many_cells_as_columns(full):
@@ -248,9 +250,9 @@ def test_markdown_tables_have_as_many_cells_as_columns(full):
 
 
 def test_numbers_behind_a_table_are_those_of_the_metrics(full, inputs):
-    metrics = io.read_table(inputs / "metrics" / "recall.parquet", scoring_schemas.METRICS)
+    metrics = io.read_table(inputs / "metrics" / "write-drop-read.parquet", scoring_schemas.METRICS)
     with (full / "tables" / "conditions_em.csv").open(encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["run"] == "recall"]
+        rows = [row for row in csv.DictReader(file) if row["run"] == "write-drop-read"]
     assert {row["condition"] for row in rows} == {*"ABCDWN", "all"}
     for row in rows:
         same = metrics[
@@ -325,8 +327,8 @@ def test_forecasts_are_compared_and_it_is_said_whether_memory_helps(full):
 
 
 def test_attribution_starts_from_the_baseline(inputs):
-    table = recall.attribution(results(inputs, ["no-gate", "b-mini", "recall"]))
-    assert table.shown["run"].tolist() == ["recall <joint>", "no gate", "B-mini | frozen"]
+    table = recall.attribution(results(inputs, ["no-gate", "b-mini", "write-drop-read"]))
+    assert table.shown["run"].tolist() == ["write-drop-read <joint>", "no gate", "B-mini | frozen"]
     assert table.shown["differs in"].tolist()[:2] == ["(the baseline)", "write gate off"]
 
 
@@ -338,9 +340,9 @@ def test_the_same_inputs_give_the_same_bytes(bare, inputs, tmp_path):
 
 
 def test_rows_keeps_sweeps_and_breakdowns_apart(inputs):
-    found = results(inputs, ["recall"])
-    assert len(found.rows("em", run="recall", condition="B")) == 1
-    assert found.one("em", run="recall", condition="scale") is None
+    found = results(inputs, ["write-drop-read"])
+    assert len(found.rows("em", run="write-drop-read", condition="B")) == 1
+    assert found.one("em", run="write-drop-read", condition="scale") is None
     assert len(found.rows("em", by=["setting"], condition="scale")) == 3
     assert set(found.rows("em", by=["level"], condition="B")["level"]) == {"1", "2", "3"}
     assert found.one("em", run="nobody", condition="B") is None
@@ -358,12 +360,14 @@ def test_diagnostics_of_several_seeds_keep_the_widest_interval():
 
 
 def test_inputs_that_do_not_fit_are_refused(inputs, tmp_path):
-    with pytest.raises(UserError, match=r"run recall: its metrics are in two of the files"):
-        results(inputs, ["recall", "recall"])
+    with pytest.raises(
+        UserError, match=r"run write-drop-read: its metrics are in two of the files"
+    ):
+        results(inputs, ["write-drop-read", "write-drop-read"])
     done = run_script(inputs, tmp_path / "out", metrics=["missing"])
     assert done.returncode == 2
     assert re.fullmatch(r"error: \S+missing\.parquet: no such file\n", done.stderr)
-    done = run_script(inputs, tmp_path / "out", metrics=["../curves/recall"])
+    done = run_script(inputs, tmp_path / "out", metrics=["../curves/write-drop-read"])
     assert "column 'condition' is missing" in done.stderr
     assert not (tmp_path / "out").exists()
 

@@ -32,7 +32,8 @@ SAMPLES = scored_runs.samples()
 def folder(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("predictions")
     scored_runs.write(
-        out / "recall.parquet", scored_runs.run_rows(SAMPLES, "recall", (0, 1, 2), memory=0.9)
+        out / "write-drop-read.parquet",
+        scored_runs.run_rows(SAMPLES, "write-drop-read", (0, 1, 2), memory=0.9),
     )
     scored_runs.write(
         out / "null.parquet", scored_runs.run_rows(SAMPLES, "null", (0,), memory=0.0, sweeps=False)
@@ -51,7 +52,7 @@ def table(scored) -> pd.DataFrame:
 
 
 def pick(table: pd.DataFrame, **wanted) -> pd.Series:
-    wanted = dict.fromkeys([*DIMENSIONS, "seed"], ALL) | {"run": "recall"} | wanted
+    wanted = dict.fromkeys([*DIMENSIONS, "seed"], ALL) | {"run": "write-drop-read"} | wanted
     setting = wanted.pop("setting", None)
     rows = table[(table[list(wanted)] == pd.Series(wanted)).all(axis=1)]
     rows = rows[rows["setting"].isna() if setting is None else rows["setting"] == setting]
@@ -60,7 +61,7 @@ def pick(table: pd.DataFrame, **wanted) -> pd.Series:
 
 
 def em(scored: pd.DataFrame, **where) -> float:
-    rows = scored[scored["run"] == "recall"]
+    rows = scored[scored["run"] == "write-drop-read"]
     for column, value in where.items():
         rows = rows[rows[column] == value]
     return rows.groupby("seed")["em"].mean().mean()
@@ -137,7 +138,7 @@ def test_seeds_stand_beside_their_mean(scored, table):
     by_seed = [
         pick(table, condition=ALL, metric="memory_efficiency", seed=str(seed)) for seed in range(3)
     ]
-    part = scored[(scored["run"] == "recall") & (scored["seed"] == 1)]
+    part = scored[(scored["run"] == "write-drop-read") & (scored["seed"] == 1)]
     part = part[part["level"].astype(int) < 3]
     means = part.groupby("condition")["em"].mean()
     assert by_seed[1].value == pytest.approx(means["B"] / means["A"])
@@ -190,7 +191,7 @@ def test_fits_the_schema_and_prints(table, tmp_path):
     assert not table.duplicated(key).any()
     assert not table[key].drop(columns="setting").isna().any().any()
     printed = short_table(table)
-    assert "recall: memory_efficiency 0.9" in printed
+    assert "write-drop-read: memory_efficiency 0.9" in printed
     assert "em_contains" in printed
 
 
@@ -292,7 +293,7 @@ def read(path: Path, rows: list[dict]) -> pd.DataFrame:
 
 
 def whole(condition: str = "B") -> list[dict]:
-    return scored_runs.predictions(SAMPLES, "recall", 0, condition, 0.5)
+    return scored_runs.predictions(SAMPLES, "write-drop-read", 0, condition, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -314,21 +315,23 @@ def test_predictions_that_do_not_fit_are_refused(tmp_path, change, message):
 
 def test_d_must_answer_every_sample_with_a_distractor_and_no_other(tmp_path):
     level_3 = [one for one in SAMPLES if one.level == 3]
-    rows = scored_runs.predictions(level_3, "recall", 0, "D", 0.5)
+    rows = scored_runs.predictions(level_3, "write-drop-read", 0, "D", 0.5)
     assert len(score(SAMPLES, read(tmp_path, rows))) == len(rows)
     with pytest.raises(UserError, match=r"condition D: 6 probes have no prediction.*L3-0000"):
         score(SAMPLES, read(tmp_path, rows[6:]))
 
 
 def test_a_sweep_answers_whole_samples(tmp_path):
-    rows = scored_runs.predictions(SAMPLES[:2], "recall", 0, "scale", 0.5, setting=0.5)
+    rows = scored_runs.predictions(SAMPLES[:2], "write-drop-read", 0, "scale", 0.5, setting=0.5)
     assert len(score(SAMPLES, read(tmp_path, rows))) == 12
     with pytest.raises(UserError, match="condition scale: 1 probes have no prediction"):
         score(SAMPLES, read(tmp_path, rows[1:]))
 
 
 def test_capacity_may_leave_out_a_question_that_two_dialogues_answer(tmp_path):
-    rows = scored_runs.predictions(SAMPLES[:2], "recall", 0, "capacity", 0.5, setting=2, order=1)
+    rows = scored_runs.predictions(
+        SAMPLES[:2], "write-drop-read", 0, "capacity", 0.5, setting=2, order=1
+    )
     assert len(score(SAMPLES, read(tmp_path, rows[1:]))) == 11
 
 

@@ -1,8 +1,8 @@
 """Score predictions against their benchmark.
 
 python workflow/scripts/score.py --benchmark results/benchmark/benchmark.parquet \
-    --predictions results/recall/recall/0/A.parquet results/recall/recall/0/B.parquet \
-    --out results/scores/recall
+    --predictions results/runs/write-drop-read/0/predictions/{A,B}/*.parquet \
+    --out results/metrics/write-drop-read
 
 The benchmark and the predictions are Parquet files of this project or JSON files of the
 published layout; a JSON file of predictions is given with its condition: A=FILE. Writes

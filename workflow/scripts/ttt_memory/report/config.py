@@ -34,7 +34,9 @@ class ReportConfig(Options):
     title: str = Field(
         "Can test-time-training fast weights serve as memory?", description="Title of the page."
     )
-    baseline: str = Field("recall", description="Run that the attribution table starts from.")
+    baseline: str = Field(
+        "write-drop-read", description="Run that the attribution table starts from."
+    )
     split: str = Field(
         "heldout_values", description="Benchmark split that stands beside all probes."
     )

@@ -156,7 +156,7 @@ def _concatenated(paths: list[Path], schema) -> pd.DataFrame:
 
 
 def losses_by_objective(curve: pd.DataFrame) -> pd.DataFrame:
-    """A row per step and objective: condition A's loss is asked along with recall."""
+    """A row per step and objective: condition A's loss is asked along with write_drop_read."""
     also = curve[curve["context_loss"].notna()]
     also = also.assign(objective="context", loss=also["context_loss"])
     return pd.concat([curve, also], ignore_index=True)

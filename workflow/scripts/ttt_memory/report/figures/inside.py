@@ -11,7 +11,7 @@ from . import style
 
 SEGMENTS = ["fact", "filler", "distractor"]
 OBJECTIVES = {
-    "recall": ("B: read from fast weights", style.CONDITION_COLOURS["B"]),
+    "write_drop_read": ("B: read from fast weights", style.CONDITION_COLOURS["B"]),
     "context": ("A: dialogue in context", style.CONDITION_COLOURS["A"]),
     "empty": ("C: nothing", style.CONDITION_COLOURS["C"]),
     "lm": ("next token", "#222255"),
