@@ -1,4 +1,4 @@
-"""What scoring can be told: the verdict's bars and the resampling."""
+"""Configuration of scoring: the bars of the verdict, and the resampling."""
 
 from pydantic import Field, model_validator
 
