@@ -307,7 +307,7 @@ def test_what_was_run_is_shown(full):
     assert "write gate off" in section(full, "What makes the difference")
     gates = section(full, "Write gates and surprise")
     assert "1.50 nats on facts, 3.50 on distractor text" in gates
-    assert "would write distractor text first" in gates
+    assert "would write more of the distractor text" in gates
 
 
 def test_forecasts_are_compared_and_it_is_said_whether_memory_helps(full):

@@ -38,7 +38,8 @@ class ReportConfig(Options):
         "write-drop-read", description="Run that the attribution table starts from."
     )
     split: str = Field(
-        "heldout_values", description="Benchmark split that stands beside all probes."
+        "heldout_values",
+        description="Benchmark split whose numbers are shown beside those of all probes.",
     )
     dpi: int = Field(150, ge=50, le=600, description="Resolution of PNG figures, dots per inch.")
 

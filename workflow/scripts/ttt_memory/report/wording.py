@@ -231,7 +231,7 @@ def limits(results: Results) -> str:
     text = _METHOD
     if single:
         text += (
-            f"\n- These runs have one training seed, so their intervals cover the choice of dialogues"
-            f" but not the chance in training: {', '.join(single)}."
+            f"\n- These runs have one training seed, so their intervals cover the choice of"
+            f" dialogues but not the chance in training: {', '.join(single)}."
         )
     return text
