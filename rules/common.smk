@@ -17,6 +17,7 @@ from ttt_memory.forecast import strategy as strategies
 from ttt_memory.forecast.series.config import TableDataset
 from ttt_memory.io import require_past, require_writable
 from ttt_memory.report.config import FIGURES
+from ttt_memory.vocabulary import SWEEPS
 
 os.environ.update(
     # `python` is the interpreter that runs Snakemake, whether or not its environment is active.
@@ -79,9 +80,7 @@ MODEL_FILES = [
     "tokenizer.json",
     "tokenizer_config.json",
 ]
-# Keys of `recall` that only the sweeps of this name read, that all sweeps read, and that no
-# single job reads.
-SWEEP_KEYS = {"scales": "scale", "distances": "retention", "dialogues": "capacity"}
+# Keys of `recall` that all sweeps read, and that no single job reads.
 ALL_SWEEPS_KEYS = {"sweep_samples", "sweep_split"}
 STAGE_KEYS = {"conditions", "sweeps", "shards"}
 # How the base model is loaded and spoken to.
@@ -188,9 +187,10 @@ def train_slice(wildcards):
 
 def recall_slice(wildcards):
     """The configuration of one condition or sweep, so that adding another reruns none."""
-    condition = wildcards.get("condition", "")
-    unused = {key for key, sweep in SWEEP_KEYS.items() if not condition.startswith(sweep)}
-    if unused == set(SWEEP_KEYS):
+    unused = {sweep.settings for sweep in SWEEPS.values()}
+    if sweep := SWEEPS.get(wildcards.get("condition")):
+        unused.remove(sweep.settings)
+    else:
         unused |= ALL_SWEEPS_KEYS
     keys = [key for key in type(CONFIG.recall).model_fields if key not in unused | STAGE_KEYS]
     return slice_of(*MODEL_KEYS, *(f"recall.{key}" for key in keys))

@@ -49,6 +49,7 @@ OWN = {
     "io.py": EVERY,
     # Importing a published benchmark takes no configuration.
     "options.py": f"{MAKERS} {TRAINING} {ASKING} {SCORING} {FORECAST} report provenance",
+    "vocabulary.py": f"{ASKING} {SCORING} report provenance",
     "study/__init__.py": EVERY,
     "study/provenance.py": EVERY,
     "study/devices.py": f"{TRAINING} {ASKING} forecast",
@@ -91,6 +92,7 @@ OWN = {
     "fast_weights/reference.py": "",
     "fast_weights/base_model.py": f"{TRAINING} {ASKING}",
     "fast_weights/*.py": f"train {ASKING}",
+    "conversation/config/asking.py": f"{ASKING} provenance",
     "conversation/config/*.py": f"{TRAINING} {ASKING} provenance",
     "conversation/schemas.py": f"{TRAINING} diagnose report",
     "conversation/train/batches.py": "train",

@@ -1,4 +1,4 @@
-"""A small benchmark and prediction files of known accuracy, for the tests of scoring and report."""
+"""A small benchmark and predictions of known accuracy, for the tests of scoring and report."""
 
 import random
 from itertools import product
@@ -9,6 +9,7 @@ import pandas as pd
 from ttt_memory import io
 from ttt_memory.benchmark.sample import CATEGORIES, LANGUAGES, SPLITS, Fact, Probe, Sample
 from ttt_memory.scoring import schemas
+from ttt_memory.vocabulary import CONDITIONS
 
 SETTINGS = {"scale": (0.1, 0.5, 1.0), "retention": (0, 400, 4000), "capacity": (1, 2, 4)}
 
@@ -96,13 +97,18 @@ def predictions(
 def run_rows(
     asked: list[Sample], run: str, seeds: tuple[int, ...], memory: float, sweeps: bool = True
 ) -> list[dict]:
-    """Every condition, and the sweeps on level 1, of a run that recalls with chance `memory`."""
-    chances = {"A": 0.95, "B": memory, "C": 0.02, "D": memory * 0.8, "W": 0.03, "N": 0.01}
+    """Predictions of every condition, and of the sweeps on level 1.
+
+    Each probe is answered right from the fast weights with chance `memory`.
+    """
+    chances = dict.fromkeys(CONDITIONS, 0.01)
+    chances |= {"A": 0.95, "B": memory, "C": 0.02, "D": memory * 0.8, "W": 0.03}
     level_1 = [one for one in asked if one.level == 1]
     rows = []
     for seed in seeds:
         for condition, chance in chances.items():
-            chosen = [one for one in asked if condition != "D" or one.level == 3]
+            every = CONDITIONS[condition].every_probe
+            chosen = [one for one in asked if every or one.level == 3]
             rows += predictions(chosen, run, seed, condition, chance)
         if not sweeps:
             continue

@@ -24,15 +24,15 @@ from ttt_memory.forecast.config import ComparisonConfig
 from ttt_memory.report.build import DRAWERS, lay_out
 from ttt_memory.report.config import FIGURES, ReportConfig, RunText
 from ttt_memory.report.figures import style
-from ttt_memory.report.figures.inside import over_seeds
 from ttt_memory.report.results import load
-from ttt_memory.report.tables import recall
-from ttt_memory.report.tables.common import estimate
+from ttt_memory.report.summaries import over_seeds
+from ttt_memory.report.tables import em
+from ttt_memory.report.tables.table import estimate
 from ttt_memory.scoring import schemas as scoring_schemas
 from ttt_memory.scoring.config import ScoringConfig
 from ttt_memory.scoring.metrics import metrics_table
 from ttt_memory.scoring.predictions import read_predictions
-from ttt_memory.scoring.scored import score
+from ttt_memory.scoring.probe_scores import score
 
 SCRIPT = Path(__file__).parents[2] / "workflow" / "scripts" / "report.py"
 CAPTIONS = Path(__file__).parents[2] / "workflow" / "report"
@@ -307,7 +307,7 @@ def test_what_was_run_is_shown(full):
     assert "write gate off" in section(full, "What makes the difference")
     gates = section(full, "Write gates and surprise")
     assert "1.50 nats on facts, 3.50 on distractor text" in gates
-    assert "would write distractor text first" in gates
+    assert "would write more of the distractor text" in gates
 
 
 def test_forecasts_are_compared_and_it_is_said_whether_memory_helps(full):
@@ -327,7 +327,7 @@ def test_forecasts_are_compared_and_it_is_said_whether_memory_helps(full):
 
 
 def test_attribution_starts_from_the_baseline(inputs):
-    table = recall.attribution(results(inputs, ["no-gate", "b-mini", "write-drop-read"]))
+    table = em.attribution(results(inputs, ["no-gate", "b-mini", "write-drop-read"]))
     assert table.shown["run"].tolist() == ["write-drop-read <joint>", "no gate", "B-mini | frozen"]
     assert table.shown["differs in"].tolist()[:2] == ["(the baseline)", "write gate off"]
 

@@ -16,11 +16,11 @@ from ttt_memory.benchmark import schemas as benchmark_schemas
 from ttt_memory.errors import UserError
 from ttt_memory.scoring import schemas as scoring_schemas
 from ttt_memory.scoring.config import ScoringConfig
-from ttt_memory.scoring.floor import guesses
+from ttt_memory.scoring.guessing_floor import guesses
 from ttt_memory.scoring.metrics import ALL, DIMENSIONS, metrics_table
 from ttt_memory.scoring.predictions import first_line, read_predictions
+from ttt_memory.scoring.probe_scores import attributes, composition, score, third
 from ttt_memory.scoring.score_files import short_table
-from ttt_memory.scoring.scored import attributes, composition, score, third
 from ttt_memory.scoring.verdict import verdict
 
 SCRIPT = Path(__file__).parents[2] / "workflow" / "scripts" / "score.py"

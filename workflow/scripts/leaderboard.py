@@ -1,4 +1,4 @@
-"""Compare all forecasts: means and intervals over seeds, memory gain, paired tests.
+"""Compare all forecasts: means with intervals over seeds, memory gains, paired tests.
 
 python workflow/scripts/leaderboard.py --config config.yaml --out leaderboard.parquet \
     --forecasts results/forecast/*/*/*/forecasts.parquet \

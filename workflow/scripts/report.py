@@ -8,8 +8,8 @@ python workflow/scripts/report.py --config '{"report": {}, "scoring": {}, "runs"
     --forecast-curves results/forecast/*/*/*/curve.parquet \
     --traces results/forecast/*/*/*/traces.parquet --out results/report
 
-Writes DIR/RESULTS.md and DIR/index.html (one file, which needs no other), DIR/figures and
-DIR/tables. What was not run is said to be.
+The script writes DIR/RESULTS.md, DIR/index.html (which needs no other file), DIR/figures and
+DIR/tables. Sections without data say that they were not run.
 """
 
 import argparse
@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--metrics", required=True, nargs="+", type=Path, metavar="FILE")
     parser.add_argument("--curves", default=[], nargs="*", type=Path, metavar="FILE")
     parser.add_argument("--diagnostics", default=[], nargs="*", type=Path, metavar="FILE")
-    # Without a value it is the forecast study that was not run.
+    # An option without a value means that the forecast study was not run.
     parser.add_argument("--leaderboard", nargs="?", type=Path, metavar="FILE")
     parser.add_argument("--forecasts", default=[], nargs="*", type=Path, metavar="FILE")
     parser.add_argument("--forecast-curves", default=[], nargs="*", type=Path, metavar="FILE")

@@ -4,9 +4,9 @@ python workflow/scripts/score.py --benchmark results/benchmark/benchmark.parquet
     --predictions results/runs/write-drop-read/0/predictions/{A,B}/*.parquet \
     --out results/metrics/write-drop-read
 
-The benchmark and the predictions are Parquet files of this project or JSON files of the
-published layout; a JSON file of predictions is given with its condition: A=FILE. Writes
-DIR/scored.parquet (one row per probe) and, last, DIR/metrics.parquet.
+The benchmark and the predictions are Parquet files of this project or JSON files in the published
+layout. Write the condition before a JSON file of predictions: A=FILE. The script writes
+DIR/scored.parquet (one row per probe) and then DIR/metrics.parquet.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from ttt_memory.scoring.score_files import score_files
 
 
 def main() -> None:
-    """Parse the command line, score, and print the table of conditions."""
+    """Parse the command line, score, and print a table of conditions."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

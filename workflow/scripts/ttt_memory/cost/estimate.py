@@ -10,6 +10,7 @@ from ..conversation.prompts.prompter import Prompter
 from ..errors import UserError
 from ..fast_weights.rules.base import NOTHING, Held
 from ..fast_weights.sizes import NUMBER_BYTES
+from ..vocabulary import COSTED
 from .model import FastWeightsCost, Work
 from .roofline import Ceilings
 
@@ -168,7 +169,7 @@ def table(estimate: Estimate, train: TrainConfig, gib: int | None) -> str:
             f"{times[1] / times[0] - 1:>13.1%}"
         )
     lines += ["", f"{'':<28}{'TFLOP':>12}{'GB moved':>12}{'seconds':>12}{'GiB held':>10}"]
-    costs = {f"condition {name}": estimate.condition(name) for name in "ABCD"}
+    costs = {f"condition {name}": estimate.condition(name) for name in COSTED}
     regime = f"training step, {train.regime}"
     steps = estimate.step(train.dialogues_per_step, bench.dialogue, train.regime == "joint")
     for name, cost in (costs | {regime: steps}).items():

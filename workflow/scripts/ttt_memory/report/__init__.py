@@ -1,6 +1,6 @@
-"""From metrics to a page: tables, figures and text whose numbers come from the metrics alone.
+"""From metrics to a page: tables, figures, and text that quotes only measured numbers.
 
-`results` holds what was measured and answers queries, `tables` and `figures` (with `sweeps`,
-`inside` and `style`) lay it out, `sections` orders it with the text, `page` renders Markdown
-and HTML, `build.build_report` is all of it, from files to files.
+`results` holds all numbers and answers queries. `tables` and `figures` present them, with the
+statistics of `summaries`. `wording` has the text, `sections` the order of everything. `page`
+renders it as Markdown and HTML. `build.build_report` does all of it and writes the files.
 """

@@ -1,4 +1,4 @@
-"""From files to files: what the report script runs."""
+"""Write the files of a report: figures, tables, RESULTS.md and index.html."""
 
 from collections.abc import Callable
 from io import BytesIO
@@ -11,7 +11,7 @@ from ..forecast.comparison import figures as forecast
 from ..forecast.comparison.results import Study
 from . import page
 from .config import FIGURES
-from .figures import inside, recall, style, sweeps
+from .figures import diagnostics, em, style, sweeps, training
 from .results import Results
 from .sections import Section, sections
 
@@ -21,25 +21,25 @@ def _of_forecast(draw: Callable[[Study], Figure | None]) -> Callable[[Results], 
 
 
 DRAWERS: dict[str, Callable[[Results], Figure | None]] = {
-    "em_by_condition": recall.em_by_condition,
-    "em_by_category": recall.em_by_category,
-    "em_by_position": recall.em_by_position,
-    "distractor": recall.distractor,
-    "splits": recall.splits,
+    "em_by_condition": em.em_by_condition,
+    "em_by_category": em.em_by_category,
+    "em_by_position": em.em_by_position,
+    "distractor": em.distractor,
+    "splits": em.splits,
     "retention": sweeps.retention,
     "capacity": sweeps.capacity,
     "scale": sweeps.scale,
-    "gates": inside.gates,
-    "norms": inside.norms,
-    "training_loss": inside.training_loss,
-    "inner_norm": inside.inner_norm,
-    "attribution": recall.attribution,
+    "gates": diagnostics.gates,
+    "norms": diagnostics.norms,
+    "training_loss": training.training_loss,
+    "inner_norm": training.inner_norm,
+    "attribution": em.attribution,
     **{name: _of_forecast(draw) for name, draw in forecast.DRAWERS.items()},
 }
 
 
 def build_report(results: Results, out: Path) -> None:
-    """Write figures (SVG and PNG), tables (CSV), RESULTS.md and, last, index.html into `out`."""
+    """Write figures (SVG, PNG), tables (CSV), RESULTS.md and, at the end, index.html into `out`."""
     drawn, images = set(), {}
     with style.look():
         for name, draw in DRAWERS.items():
@@ -60,7 +60,7 @@ def build_report(results: Results, out: Path) -> None:
 
 
 def facts(results: Results) -> dict:
-    """Provenance of the numbers: versions, and each input's configuration hash and seed."""
+    """What the templates say of the numbers: versions, inputs, verdicts and the scoring."""
     versions: dict[str, set[str]] = {}
     inputs = []
     for file, note in results.notes.items():
@@ -85,9 +85,9 @@ def facts(results: Results) -> dict:
 
 
 def lay_out(figure: Figure, dpi: int) -> None:
-    """Find the layout, the slow part of drawing, once for both files.
+    """Compute the layout, the slow part of drawing, once for both files.
 
-    At the resolution of the PNG: letters are wider there than a coarser one makes them.
+    It is computed at the resolution of the PNG, since the width of letters depends on it.
     """
     figure.set_dpi(dpi)
     figure.draw_without_rendering()
@@ -96,7 +96,7 @@ def lay_out(figure: Figure, dpi: int) -> None:
 
 def _saved(figure: Figure, kind: str, dpi: int) -> bytes:
     buffer = BytesIO()
-    # Without the date, which would change the bytes every time.
+    # A date would change the bytes every time.
     figure.savefig(buffer, format=kind, dpi=dpi, metadata={"Date": None} if kind == "svg" else None)
     return buffer.getvalue()
 

@@ -1,10 +1,10 @@
-"""What the report can be told, and the names of its figures."""
+"""Configuration of the report, and the names of its figures."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from ..options import Options
 
-# Every report has these files; one whose data was not asked for says so.
+# Every report has all of these files. A figure that has no data says so.
 FIGURES = {
     "em_by_condition": "EM by condition and level",
     "em_by_category": "EM by category of fact and condition",
@@ -29,7 +29,7 @@ FIGURES = {
 
 
 class ReportConfig(Options):
-    """Choices of the report; none of them changes a number."""
+    """Configuration of the report. None of its keys changes a number."""
 
     title: str = Field(
         "Can test-time-training fast weights serve as memory?", description="Title of the page."
@@ -38,13 +38,14 @@ class ReportConfig(Options):
         "write-drop-read", description="Run that the attribution table starts from."
     )
     split: str = Field(
-        "heldout_values", description="Benchmark split that stands beside all probes."
+        "heldout_values",
+        description="Benchmark split whose numbers are shown beside those of all probes.",
     )
     dpi: int = Field(150, ge=50, le=600, description="Resolution of PNG figures, dots per inch.")
 
 
 class RunText(BaseModel):
-    """What the report says of a run; the rest of a run's configuration is not its concern."""
+    """What the report says of a run. It ignores the other keys of the run."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 

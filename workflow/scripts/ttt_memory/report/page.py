@@ -1,4 +1,4 @@
-"""Sections as Markdown and as one HTML page that needs no other file."""
+"""Render sections as Markdown, and as one HTML page that needs no other file."""
 
 import base64
 from importlib.resources import files
@@ -13,7 +13,7 @@ _MARKDOWN = MarkdownIt("commonmark", {"html": False})
 
 
 def markdown(title: str, sections: list[Section], figures: dict[str, str], facts: dict) -> str:
-    """RESULTS.md: figures are referred to as figures/NAME.svg, `figures` gives their titles."""
+    """The text of RESULTS.md. It links to figures/NAME.svg; `figures` has their titles by name."""
     return _render("RESULTS.md.j2", title, sections, figures, facts)
 
 
@@ -24,7 +24,7 @@ def html(
     facts: dict,
     images: dict[str, bytes],
 ) -> str:
-    """The page, with `images` (SVG by figure name) in it."""
+    """The page, with the `images` in it: SVG by name of the figure."""
     sources = {
         name: "data:image/svg+xml;base64," + base64.b64encode(image).decode()
         for name, image in images.items()
@@ -57,7 +57,7 @@ def _render(
 
 
 def _estimate(cell: str) -> Markup | str:
-    """The interval of "0.956 [0.941, 0.969]" on a line of its own."""
+    """Put the interval of "0.956 [0.941, 0.969]" on a line of its own."""
     value, bracket, interval = cell.partition(" [")
     if not bracket:
         return cell

@@ -1,4 +1,4 @@
-"""What was measured, and how to ask for it."""
+"""All measured numbers of a report, and queries on them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,18 +15,11 @@ from ..forecast.comparison.results import Study
 from ..scoring import schemas as scoring_schemas
 from ..scoring.config import ScoringConfig
 from ..scoring.verdict import verdict
+from ..vocabulary import CONDITIONS
 from .config import ReportConfig, RunText
 
 ALL = "all"
-CONDITIONS = ["A", "B", "C", "D", "W", "N"]
 LEVELS = ["1", "2", "3"]
-THIRDS = ["front", "middle", "back"]
-SPLITS = {
-    "train": "training values and skeletons",
-    "heldout_values": "held-out values",
-    "heldout_skeletons": "held-out skeletons",
-    "heldout_both": "both held out",
-}
 _NAMES = scoring_schemas.METRICS.names
 GROUPS = [*_NAMES[_NAMES.index("level") : _NAMES.index("metric")]]
 
@@ -35,9 +28,14 @@ GROUPS = [*_NAMES[_NAMES.index("level") : _NAMES.index("metric")]]
 class Results:
     """All numbers of a report.
 
-    metrics, curves, diagnostics: frames in the columns of `schemas`; notes: the provenance of
-    each input file by its name; texts: label and difference of the configured runs; forecast:
-    the other study, which shares no number with this one.
+    Attributes:
+        metrics, curves, diagnostics: frames in the columns of `METRICS`, `CURVE` and
+            `DIAGNOSTICS`, the schemas of scoring and of the conversation study.
+        benchmark: the samples, in the columns of the benchmark's schema.
+        notes: the provenance of each input file, by the file's name.
+        texts: the label and the difference of each configured run.
+        report, scoring: the configuration.
+        forecast: the forecast study, which has no number in common with this one.
     """
 
     metrics: pd.DataFrame
@@ -64,7 +62,7 @@ class Results:
 
     @cached_property
     def _breakdowns(self) -> dict[tuple, pd.DataFrame]:
-        """Metric rows by metric and by the set of columns they are broken down by."""
+        """Metric rows by metric and by the set of columns that they are broken down by."""
         divided = (self.metrics[GROUPS] != ALL).assign(setting=self.metrics["setting"].notna())
         columns = divided.columns.to_numpy()
         names = [frozenset(columns[row]) for row in divided.to_numpy()]
@@ -74,9 +72,10 @@ class Results:
         return {key: self.metrics.iloc[rows] for key, rows in places.items()}
 
     def rows(self, metric: str, by: Sequence[str] = (), **fixed: str) -> pd.DataFrame:
-        """Metric rows broken down by exactly the columns `by`, and those `fixed` to a value.
+        """Metric rows broken down by exactly the columns `by` and the keys of `fixed`.
 
-        Rows of a sweep are there only if `by` names `setting`.
+        Each column of `fixed` has the given value. Rows of a sweep are included only if `by`
+        contains `setting`.
         """
         divided = frozenset(by) | (fixed.keys() & set(GROUPS))
         table = self._breakdowns.get((metric, divided), self.metrics[:0])
@@ -85,23 +84,23 @@ class Results:
         return table
 
     def one(self, metric: str, **fixed: str) -> pd.Series | None:
-        """The single row of `rows`, or None if it was not measured."""
+        """The first of `rows` (there is only one), or None if it was not measured."""
         table = self.rows(metric, **fixed)
         return table.iloc[0] if len(table) else None
 
     def conditions(self, run: str) -> list[str]:
-        """The conditions a run went through, in the order of every table and figure."""
+        """The conditions of a run, in the order of every table and figure."""
         found = set(self.metrics.loc[self.metrics["run"] == run, "condition"])
         return [condition for condition in CONDITIONS if condition in found]
 
     def regimes(self) -> list[str]:
-        """The runs that stand for themselves: not those that change one thing of another."""
+        """The runs that do not say what they change of another run."""
         return [run for run in self.runs if not (run in self.texts and self.texts[run].differs)]
 
     def compared(self) -> list[str]:
-        """The runs of the attribution: the baseline, those that change one thing, other regimes.
+        """The runs of the attribution: the baseline, the runs that change one thing, the others.
 
-        Empty if no run says what it changes.
+        The list is empty if no run says what it changes.
         """
         others = [run for run in self.regimes() if run in self.texts]
         changed = [run for run in self.runs if run not in self.regimes()]
@@ -109,7 +108,7 @@ class Results:
         return [*others[:1], *changed, *others[1:]] if changed else []
 
     def verdict(self, run: str) -> str:
-        """The verdict on all probes of a run; "not measured" without both conditions."""
+        """The verdict on all probes of a run, or "not measured" if a condition is missing."""
         row = self.one("memory_efficiency", run=run)
         return "not measured" if row is None else verdict(row.value, self.scoring)
 
@@ -124,10 +123,10 @@ def load(
     scoring: ScoringConfig,
     forecast: Study | None = None,
 ) -> Results:
-    """Read and check every input; `forecast` is None where that study was not run.
+    """Read and check every input. `forecast` is None if that study was not run.
 
     Raises:
-        UserError: a file is missing or has other columns, or two hold the same metric.
+        UserError: a file is missing or has other columns, or two files hold the same metric.
     """
     tables = [
         _concatenated(paths, schema)
@@ -153,10 +152,3 @@ def _concatenated(paths: list[Path], schema) -> pd.DataFrame:
     table = pd.concat([empty, *(io.read_table(path, schema) for path in paths)], ignore_index=True)
     # A report is made of thousands of small selections: plain strings make them twice as fast.
     return table.astype(dict.fromkeys(table.select_dtypes("string"), object))
-
-
-def losses_by_objective(curve: pd.DataFrame) -> pd.DataFrame:
-    """A row per step and objective: condition A's loss is asked along with write_drop_read."""
-    also = curve[curve["context_loss"].notna()]
-    also = also.assign(objective="context", loss=also["context_loss"])
-    return pd.concat([curve, also], ignore_index=True)

@@ -1,122 +1,137 @@
-"""The report's sentences: fixed explanations, and those that quote measured numbers."""
+"""The text of the report: fixed explanations, and sentences that quote measured numbers."""
 
 import numpy as np
 import pandas as pd
 
 from ..forecast.comparison.results import Study
 from ..scoring.verdict import verdict
-from .figures.inside import over_seeds
-from .figures.style import of_seeds
-from .results import SPLITS, Results
-from .tables.common import estimate, keyed
+from ..vocabulary import COMPARED, SEGMENTS, SPLITS, SWEEPS
+from ..vocabulary import CONDITIONS as KNOWN
+from .results import Results
+from .summaries import of_seeds, over_seeds
+from .tables.table import estimate, keyed
 
-LOW = 0.5  # EM(A) under which the text warns of the ratio
+LOW = 0.5  # an EM(A) below this makes the ratio say little
 
-CONDITIONS = """\
-**A** has the dialogue in its context, with the memory off (on level 3 the distractor too); **B**
-answers from the fast weights alone: everything else of the dialogue is dropped; **C** has nothing;
-**D** is B after the distractor has been written as well; **W** has another dialogue's fast weights;
-**N** has noise of the same rank and norm. `em` is strict: the whole answer up to the end token must
-equal the gold answer once case, punctuation and white space are normalised. The guessing floor is
-the share of questions answered right by always giving the most frequent gold answer of the
-question's kind, as found in the other dialogues; at most, by a guesser who has seen this dialogue's
-answers too. Dotted boxes in the figure reach from the one to the other."""
+_CONDITIONS = """\
+EM is the share of probes that are answered right. `em` is strict: the whole answer up to the end
+token must equal the gold answer, apart from case, punctuation and white space.
+
+The guessing floor is the EM of always giving the most frequent gold answer of the question's kind.
+The lower number counts the answers of the other dialogues only. The upper number ("at most")
+counts the answers of the same dialogue too. In the figure, dotted boxes reach from the lower to
+the upper number."""
 
 PAIRED = """\
-Both conditions answer the same probes. The p value is of a sign-flip permutation test over
-dialogues, two-sided, not corrected for the number of tests; the smallest it can be is one over the
-number of permutations plus one."""
+Both conditions of a pair answer the same probes. The p value is that of a sign-flip permutation
+test over dialogues. It is two-sided and not corrected for the number of tests. The smallest
+possible p is 1 / (permutations + 1)."""
 
 CATEGORY = """\
-A probe counts once in the category of each fact that it requires. All levels together: on level 3
-A has a distractor in its context too, which B has not read."""
+A probe counts once for each fact that it requires, in the category of that fact. All levels are
+taken together. On level 3 the context of A holds a distractor, which B was not given."""
 
 POSITION = """\
-By the third of the dialogue in which the value of the (first) required fact stands, all levels
-together. By the order of the probes, on levels 1 and 3, as published: the second table."""
+The figure and the first table divide probes by the third of the dialogue that holds the value of
+the (first) required fact. All levels are taken together. The second table divides probes by their
+order, on levels 1 and 3, as published."""
 
 DISTRACTOR = """\
-Level 3 only. B has written the dialogue, D the dialogue and then the sample's distractor, unrelated
-text; A has both in its context. EM(D)/EM(B) is on the same probes."""
-
-RETENTION = """\
-Condition B after a number of tokens of distractor text that no training has seen, written into the
-same state. The retention ratio is against no distractor, on the same probes."""
+This section is about level 3 only. For B the dialogue was written. For D the dialogue was written
+and then the distractor of the sample, which is unrelated text. A has both in context.
+EM(D)/EM(B) is measured on the same probes."""
 
 HELD_OUT = """\
-In *held-out values* every value of the dialogue was kept out of training; in *held-out skeletons*
-the wording of dialogue and questions was; in the last, both. Questions that share no word with the
-passage that answers them cannot be told from the wording alone, so they stand apart. Levels 1 and
-2, where A and B have read the same."""
+*Held-out values*: no value of the dialogue occurs in training. *Held-out skeletons*: the wording of
+the dialogue and of the questions does not occur in training. *Both held out*: neither does. Some
+questions share no word with the passage that answers them. The wording alone does not tell what
+they ask for, so they have lines of their own. Levels 1 and 2 only: there A and B were given the
+same text."""
 
 COMPOSITION = """\
-A *bridge* question names a fact only through another one; a *pair* question asks for two values at
-once. *Single* are the questions of levels 1 and 3."""
+A *bridge* question names one fact by means of another fact. A *pair* question asks for two values
+at once. *Single* questions are those of levels 1 and 3."""
 
-CAPACITY = """\
-Several dialogues are written into one state, the context dropped between them, and all are asked;
-questions that two of them would answer are left out. The memory efficiency is against all of these
-dialogues in context. Order: whether a later dialogue is remembered as well as the first."""
-
-SCALE = """\
-Condition B with the written fast weights multiplied by a factor."""
+# What the text of a sweep says after the sweep's meaning.
+_MEASURES = {
+    "retention": "The retention ratio compares with no distractor, on the same probes.",
+    "capacity": "Questions that two of the dialogues would answer are left out. The memory"
+    " efficiency compares with all of these dialogues in context. The second table shows whether"
+    " the dialogue written last is remembered as well as the first.",
+}
 
 NORMS = """\
-Frobenius norm of what was written over that of the layer's weights, by layer."""
+The Frobenius norm of what was written, divided by the norm of the layer's weights, for each
+layer."""
 
 TRAINING = """\
-Medians of pieces of each curve. The inner norm is the mean over layers of the size of the write,
-relative to the weights, at each training step that writes."""
+A point of a curve is the median over several training steps. The inner norm is the size of the
+write relative to the weights, averaged over layers. It is measured in training steps that write."""
 
 ATTRIBUTION = """\
-Each run changes one thing of the baseline and nothing else; the last lines are regimes of their
-own. Intervals as everywhere."""
+Each of these runs changes one thing of the baseline run. The last lines are other regimes, which
+change several things. Intervals are those of the other sections."""
 
 BENCHMARK = """\
-Generated; the card beside the benchmark file has lengths and examples."""
+The benchmark is generated. The card beside the benchmark file has lengths and examples."""
 
 _FORECAST = """\
-A second study, apart from the first: does a memory that is written at test time help to forecast a
-series? Each forecast of the next sample sees the last `context_window` samples directly and older
-ones only through the memory, which starts anew with every series. The test MSE is in standardised
-units, with a 95% Student interval over training seeds. *Memory gain* is the MSE of the same model
-without memory minus this one, seed by seed; a memory's other parameters may help too, which a
-strategy that never writes would show. *Against reference* is the MSE minus the reference
-strategy's on the same series: for series recorded by themselves with a bootstrap interval over
-series and seeds and a sign-flip test, two-sided, not corrected for the number of tests; for windows
-of longer records with a Student interval over seeds, and no p. A star marks the published protocol,
-whose forecasts depend on the batch and on later samples, so that it is compared with nothing."""
+This is a second study, separate from the first. Does a memory that is written at test time help to
+forecast a series? A forecast of the next sample sees the last `context_window` samples directly.
+It sees older samples only through the memory, which starts empty for every series.
 
-_GATES = """\
-The loss is the model's next-token loss with the memory off: how surprising a token is. A gate is
-how much of a token is written, from 0 to 1, averaged over the tokens of the values (*fact*), the
-rest of the dialogue (*filler*) and distractor text."""
+The test MSE is in standardised units, with a 95% Student interval over training seeds. *Memory
+gain* is the MSE of the same model without memory minus this MSE, for each seed. Part of a gain may
+come from the parameters of the memory and not from its writes: a strategy that never writes would
+show how much.
+
+*Against reference* is this MSE minus that of the reference strategy on the same series. For series
+that were recorded separately it has a bootstrap interval over series and seeds, and the p value of
+a sign-flip test, two-sided and not corrected for the number of tests. For windows of longer
+records it has a Student interval over seeds, and no p value. A star marks the published protocol.
+Its forecasts depend on the other series of a batch and on later samples, so they are not compared
+with the others."""
+
+_GATES = f"""\
+The loss is the next-token loss of the model with its memory off: it says how surprising a token is.
+A gate says how much of a token is written, from 0 to 1. Both are averaged over the tokens of
+{", ".join(f"{meaning} (*{name}*)" for name, meaning in SEGMENTS.items())}."""
 
 _METHOD = """\
-- **Values** are means over training seeds of the mean over probes. **Intervals** are 95% percentile
-  bootstrap intervals. What is resampled is dialogues, since the probes of one dialogue are not
-  independent, and, where a run has several, training seeds, crossed with the dialogues (pigeonhole
-  bootstrap); a ratio resamples both of its sides alike.
-- An interval over three seeds is still a rough one. An interval of zero width at 0 or 1 means that
-  no dialogue differed, not that none would: with n dialogues, 3/n is the usual bound.
-- The capacity sweep's intervals treat dialogues that share a state as independent.
-- `em_contains`, the published metric, takes "1500" for "15" and rewards rambling; it is here for
-  comparison only. Imported predictions in the published layout do not say where the answer ends:
-  their strict `em` is of the first line that is not blank.
-- Dialogues are generated from skeletons. Held-out skeletons tell how much of a result is knowledge
-  of the skeletons; none of it tells of conversations between people."""
+- **Values** are means over probes for each training seed, then means over seeds.
+- **Intervals** are 95% percentile bootstrap intervals. Dialogues are resampled, since the probes of
+  one dialogue are not independent. Where a run has several training seeds, these are resampled
+  too, crossed with the dialogues (pigeonhole bootstrap). Both sides of a ratio are resampled alike.
+- An interval over three seeds is rough. An interval of zero width at 0 or 1 means that all measured
+  dialogues agree, not that all dialogues would: with n dialogues, the usual bound is 3/n.
+- The intervals of the capacity sweep treat dialogues that share a state as independent.
+- `em_contains` is the published metric. It accepts "1500" for "15" and rewards long answers. It is
+  here only to compare with published results. Imported predictions in the published layout do not
+  say where an answer ends, so their strict `em` takes the first line that is not blank.
+- Dialogues are generated from skeletons. Held-out skeletons show how much of a result depends on
+  having seen the skeletons in training. Nothing here was measured on conversations of people."""
+
+
+def conditions() -> str:
+    """What each condition means, and how EM and the guessing floor are defined."""
+    meanings = [f"- **{condition.title}.** {condition.meaning}" for condition in KNOWN.values()]
+    return "\n".join([*meanings, "", _CONDITIONS])
+
+
+def sweep(name: str) -> str:
+    """What a sweep means, and what its ratio compares with."""
+    return f"{SWEEPS[name].meaning} {_MEASURES.get(name, '')}".strip()
 
 
 def verdicts(results: Results) -> str:
-    """One paragraph a regime: the verdict, its numbers, and what the interval says of it."""
+    """One paragraph per regime: the verdict, its numbers, and what the interval leaves open."""
     bars = results.scoring
     rule = (
-        f"Memory efficiency is EM(B)/EM(A): the part of what a run answers with the dialogue in "
-        f"context that it still answers from its fast weights alone. It is of levels 1 and 2, "
-        f"where both have read the same; level 3, with a distractor, has its own section. Bars, "
-        f"fixed beforehand: above "
-        f"{bars.viable:g} viable, {bars.partial:g} to {bars.viable:g} partial, below "
-        f"{bars.partial:g} not viable."
+        f"Memory efficiency is EM(B)/EM(A): of what a run answers right with the dialogue in "
+        f"context, the part that it answers right from its fast weights alone. It is measured on "
+        f"levels 1 and 2, where both were given the same text. Level 3, with a distractor, has its "
+        f"own section. The bars were fixed before any run: viable above {bars.viable:g}, partial "
+        f"from {bars.partial:g} to {bars.viable:g}, not viable below {bars.partial:g}."
     )
     return "\n\n".join([*(_verdict(results, run) for run in results.regimes()), rule])
 
@@ -126,7 +141,7 @@ def _verdict(results: Results, run: str) -> str:
     label = results.label(run)
     if row is None:
         return f"**{label}: not measured.** It lacks condition A or B."
-    ems = [results.one("em_compared", run=run, condition=c)["value"] for c in "AB"]
+    ems = [results.one("em_compared", run=run, condition=c)["value"] for c in COMPARED]
     text = (
         f"**{label}: {results.verdict(run)}.** Memory efficiency {estimate(row)} on all "
         f"{row['n']:,} probes of {row['dialogues']:,} dialogues, {of_seeds(row['seeds'])}: "
@@ -136,7 +151,7 @@ def _verdict(results: Results, run: str) -> str:
         return f"{text} No probe is answered right in context, so there is no ratio."
     if ems[0] < LOW:
         text += (
-            f" EM(A) is below {LOW:g}: with so little answered in context the ratio says little."
+            f" EM(A) is below {LOW:g}: so little is answered in context that the ratio says little."
         )
     ends = [verdict(row[end], results.scoring) for end in ("low", "high")]
     if ends[0] != ends[1]:
@@ -149,7 +164,7 @@ def _verdict(results: Results, run: str) -> str:
 
 
 def forecast(study: Study) -> str:
-    """What the forecast study is, then for each dataset what it found and whether memory helps."""
+    """What the forecast study is and, for each dataset, the best strategy and the memory gains."""
     return "\n\n".join([_FORECAST, *(_forecast(study, name) for name in study.datasets)])
 
 
@@ -157,7 +172,7 @@ def _forecast(study: Study, dataset: str) -> str:
     rows = study.leaderboard
     rows = rows[(rows["dataset"] == dataset) & (rows["protocol"] == "strict")]
     if rows.empty:
-        return f"**{dataset}.** Published protocol only."
+        return f"**{dataset}.** Only the published protocol was run."
     best = rows.iloc[0]
     value = estimate({"value": best["mse"], "low": best["low"], "high": best["high"]}, 5)
     text = (
@@ -171,7 +186,7 @@ def _forecast(study: Study, dataset: str) -> str:
 
 
 def _gains(rows: pd.DataFrame) -> str:
-    """Which strategies do better with their memory than the same model without."""
+    """Which strategies have a lower error than the same model without memory."""
     known = rows["gain_low"].notna().all()
     better, worse = rows["gain_low"] > 0, rows["gain_high"] < 0
     if not known:
@@ -183,12 +198,12 @@ def _gains(rows: pd.DataFrame) -> str:
     ]
     texts = [f"{text} {', '.join(part['strategy'])}." for text, part in found if len(part)]
     if not known:
-        texts.append("One seed has no interval: that may be chance.")
+        texts.append("With one seed there is no interval, so this may be chance.")
     return " ".join(texts)
 
 
 def gates(results: Results) -> str:
-    """What gates and surprise are, and which of fact and distractor surprises more."""
+    """What gates and surprise are, and whether facts or distractor text surprise the model more."""
     rows = over_seeds(results.diagnostics)
     rows = rows[rows["statistic"] == "next_token_loss"]
     found = keyed(rows, ["run", "segment"])
@@ -197,26 +212,26 @@ def gates(results: Results) -> str:
         fact, distractor = (found.get((run, segment)) for segment in ("fact", "distractor"))
         if fact is None or distractor is None:
             continue
-        first = "neither first (the intervals overlap)"
+        preferred = "neither more than the other (the intervals overlap)"
         if distractor["low"] > fact["high"]:
-            first = "distractor text first"
+            preferred = "more of the distractor text"
         elif fact["low"] > distractor["high"]:
-            first = "facts first"
+            preferred = "more of the facts"
         lines.append(
             f"{results.label(run)}: {fact['value']:.2f} nats on facts, {distractor['value']:.2f} "
-            f"on distractor text; a gate that opens on surprise would write {first}."
+            f"on distractor text. A gate that opens on surprise would write {preferred}."
         )
     return "\n\n".join(lines)
 
 
 def limits(results: Results) -> str:
-    """How numbers were made, and which runs rest on a single seed."""
+    """How numbers are computed, and which runs have a single training seed."""
     rows = [(run, results.one("em", run=run, condition="B")) for run in results.runs]
     single = [results.label(run) for run, row in rows if row is not None and row["seeds"] == 1]
     text = _METHOD
     if single:
         text += (
-            f"\n- One training seed only, so that intervals cover dialogues and not training: "
-            f"{', '.join(single)}."
+            f"\n- These runs have one training seed, so their intervals cover the choice of"
+            f" dialogues but not the chance in training: {', '.join(single)}."
         )
     return text

@@ -1,4 +1,4 @@
-"""What scoring can be told: the verdict's bars and the resampling."""
+"""Configuration of scoring: the bars of the verdict, and the resampling."""
 
 from pydantic import Field, model_validator
 
@@ -10,7 +10,10 @@ class ScoringConfig(Options):
 
     viable: float = Field(0.7, ge=0, le=1, description="Memory efficiency above this: viable.")
     partial: float = Field(
-        0.3, ge=0, le=1, description="From this up to `viable`: partial; below: not."
+        0.3,
+        ge=0,
+        le=1,
+        description="Memory efficiency from this up to `viable`: partial. Below: not viable.",
     )
     bootstrap: int = Field(2000, ge=100, description="Bootstrap draws of an interval.")
     permutations: int = Field(9999, ge=99, description="Random sign flips of a paired test.")

@@ -1,10 +1,10 @@
-"""Intervals and p values that respect how probes cluster.
+"""Intervals and p values for probes that are grouped into dialogues and training seeds.
 
-Probes of one dialogue are not independent, so dialogues are what is resampled. Training
-seeds are crossed with dialogues (every seed answers the same probes): both factors are
-drawn independently with replacement and a cell weighs the product of its two counts (the
-pigeonhole bootstrap: Owen, "The pigeonhole bootstrap", Annals of Applied Statistics 1(2),
-2007). With one seed this is the plain bootstrap over dialogues.
+Probes of one dialogue are not independent, so whole dialogues are resampled. Every training seed
+answers the same probes, so seeds are crossed with dialogues. Both are drawn independently with
+replacement. The weight of a cell (one seed, one dialogue) is the product of the two counts. This
+is the pigeonhole bootstrap (Owen, "The pigeonhole bootstrap", Annals of Applied Statistics 1(2),
+2007). With one seed it is the plain bootstrap over dialogues.
 """
 
 from collections.abc import Iterator
@@ -23,8 +23,10 @@ COVERAGE = (2.5, 97.5)  # percentiles of a 95% interval
 class Cells:
     """Sums of per-probe metrics by training seed and dialogue.
 
-    totals: [seeds, dialogues, metrics] float64; counts: [seeds, dialogues] float64, the
-    probes in each cell; seeds: the label of each seed.
+    Attributes:
+        totals: [seeds, dialogues, metrics] float64, sums over the probes of each cell.
+        counts: [seeds, dialogues] float64, the number of probes in each cell.
+        seeds: the training seeds.
     """
 
     totals: np.ndarray
@@ -33,7 +35,7 @@ class Cells:
 
     @classmethod
     def of(cls, rows: pd.DataFrame, columns: list[str]) -> "Cells":
-        """Sum `columns` of the per-probe `rows` by their `seed` and `dialogue` (integers)."""
+        """Sum `columns` of `rows`, one per probe, by their integer `seed` and `dialogue`."""
         seeds, seed = np.unique(rows["seed"].to_numpy(), return_inverse=True)
         dialogues, dialogue = np.unique(rows["dialogue"].to_numpy(), return_inverse=True)
         cell = seed * len(dialogues) + dialogue
@@ -46,16 +48,16 @@ class Cells:
 
     @property
     def probes(self) -> int:
-        """Probes of one seed."""
+        """Number of probes that one seed answers."""
         return round(self.counts.sum() / len(self.seeds))
 
     @property
     def dialogues(self) -> int:
-        """Dialogues that the probes belong to."""
+        """Number of dialogues that the probes belong to."""
         return self.counts.shape[1]
 
     def each_seed(self) -> Iterator["Cells"]:
-        """The cells of every training seed by itself."""
+        """The cells of each training seed alone."""
         for place, seed in enumerate(self.seeds):
             asked = self.counts[place] > 0
             yield Cells(
@@ -65,11 +67,11 @@ class Cells:
             )
 
     def means(self) -> np.ndarray:
-        """Mean over seeds of each seed's mean over probes, [metrics]."""
+        """[metrics]: the mean over probes for each seed, then the mean over seeds."""
         return (self.totals.sum(1) / self.counts.sum(1)[:, None]).mean(0)
 
     def draws(self, config: ScoringConfig) -> np.ndarray:
-        """`means` of each bootstrap draw, [draws, metrics]; NaN where a draw holds no probe."""
+        """[draws, metrics]: `means` of each bootstrap draw; NaN where a draw has no probe."""
         seeds, dialogues, metrics = self.totals.shape
         by_dialogue = weights(dialogues, config.bootstrap, config.seed)
         by_seed = weights(seeds, config.bootstrap, config.seed + 1) / seeds
@@ -82,19 +84,19 @@ class Cells:
 
 @lru_cache(maxsize=64)
 def weights(items: int, draws: int, seed: int) -> np.ndarray:
-    """How often each of `items` is drawn in `items` draws with replacement, [draws, items].
+    """[draws, items] float64: how often each item comes up in `items` draws with replacement.
 
-    A function of its arguments only, so that an interval does not depend on which others
-    were computed before it.
+    The result depends on the arguments alone, so an interval does not depend on the intervals
+    that were computed before it.
     """
     rng = np.random.default_rng([seed, items])
     return rng.multinomial(items, np.full(items, 1 / items), size=draws).astype(np.float64)
 
 
 def percentile(draws: np.ndarray) -> np.ndarray:
-    """Percentile interval of each statistic's draws [draws, statistics]: [2, statistics].
+    """[2, statistics]: the percentile interval of each column of `draws` [draws, statistics].
 
-    A draw in which any of the statistics is undefined is left out; NaN if none is left.
+    Draws in which any statistic is undefined are left out. The result is NaN if none is left.
     """
     defined = draws[np.isfinite(draws).all(axis=1)]
     if len(defined) == 0:
@@ -110,17 +112,18 @@ def quotient(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
 
 
 def sign_flip(differences: np.ndarray, permutations: int, seed: int) -> float:
-    """Two-sided p value of "each dialogue's difference is as likely of either sign".
+    """Two-sided p value of a paired permutation test (Good, "Permutation Tests").
 
-    `differences` [dialogues] are sums of paired differences. The signs of whole dialogues
-    are flipped at random; the observed assignment counts as one of the permutations, so
-    that p >= 1 / (permutations + 1). A paired permutation test (Good, "Permutation Tests").
+    The hypothesis is that the difference of each dialogue is equally likely to have either sign.
+    `differences` [dialogues] are the sums of each dialogue's paired differences. The signs of
+    whole dialogues are flipped at random. The observed signs count as one of the permutations,
+    so p is at least 1 / (permutations + 1).
     """
     moved = differences[differences != 0]
     if moved.size == 0:
         return 1.0
     rng = np.random.default_rng([seed, moved.size])
     signs = rng.integers(0, 2, size=(permutations, moved.size), dtype=np.int8) * 2 - 1
-    # A tie must count as extreme whatever the order of summation did to its last bits.
+    # An equal sum counts as extreme, even if rounding changed its last bits.
     reached = np.abs(signs @ moved) >= abs(moved.sum()) * (1 - 1e-12)
     return float((1 + reached.sum()) / (permutations + 1))

@@ -1,10 +1,10 @@
 """The long table of metrics: one row per run, condition, group, seed and metric.
 
-Values are means over training seeds of the mean over probes, intervals as in `intervals`.
-Ratios divide the two means over seeds; both sides are taken on the probes that both
-conditions answered, and a draw resamples both alike. Cross-condition rows have condition
-"all". The memory efficiency, and the `em_compared` of its two sides, is of levels 1 and 2: there
-A and B have read the same text, while on level 3 only A's context holds the distractor as well.
+A value is the mean over probes for each training seed, then the mean over seeds. Intervals are
+those of `intervals`. A ratio divides two such means. Both are taken on the probes that both
+conditions answered, and each draw resamples both sides alike. Rows that compare conditions have
+the condition "all". The memory efficiency, and the `em_compared` of its two sides, uses levels 1
+and 2 only. There A and B were given the same text. On level 3 only A was given the distractor too.
 """
 
 from collections.abc import Iterator
@@ -12,15 +12,16 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
+from ..vocabulary import MEMORY_EFFICIENCY, PAIRS, RETENTION_RATIO, SWEEPS
 from . import schemas
 from .config import ScoringConfig
-from .floor import guesses
+from .guessing_floor import guesses
 from .intervals import Cells, percentile, quotient, sign_flip
-from .scored import METRICS, SWEEPS
+from .probe_scores import METRICS
 
 ALL = "all"
 WHOLE = {"condition": ALL, "setting": np.nan}
-Group = tuple[str, ...]  # the columns a breakdown is by
+Group = tuple[str, ...]  # the columns that a breakdown is by
 
 BREAKDOWNS: list[Group] = [
     (),
@@ -41,7 +42,7 @@ BREAKDOWNS: list[Group] = [
     ("level", "split", "grounding"),
 ]
 SWEEP_BREAKDOWNS: list[Group] = [(), ("order",), ("language",), ("split",), ("grounding",)]
-# Coarser: seeds one by one, cross-condition metrics and guessing floors.
+# Fewer: for single seeds, for what compares conditions, and for guessing floors.
 COARSE: list[Group] = [
     (),
     ("level",),
@@ -56,8 +57,7 @@ COARSE: list[Group] = [
 ]
 FLOOR_BREAKDOWNS: list[Group] = [*COARSE, ("kind",)]
 
-SAME_TEXT = (1, 2)  # levels on which A and B have read the same
-PAIRS = [("B", "C"), ("B", "W"), ("B", "N"), ("A", "B")]
+SAME_TEXT = (1, 2)  # levels on which A and B were given the same text
 DIMENSIONS = [
     *("level", "category", "position", "probe_order", "language"),
     *("split", "grounding", "order", "kind", "composition"),
@@ -65,7 +65,7 @@ DIMENSIONS = [
 
 
 def metrics_table(scored: pd.DataFrame, config: ScoringConfig) -> pd.DataFrame:
-    """All metrics of the per-probe rows of `score`, in the columns of `schemas.METRICS`."""
+    """All metrics of `scored`, the rows of `score`, in the columns of `schemas.METRICS`."""
     placed = scored["order"] >= 0
     scored = scored.assign(
         order=scored["order"].astype(str).where(placed),
@@ -83,7 +83,7 @@ def metrics_table(scored: pd.DataFrame, config: ScoringConfig) -> pd.DataFrame:
 
 
 def _condition(part: pd.DataFrame, config: ScoringConfig) -> Iterator[dict]:
-    """Every breakdown of one run under one condition and setting."""
+    """All breakdowns of one run, condition and setting."""
     label = {"condition": part["condition"].iloc[0], "setting": part["setting"].iloc[0]}
     sweep = label["condition"] in SWEEPS
     for columns in SWEEP_BREAKDOWNS if sweep else BREAKDOWNS:
@@ -95,17 +95,17 @@ def _condition(part: pd.DataFrame, config: ScoringConfig) -> Iterator[dict]:
 
 
 def _across(of_run: pd.DataFrame, config: ScoringConfig) -> Iterator[dict]:
-    """Floors, ratios, paired tests and what compares the settings of a sweep."""
+    """What compares conditions or settings of a run: floors, ratios and paired tests."""
     conditions = dict(list(of_run[~of_run["condition"].isin(SWEEPS)].groupby("condition")))
     yield from _floors(of_run)
-    if {"A", "B"} <= conditions.keys():
-        both = _paired(conditions["B"], conditions["A"])
+    if conditions.keys() >= set(MEMORY_EFFICIENCY):
+        both = _paired(*(conditions[name] for name in MEMORY_EFFICIENCY))
         both = both[both["level"].astype(int).isin(SAME_TEXT)]
         if len(both):
             yield from _ratio("memory_efficiency", both, config, WHOLE)
             yield from _compared(both, config)
-    if {"B", "D"} <= conditions.keys():
-        both = _paired(conditions["D"], conditions["B"])
+    if conditions.keys() >= set(RETENTION_RATIO):
+        both = _paired(*(conditions[name] for name in RETENTION_RATIO))
         yield from _ratio("retention_ratio", both, config, WHOLE)
     for first, second in PAIRS:
         if {first, second} <= conditions.keys():
@@ -119,7 +119,7 @@ def _across(of_run: pd.DataFrame, config: ScoringConfig) -> Iterator[dict]:
 
 
 def _floors(of_run: pd.DataFrame) -> Iterator[dict]:
-    """What one guesser, who knows the run's whole benchmark, gets right of each group."""
+    """The guessing floor of each group; the guesser knows the whole benchmark of the run."""
     probes = of_run.drop_duplicates(["sample_id", "probe_id"])
     chances = guesses(probes)
     probes = probes.assign(**chances)
@@ -131,7 +131,7 @@ def _floors(of_run: pd.DataFrame) -> Iterator[dict]:
 
 
 def _paired(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
-    """The probes that both answered with the same seed: `em` of each as columns x and y."""
+    """The probes that both answered with the same seed; x and y are the `em` of each."""
     key = ["seed", "sample_id", "probe_id"]
     other = second[[*key, "em"]].rename(columns={"em": "y"})
     return first.rename(columns={"em": "x"}).merge(other, on=key)
@@ -147,18 +147,23 @@ def _ratio(metric: str, both: pd.DataFrame, config: ScoringConfig, label: dict) 
 
 
 def _compared(both: pd.DataFrame, config: ScoringConfig) -> Iterator[dict]:
-    """`em` of B (x) and of A (y) on the probes that the memory efficiency is of."""
+    """`em` of the two sides of the memory efficiency, on the probes that both answered."""
     for columns in COARSE:
         for group, rows in _groups(both, columns):
             for seed, cells in _by_seed(Cells.of(rows, ["x", "y"]), True):
-                found = zip("BA", cells.means(), *percentile(cells.draws(config)), strict=True)
-                for condition, *numbers in found:
+                sides = zip(
+                    MEMORY_EFFICIENCY,
+                    cells.means(),
+                    *percentile(cells.draws(config)),
+                    strict=True,
+                )
+                for condition, *numbers in sides:
                     label = {"condition": condition, "setting": np.nan} | group
                     yield _row(label, seed, cells, "em_compared", *numbers)
 
 
 def _difference(pair: str, both: pd.DataFrame, config: ScoringConfig) -> Iterator[dict]:
-    """Difference of `em` with its interval, and the p value of the paired test."""
+    """The difference of `em` with its interval, and the p value of the paired test."""
     both = both.assign(difference=both["x"] - both["y"])
     for columns in COARSE:
         for group, rows in _groups(both, columns):
@@ -172,7 +177,7 @@ def _difference(pair: str, both: pd.DataFrame, config: ScoringConfig) -> Iterato
 
 
 def _retention(sweep: pd.DataFrame, config: ScoringConfig) -> Iterator[dict]:
-    """Each distractor length against none, on the same probes."""
+    """Each length of distractor compared with none, on the same probes."""
     start = sweep[sweep["setting"] == 0]
     for setting, part in sweep.groupby("setting"):
         both = _paired(part, start)
@@ -182,8 +187,9 @@ def _retention(sweep: pd.DataFrame, config: ScoringConfig) -> Iterator[dict]:
 
 
 def _capacity(memory: pd.DataFrame, context: pd.DataFrame, config: ScoringConfig) -> Iterator[dict]:
-    """Several dialogues in one state: against all of them in context, and the last against the
-    first one written.
+    """Several dialogues in one state, compared with all of them in context.
+
+    The dialogue written last is compared with the one written first as well.
     """
     for setting, part in memory.groupby("setting"):
         label = {"condition": "capacity", "setting": setting}
@@ -197,13 +203,16 @@ def _capacity(memory: pd.DataFrame, context: pd.DataFrame, config: ScoringConfig
 
 
 def _last_against_first(ends: pd.DataFrame, config: ScoringConfig, label: dict) -> dict:
-    """One set of cells for both ends, so that a dialogue is drawn as a whole wherever it is."""
+    """`em` of the dialogues written last minus that of the dialogues written first.
+
+    Both are in one set of cells, so that a draw takes a dialogue whole, wherever it was written.
+    """
     last = ends["order"].astype(int) == ends["order"].astype(int).max()
     ends = ends.assign(
         last=last, first=~last, last_em=ends["em"] * last, first_em=ends["em"] * ~last
     )
     cells = Cells.of(ends, ["last_em", "last", "first_em", "first"])
-    # [statistics] and [statistics, draws] alike: the rate at each end, then the difference.
+    # The same steps for the means and for the draws: the rate at each end, then the difference.
     value, drawn = (
         quotient(given[0], given[1]) - quotient(given[2], given[3])
         for given in (cells.means()[:, None], cells.draws(config).T)
@@ -213,10 +222,10 @@ def _last_against_first(ends: pd.DataFrame, config: ScoringConfig, label: dict) 
 
 
 def _groups(rows: pd.DataFrame, columns: Group) -> Iterator[tuple[dict, pd.DataFrame]]:
-    """Each group of a breakdown, the columns' values and the rows.
+    """The groups of a breakdown: the values of its columns, and the rows.
 
-    A probe stands once in the category of each fact it requires; rows whose value of a column
-    is unknown are in no group.
+    A probe is counted once for each fact it requires, in the category of that fact. A row whose
+    value of a column is unknown is in no group.
     """
     if not columns:
         yield {}, rows
@@ -228,7 +237,7 @@ def _groups(rows: pd.DataFrame, columns: Group) -> Iterator[tuple[dict, pd.DataF
 
 
 def _by_seed(cells: Cells, one_by_one: bool) -> Iterator[tuple[str, Cells]]:
-    """The cells over all seeds and, `one_by_one`, those of each seed."""
+    """The cells of all seeds together and, if `one_by_one`, those of each seed."""
     yield ALL, cells
     if one_by_one:
         for part in cells.each_seed():

@@ -1,10 +1,10 @@
-"""Predictions from either layout, Parquet (`schemas.PREDICTIONS`) or the published JSON.
+"""Read predictions in either layout: Parquet (`schemas.PREDICTIONS`) or the published JSON.
 
 The published layout is a list of {"sample_id", "predictions": [{"probe_id", "predicted",
-and optionally "question" and "gold"}]}, one file per condition. It holds whatever the model
-wrote up to a length limit and does not say where the answer ended, so the strict metric
-takes the first line that is not blank for the answer; all other metrics see all of it, as
-published. In Parquet the prediction is the answer.
+and optionally "question" and "gold"}]}, one file per condition. It holds all that the model
+wrote up to a length limit and does not say where the answer ends. So the strict metric takes the
+first line that is not blank as the answer. All other metrics take the whole text, as published.
+In Parquet the prediction is the answer.
 """
 
 import json
@@ -27,9 +27,12 @@ _NAMED = re.compile(r"(\w+)=(.+)", re.DOTALL)
 def read_predictions(sources: list[str], run: str | None = None) -> pd.DataFrame:
     """All predictions of `sources`, each "FILE" (Parquet) or "CONDITION=FILE" (either layout).
 
-    A condition given by name replaces the file's own; so does `run`, which is "imported" for
-    the JSON layout if not given. Returns `COLUMNS`, one row per probe asked; `gold` and
-    `file` are kept for the checks against the benchmark.
+    A condition that is given replaces the one in the file. A `run` that is given replaces the
+    file's own; without it, predictions in the JSON layout belong to the run "imported".
+
+    Returns:
+        `COLUMNS`, one row per probe asked. `gold` and `file` are for the checks against the
+        benchmark and their messages.
 
     Raises:
         UserError: a file is missing or unreadable, a field is missing or of another type

@@ -7,27 +7,25 @@ PREDICTIONS = pa.schema(
     [
         ("run", pa.string()),
         ("seed", pa.int32()),
-        ("condition", pa.string()),  # A B C D W N, or a sweep: scale, retention, capacity
-        (
-            "setting",
-            pa.float64(),
-        ),  # alpha, distractor tokens or dialogues of a sweep; NaN otherwise
-        ("order", pa.int32()),  # place of the dialogue among those written into one state
+        ("condition", pa.string()),  # a condition or sweep of `vocabulary`
+        # Of a sweep: the factor, the distractor tokens or the dialogues. NaN for a condition.
+        ("setting", pa.float64()),
+        ("order", pa.int32()),  # place of the dialogue among the texts of its episode
         ("sample_id", pa.string()),
         ("probe_id", pa.string()),
         ("prediction", pa.string()),  # decoded text up to the end token
         ("ended", pa.bool_()),  # the end token came before the length limit
-        ("prompt", pa.string()),  # as rendered, from the first token that the model sees
+        ("prompt", pa.string()),  # as rendered, from the first token on
         ("prompt_hash", pa.string()),
         ("prompt_tokens", pa.int32()),
-        ("written", pa.string()),  # what the fast weights have read, as rendered
+        ("written", pa.string()),  # texts written into the fast weights, as rendered
         ("written_tokens", pa.int32()),
         ("new_tokens", pa.int32()),
-        ("seconds", pa.float64()),  # the batch's wall time divided by its probes
+        ("seconds", pa.float64()),  # wall time of the batch, divided by its probes
     ]
 )
 
-# One row per probe asked, scored and with what the metrics are broken down by.
+# One row per probe asked: its scores, and the attributes that metrics are broken down by.
 SCORED = pa.schema(
     [
         ("run", pa.string()),
@@ -43,12 +41,12 @@ SCORED = pa.schema(
         ("grounding", pa.string()),
         ("kind", pa.string()),
         ("composition", pa.string()),  # "single", "bridge", "pair", "several"
-        ("categories", pa.list_(pa.string())),  # of each required fact
-        ("position", pa.string()),  # third of the dialogue where the first fact's value stands
+        ("categories", pa.list_(pa.string())),  # one for each required fact
+        ("position", pa.string()),  # third of the dialogue that holds the first fact's value
         ("probe_order", pa.string()),  # third of the sample's probes; null at level 2
         ("gold", pa.string()),
         ("prediction", pa.string()),
-        ("answer", pa.string()),  # what `em` compares with the gold
+        ("answer", pa.string()),  # compared with the gold answer by `em`
         ("em", pa.float64()),
         ("em_contains", pa.float64()),
         ("f1_char", pa.float64()),
@@ -56,7 +54,7 @@ SCORED = pa.schema(
     ]
 )
 
-# Long: one row per metric and group; "all" where a column is not broken down.
+# One row per metric and group. A column that the row is not broken down by holds "all".
 METRICS = pa.schema(
     [
         ("run", pa.string()),
@@ -77,8 +75,8 @@ METRICS = pa.schema(
         ("value", pa.float64()),
         ("low", pa.float64()),
         ("high", pa.float64()),
-        ("n", pa.int64()),  # probes (of one seed)
-        ("dialogues", pa.int64()),  # they belong to: what the intervals resample
-        ("seeds", pa.int64()),  # training seeds averaged over
+        ("n", pa.int64()),  # probes that one seed answers
+        ("dialogues", pa.int64()),  # dialogues of these probes; intervals resample them
+        ("seeds", pa.int64()),  # training seeds in the mean
     ]
 )

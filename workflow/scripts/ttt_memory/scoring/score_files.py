@@ -1,4 +1,4 @@
-"""From files to files: what the scoring script runs."""
+"""Score files of predictions and write files of metrics: what the scoring script runs."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,18 +12,18 @@ from . import schemas
 from .config import ScoringConfig
 from .metrics import ALL, DIMENSIONS, metrics_table
 from .predictions import read_predictions
-from .scored import METRICS, score
+from .probe_scores import METRICS, score
 
 
 def score_files(
     benchmark: Path, predictions: list[str], run: str | None, config: ScoringConfig, out: Path
 ) -> str:
-    """Write `out`/scored.parquet and, last, `out`/metrics.parquet; return a table to print.
+    """Write `out`/scored.parquet and then `out`/metrics.parquet; return a table to print.
 
-    `predictions` and `run` as in `read_predictions`.
+    `predictions` and `run` are those of `read_predictions`.
 
     Raises:
-        UserError: any of the inputs is missing, malformed or does not fit the others.
+        UserError: an input is missing, malformed, or does not fit the others.
     """
     given = read_predictions(predictions, run)
     scored = score(read_samples(benchmark), given)
@@ -35,18 +35,18 @@ def score_files(
 
 
 def _notes(files: Iterable[str]) -> list[dict]:
-    """The distinct provenance notes of the predictions, those of shards once."""
+    """The provenance notes of the predictions, each once, though shards share theirs."""
     notes = [io.read_metadata(file) for file in files if Path(file).suffix != ".json"]
     return [note for place, note in enumerate(notes) if note and note not in notes[:place]]
 
 
 def short_table(table: pd.DataFrame) -> str:
-    """The undivided metrics of each run and condition, one line each, with the ratios below."""
+    """One line for each run and condition, over all its probes; the ratios of each run below."""
     whole = table[(table[[*DIMENSIONS, "seed"]] == ALL).all(axis=1)]
     wide = whole[whole["metric"].isin(METRICS)].pivot_table(
         index=["run", "condition", "setting", "n"], columns="metric", values="value", dropna=False
     )
-    if wide.index.get_level_values("setting").isna().all():  # no sweep is among them
+    if wide.index.get_level_values("setting").isna().all():  # there is no sweep
         wide = wide.droplevel("setting")
     ratios = whole[whole["metric"].isin(["memory_efficiency", "retention_ratio"])]
     ratios = ratios[ratios["condition"] == ALL]

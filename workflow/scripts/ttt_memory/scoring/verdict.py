@@ -1,4 +1,4 @@
-"""The verdict on a memory efficiency, by bars fixed in the config before any run."""
+"""The verdict on a memory efficiency. The configuration fixes its bars before any run."""
 
 import math
 
@@ -8,9 +8,9 @@ VIABLE, PARTIAL, NOT_VIABLE, UNDEFINED = "viable", "partial", "not viable", "und
 
 
 def verdict(efficiency: float, config: ScoringConfig) -> str:
-    """Above `viable`, between the bars (both included), below `partial`, or no ratio at all.
+    """Return "viable" above the bar `viable`, "not viable" below `partial`, else "partial".
 
-    The ratio is undefined (NaN) when condition A answers nothing right.
+    It is "undefined" where there is no ratio (NaN), since condition A answers nothing right.
     """
     if math.isnan(efficiency):
         return UNDEFINED

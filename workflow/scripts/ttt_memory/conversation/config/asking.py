@@ -5,11 +5,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ...options import Options
+from ...vocabulary import CONDITIONS, SWEEPS
 from .training import Count
-
-CONDITIONS = ("A", "B", "C", "D", "W", "N")
-
-SWEEPS = ("scale", "retention", "capacity", "capacity_context")
 
 Tokens = Annotated[int, Field(ge=0)]
 
@@ -17,11 +14,11 @@ Tokens = Annotated[int, Field(ge=0)]
 class RecallConfig(Options):
     """How every run is questioned."""
 
-    conditions: tuple[Literal["A", "B", "C", "D", "W", "N"], ...] = Field(
-        CONDITIONS, min_length=1, description="Conditions, see README."
+    conditions: tuple[Literal[*CONDITIONS], ...] = Field(
+        tuple(CONDITIONS), min_length=1, description="Conditions, see README."
     )
-    sweeps: tuple[Literal["scale", "retention", "capacity", "capacity_context"], ...] = Field(
-        SWEEPS, description="Sweeps over one setting."
+    sweeps: tuple[Literal[*SWEEPS], ...] = Field(
+        tuple(SWEEPS), description="Sweeps over one setting."
     )
     scales: tuple[Annotated[float, Field(ge=0)], ...] = Field(
         (0.1, 0.25, 0.5, 0.75, 1.0),

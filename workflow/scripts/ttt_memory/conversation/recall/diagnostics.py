@@ -10,11 +10,12 @@ from torch.nn import functional as F
 
 from ...benchmark import Sample, distractors
 from ...fast_weights import FastWeights
+from ...vocabulary import SEGMENTS
 from ..config.asking import RecallConfig
 from ..prompts.prompter import Prompter
 from .write_dialogues import write_texts
 
-FACT, FILLER, DISTRACTOR = "fact", "filler", "distractor"
+FACT, FILLER, DISTRACTOR = SEGMENTS
 
 
 @torch.no_grad()

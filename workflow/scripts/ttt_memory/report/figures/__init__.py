@@ -1,1 +1,1 @@
-"""The report's figures; each function returns a Figure, or None where nothing was run."""
+"""Figures of the report. Each function returns a Figure, or None if it has no data."""

@@ -1,7 +1,8 @@
-"""One look for all figures: colours, marks, panels and error bars.
+"""The look of all figures: colours, markers, panels and error bars.
 
-Colours are those of Okabe and Ito (told apart with any colour vision); a condition has one
-colour and one hatch in every figure, a run one colour and one marker.
+In every figure a condition has the same colour and hatch, and a run the same colour and marker.
+The colours of conditions are those of Okabe and Ito, which people with any colour vision can tell
+apart.
 """
 
 import math
@@ -15,26 +16,17 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-CONDITION_COLOURS = {
-    "A": "#0072B2",
-    "B": "#D55E00",
-    "C": "#999999",
-    "D": "#CC79A7",
-    "W": "#009E73",
-    "N": "#E69F00",
-}
-CONDITION_HATCHES = {"A": "", "B": "", "C": "....", "D": "////", "W": "xxxx", "N": "\\\\\\\\"}
-CONDITION_NAMES = {
-    "A": "A: dialogue in context",
-    "B": "B: fast weights only",
-    "C": "C: nothing",
-    "D": "D: fast weights, then distractor",
-    "W": "W: another dialogue's fast weights",
-    "N": "N: noise of equal norm",
-}
-# Runs are told apart by lightness as well as hue, and never by a condition's colour alone.
+from ...vocabulary import CONDITIONS, SEGMENTS
+
+# By place in the list of conditions. The last two are free for new conditions.
+_COLOURS = ["#0072B2", "#D55E00", "#999999", "#CC79A7", "#009E73", "#E69F00", "#56B4E9", "#F0E442"]
+_HATCHES = ["", "", "....", "////", "xxxx", "\\\\\\\\", "oooo", "++++"]
+CONDITION_COLOURS = dict(zip(CONDITIONS, _COLOURS, strict=False))
+CONDITION_HATCHES = dict(zip(CONDITIONS, _HATCHES, strict=False))
+DARK = "#222255"
+# Runs differ in lightness as well as in hue.
 RUN_COLOURS = [
-    "#222255",
+    DARK,
     "#AA3377",
     "#228833",
     "#88AACC",
@@ -44,7 +36,7 @@ RUN_COLOURS = [
     "#777777",
 ]
 RUN_MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*"]
-SEGMENT_COLOURS = {"fact": "#222255", "filler": "#88AACC", "distractor": "#CC79A7"}
+SEGMENT_COLOURS = dict(zip(SEGMENTS, [DARK, "#88AACC", "#CC79A7"], strict=True))
 
 _SETTINGS = {
     "font.size": 9,
@@ -73,7 +65,7 @@ PANEL = (3.6, 2.7)  # inches
 
 @contextmanager
 def look() -> Iterator[None]:
-    """Draw with the report's settings and no others."""
+    """Draw with the report's settings alone."""
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(_SETTINGS)
@@ -83,7 +75,7 @@ def look() -> Iterator[None]:
 def panels(
     count: int, columns: int = 3, size: tuple[float, float] = PANEL, **share: bool
 ) -> tuple[Figure, list[Axes]]:
-    """A figure of `count` panels in rows of at most `columns`, as even as they can be."""
+    """A figure of `count` panels of `size` inches, in even rows of at most `columns`."""
     rows = math.ceil(count / columns)
     columns = math.ceil(count / rows)
     figure = Figure(figsize=(size[0] * columns, size[1] * rows), layout="constrained")
@@ -94,37 +86,26 @@ def panels(
 
 
 def run_style(place: int) -> dict:
-    """Colour and marker of the run at a place of the list of runs."""
+    """Colour, marker and line style of the run at a place in the list of runs."""
     return {
         "color": RUN_COLOURS[place % len(RUN_COLOURS)],
         "marker": RUN_MARKERS[place % len(RUN_MARKERS)],
-        # A ninth run repeats the first colour with a dashed line.
+        # The ninth run has the first colour again, with a dashed line.
         "linestyle": ["-", "--", ":"][place // len(RUN_COLOURS) % 3],
     }
 
 
 def errors(rows: pd.DataFrame) -> np.ndarray:
-    """Distances from value to the ends of the interval, [2, rows], for `errorbar`."""
+    """[2, rows]: distances from the value to both ends of its interval, for `errorbar`."""
     value = rows["value"].to_numpy()
     ends = np.stack([value - rows["low"].to_numpy(), rows["high"].to_numpy() - value])
     return np.nan_to_num(np.clip(ends, 0, None))
 
 
-def sample_size(rows: pd.DataFrame) -> str:
-    """How many probes and dialogues stand behind each of `rows`: the largest of each."""
-    sign = "=" if rows["n"].nunique() == 1 else "≤"
-    return f"n {sign} {rows['n'].max():,} probes, {rows['dialogues'].max():,} dialogues"
-
-
-def of_seeds(count: int) -> str:
-    """1 seed, 2 seeds."""
-    return f"{count} seed" + ("" if count == 1 else "s")
-
-
 def share_axis(axes: Axes, label: str | None = None) -> None:
-    """A vertical axis from 0 to 1 with room for an error bar's cap.
+    """Make the vertical axis go from 0 to 1, with room for the caps of error bars.
 
-    It is EM, named in the leftmost panel only, unless `label` says otherwise.
+    Without a `label` it is the axis of EM and has its name in the leftmost panel only.
     """
     axes.set_ylim(-0.02, 1.04)
     axes.set_yticks(np.linspace(0, 1, 6))
@@ -133,7 +114,7 @@ def share_axis(axes: Axes, label: str | None = None) -> None:
 
 
 def log_axis(axes: Axes, values: pd.Series) -> None:
-    """A logarithmic vertical axis with plain numbers; linear if a value is not positive."""
+    """Make the vertical axis logarithmic with plain numbers, unless a value is not positive."""
     values = values.dropna()
     if (values <= 0).any():
         return
@@ -144,7 +125,7 @@ def log_axis(axes: Axes, values: pd.Series) -> None:
 
 
 def bars(axes: Axes, groups: Sequence[str], series: dict[str, pd.DataFrame], column: str) -> None:
-    """Grouped bars with intervals: `series` by condition, each with one row per group."""
+    """Draw bars with intervals, grouped. `series` has a frame by condition, one row per group."""
     width = 0.84 / max(len(series), 1)
     for place, (condition, rows) in enumerate(series.items()):
         rows = rows.set_index(column).reindex(groups)
@@ -172,7 +153,7 @@ def bars(axes: Axes, groups: Sequence[str], series: dict[str, pd.DataFrame], col
 
 
 def absent(text: str) -> Figure:
-    """A figure that says that there is nothing to draw."""
+    """A figure that holds only `text`: why there is nothing to draw."""
     figure = Figure(figsize=(5, 0.8), layout="constrained")
     figure.text(0.5, 0.5, text, ha="center", va="center", color="#555555")
     return figure
@@ -181,14 +162,14 @@ def absent(text: str) -> Figure:
 def legend(
     figure: Figure, conditions: Sequence[str], columns: int = 3, more: Sequence[Artist] = ()
 ) -> None:
-    """The conditions' colours and names, and any `more` handles, below all panels."""
+    """Put the colours and titles of the conditions, and any `more` handles, below all panels."""
     handles = [
         mpl.patches.Patch(
             facecolor=CONDITION_COLOURS[name],
             hatch=CONDITION_HATCHES[name],
             edgecolor="white",
             linewidth=0,
-            label=CONDITION_NAMES[name],
+            label=CONDITIONS[name].title,
         )
         for name in conditions
     ]

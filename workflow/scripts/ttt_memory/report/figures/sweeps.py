@@ -1,23 +1,25 @@
-"""Figures of the sweeps: retention, capacity, scale."""
+"""Figures of the sweeps: retention, scale and capacity."""
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ...vocabulary import SWEEPS
 from ..results import Results
+from ..summaries import of_seeds, sample_size
 from . import style
 
 
 def retention(results: Results) -> Figure | None:
-    """EM(B) after a number of distractor tokens never trained on, a line a run."""
+    """EM(B) after distractor text of each length, one line per run."""
     rows = results.rows("em", by=["setting"], condition="retention")
     settings = sorted(rows["setting"].unique())
-    # Lengths run from 0 through thousands: evenly spaced, in order.
+    # Lengths go from 0 to thousands, so they are drawn at equal distances, in order.
     figure = _lines(
         results,
         rows.assign(setting=rows["setting"].map(settings.index)),
-        "distractor tokens written after the dialogue (not to scale)",
+        f"{SWEEPS['retention'].setting_label} (not to scale)",
     )
     if figure:
         figure.axes[0].set_xticks(range(len(settings)), [f"{tokens:,.0f}" for tokens in settings])
@@ -25,13 +27,13 @@ def retention(results: Results) -> Figure | None:
 
 
 def scale(results: Results) -> Figure | None:
-    """EM(B) with the written state multiplied by a factor, a line a run."""
+    """EM(B) with the fast weights multiplied by each factor, one line per run."""
     rows = results.rows("em", by=["setting"], condition="scale")
-    return _lines(results, rows, "factor on the written fast weights")
+    return _lines(results, rows, SWEEPS["scale"].setting_label)
 
 
 def capacity(results: Results) -> Figure | None:
-    """EM over all dialogues of one state: by their number, and by when each was written."""
+    """EM over all dialogues of one state by their number, and by the order of writing."""
     overall = results.rows("em", by=["setting"], condition="capacity")
     if overall.empty:
         return None
@@ -54,9 +56,9 @@ def capacity(results: Results) -> Figure | None:
         _line(right, orders, "place", **look)
     left.set_xscale("log", base=2)
     left.set_xticks(counts, [f"{count:.0f}" for count in counts])
-    left.set_xlabel("dialogues written into one state")
+    left.set_xlabel(SWEEPS["capacity"].setting_label)
     note = "\ndotted: all of them in context (A)" if len(context) else ""
-    left.set_title(f"{style.sample_size(overall)} a point{note}")
+    left.set_title(f"{sample_size(overall)} a point{note}")
     right.set_xlabel(f"place among the {max(counts):.0f} dialogues of a state")
     right.xaxis.get_major_locator().set_params(integer=True)
     right.set_title("by the order of writing")
@@ -76,17 +78,17 @@ def _lines(results: Results, rows: pd.DataFrame, label: str) -> Figure | None:
             _line(axes, part, "setting", **style.run_style(place), label=_label(results, run, part))
     axes.set_xlabel(label)
     style.share_axis(axes)
-    axes.set_title(f"{style.sample_size(rows)} a point")
+    axes.set_title(f"{sample_size(rows)} a point")
     figure.legend(loc="outside lower left", ncols=2)
     return figure
 
 
 def _line(axes: Axes, rows: pd.DataFrame, column: str, **look) -> None:
-    """Values with their intervals, in the order of `column`."""
+    """Draw values with their intervals, in the order of `column`."""
     rows = rows.sort_values(column)
     x = rows[column].to_numpy(np.float64)
     axes.errorbar(x, rows["value"], yerr=style.errors(rows), capsize=2, **look)
 
 
 def _label(results: Results, run: str, rows: pd.DataFrame) -> str:
-    return f"{results.label(run)}, {style.of_seeds(rows['seeds'].max())}"
+    return f"{results.label(run)}, {of_seeds(rows['seeds'].max())}"

@@ -1,1 +1,1 @@
-"""The report's tables; each function returns a `common.Table`, or None where nothing was run."""
+"""Tables of the report. Each function returns a `table.Table`, or None if it has no data."""

@@ -2,11 +2,11 @@
 
 from ...forecast.comparison.leaderboard import table
 from ...forecast.comparison.results import Study
-from .common import Table
+from .table import Table
 
 
 def leaderboards(study: Study) -> list[Table]:
-    """The leaderboard of each dataset, best first."""
+    """The leaderboard of each dataset, lowest error first."""
     rows = study.leaderboard
     return [
         Table(f"forecast_{dataset}", table(rows, dataset), rows[rows["dataset"] == dataset])

@@ -1,11 +1,12 @@
-"""Tables of distractor, retention, scale and capacity."""
+"""Tables of the distractor and of the sweeps."""
 
+from ...vocabulary import WITH_DISTRACTOR
 from ..results import Results
-from .common import Table, estimate, records, sample
+from .table import Table, estimate, records, sample
 
 
 def distractor(results: Results) -> Table | None:
-    """EM on level 3 of A, B, C and D, and the share of B that D keeps."""
+    """EM on level 3, and the retention ratio EM(D)/EM(B)."""
     found, shown = [], []
     for run in results.runs:
         ratio = results.one("retention_ratio", run=run)
@@ -14,7 +15,7 @@ def distractor(results: Results) -> Table | None:
         rows = (
             results.rows("em", by=["level"], run=run).query("level == '3'").set_index("condition")
         )
-        line = {c: estimate(rows.loc[c] if c in rows.index else None) for c in "ABDC"}
+        line = {c: estimate(rows.loc[c] if c in rows.index else None) for c in WITH_DISTRACTOR}
         shown.append(
             {
                 "run": results.label(run),
@@ -28,7 +29,7 @@ def distractor(results: Results) -> Table | None:
 
 
 def sweep(results: Results, condition: str, ratio: str | None = None) -> Table | None:
-    """EM of every run at every setting of a sweep, a column each; below it a measured ratio."""
+    """EM of every run, one column per setting of a sweep; on a second line the metric `ratio`."""
     found, shown = [], []
     for run in results.runs:
         for name, metric in (("EM", "em"), (str(ratio).replace("_", " "), ratio)):
@@ -53,7 +54,7 @@ def sweep(results: Results, condition: str, ratio: str | None = None) -> Table |
 
 
 def capacity_order(results: Results) -> Table | None:
-    """EM by the place of the dialogue among those of a state, and the last against the first."""
+    """EM by the place of the dialogue in the order of writing, and the last minus the first."""
     rows = results.rows("em", by=["setting", "order"], condition="capacity")
     ends = results.rows("em_difference:last-first", by=["setting"], condition="capacity")
     found, shown = [], []

@@ -1,4 +1,4 @@
-"""What a table is, and how its cells read."""
+"""A table of the report, and the text of its cells."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ import pandas as pd
 
 @dataclass(frozen=True)
 class Table:
-    """`shown` is what the page prints, all text; `rows` the numbers it was made of."""
+    """A table: `shown` is the text on the page, `rows` are the numbers behind it."""
 
     name: str
     shown: pd.DataFrame
@@ -15,9 +15,9 @@ class Table:
 
     @classmethod
     def of(cls, name: str, shown: list[dict], found: list) -> "Table | None":
-        """A table from its lines and the rows behind them; None if there is no line.
+        """A table of the lines `shown` and the rows `found` behind them; None without lines.
 
-        The first column, the run, is shown once for the lines of one run.
+        A value of the first column, the run, is left out where the line above has the same.
         """
         if not shown:
             return None
@@ -29,7 +29,7 @@ class Table:
 
 
 def estimate(row: pd.Series | dict | None, digits: int = 3) -> str:
-    """Value and interval as 0.956 [0.941, 0.969]; no brackets where there is no interval."""
+    """Value and interval as 0.956 [0.941, 0.969], or the value alone if it has no interval."""
     if row is None or pd.isna(row["value"]):
         return "–"
     text = f"{row['value']:.{digits}f}"
@@ -39,15 +39,15 @@ def estimate(row: pd.Series | dict | None, digits: int = 3) -> str:
 
 
 def sample(row: pd.Series | dict | None) -> str:
-    """Probes, dialogues and seeds as 1,200 / 100 / 3."""
+    """Numbers of probes, dialogues and seeds, as 1,200 / 100 / 3."""
     return "–" if row is None else f"{row['n']:,} / {row['dialogues']:,} / {row['seeds']}"
 
 
 def records(rows: pd.DataFrame) -> list[dict]:
-    """The rows as dictionaries."""
+    """Each row as a dictionary."""
     return rows.to_dict("records")
 
 
 def keyed(rows: pd.DataFrame, columns: list[str]) -> dict[tuple, dict]:
-    """Each row as a dictionary, by its values in `columns`."""
+    """Each row as a dictionary, under the key of its values in `columns`."""
     return {tuple(row[name] for name in columns): row for row in rows.to_dict("records")}

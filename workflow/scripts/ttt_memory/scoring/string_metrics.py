@@ -1,11 +1,11 @@
-"""Metrics of one prediction against one gold answer: plain functions of two strings."""
+"""Metrics of one prediction and one gold answer: plain functions of strings."""
 
 import re
 import string
 from collections import Counter
 
 # ASCII punctuation, its full-width forms (U+FF01 ...) and the CJK marks of the published
-# scorer. Curly quotation marks are not among them: exact agreement needs them kept.
+# scorer. That scorer keeps curly quotation marks, so they are not in the list.
 _ASCII = string.punctuation
 _FULL_WIDTH = "".join(chr(ord(mark) + 0xFEE0) for mark in _ASCII)
 _CJK = "。、｡「」『』《》【】〔〕—–…·‧〜"
@@ -16,19 +16,19 @@ _LOOP = re.compile(r"(.{4,}?)\1\1", re.DOTALL)
 
 
 def normalise(text: str) -> str:
-    """Lower case, ASCII and CJK punctuation to spaces, white space collapsed and stripped."""
+    """`text` in lower case, words separated by one space, without ASCII and CJK punctuation."""
     return " ".join(text.lower().translate(_TO_SPACE).split())
 
 
 def exact(answer: str, gold: str) -> bool:
-    """`em`: both normalise to the same, non-empty string."""
+    """`em`: both are the same string after `normalise`, and it is not empty."""
     return normalise(gold) != "" and normalise(answer) == normalise(gold)
 
 
 def contains(prediction: str, gold: str) -> bool:
-    """`em_contains`, as published: the normalised prediction contains the normalised gold.
+    """`em_contains`, as published: the normalised prediction contains the normalised gold answer.
 
-    It takes "1500" for "15" and rewards rambling; kept for comparison with published runs.
+    It accepts "1500" for "15" and rewards long answers. It is here to compare with published runs.
     """
     return normalise(gold) != "" and normalise(gold) in normalise(prediction)
 
@@ -36,7 +36,7 @@ def contains(prediction: str, gold: str) -> bool:
 def f1_char(prediction: str, gold: str) -> float:
     """Harmonic mean of precision and recall over the characters of the normalised strings.
 
-    Characters are counted with multiplicity, spaces included; 0 if either string is empty.
+    Repeated characters and spaces count. The result is 0 if either string is empty.
     """
     found, wanted = normalise(prediction), normalise(gold)
     overlap = sum((Counter(found) & Counter(wanted)).values())
@@ -47,10 +47,10 @@ def f1_char(prediction: str, gold: str) -> float:
 
 
 def degenerate(prediction: str) -> bool:
-    """Empty once normalised, a character six times in a row, or a piece looping.
+    """Whether a prediction is empty after `normalise`, or repeats itself.
 
-    A loop is a piece of four or more characters three times in a row. White space counts as
-    characters.
+    It repeats itself if one character stands six times in a row, or a piece of four or more
+    characters three times in a row. White space counts as characters.
     """
     if not normalise(prediction):
         return True

@@ -1,14 +1,14 @@
-"""What guessing gets: always the most frequent gold answer of the question's kind.
+"""The EM of guessing: always answer with the most frequent gold answer of the question's kind.
 
-Two estimates, both of a guesser who knows the language and the kind of each question:
+There are two estimates. Both are of a guesser who knows the language and kind of each question.
 
-`em_floor_others`: the guess for a probe is the most frequent gold among the other dialogues'
-probes of its kind; among equally frequent ones it picks at random, and the chance is counted.
-The fair estimate: the guesser has not seen the answer.
+`em_floor_others` is the fair estimate, since the guesser has not seen the answer: the guess for a
+probe is the most frequent gold answer among the probes of its kind in all other dialogues. Of
+equally frequent answers the guesser picks one at random; a probe scores its chance of being right.
 
-`em_floor`: the guess is the most frequent gold among all probes of the kind, the probe itself
-included. An upper bound: where all golds differ it still gets one question right per kind and
-language, by having looked.
+`em_floor` is an upper bound: the guess is the most frequent gold answer among all probes of the
+kind, the asked probe included. Even where all gold answers differ, such a guesser gets one
+question right for each kind and language.
 """
 
 from collections import Counter, defaultdict
@@ -16,14 +16,14 @@ from collections import Counter, defaultdict
 import numpy as np
 import pandas as pd
 
-from .normalise import normalise
+from .string_metrics import normalise
 
 
 def guesses(probes: pd.DataFrame) -> pd.DataFrame:
-    """Chance of each probe to be guessed right: columns `em_floor` and `em_floor_others`.
+    """The chance of guessing each probe right: columns `em_floor` and `em_floor_others`.
 
-    `probes` has the columns sample_id, language, kind and gold, one row per probe; the
-    result has its index.
+    `probes` has one row per probe and the columns sample_id, language, kind and gold. The result
+    has the same index.
     """
     keys = zip(probes["language"], probes["kind"], strict=True)
     golds = probes["gold"].map(normalise)
@@ -37,7 +37,7 @@ def guesses(probes: pd.DataFrame) -> pd.DataFrame:
 
 
 def _within_kind(members: list[tuple[int, str, str]], chances: np.ndarray) -> None:
-    """Fill the rows of `chances` [probes, 2] for the (row, sample, gold) of one kind."""
+    """Fill the rows of `chances` [probes, 2] for the `members` (row, sample, gold) of one kind."""
     everywhere = Counter(gold for _, _, gold in members)
     favourite = min(everywhere, key=lambda gold: (-everywhere[gold], gold))
     own: dict[str, Counter] = defaultdict(Counter)
@@ -52,6 +52,6 @@ def _within_kind(members: list[tuple[int, str, str]], chances: np.ndarray) -> No
 
 
 def _most_frequent(counts: Counter) -> set[str]:
-    """All entries of the highest count; none of an empty counter."""
+    """All entries that share the highest count; an empty set for an empty counter."""
     most = max(counts.values(), default=0)
     return {gold for gold, count in counts.items() if count == most}

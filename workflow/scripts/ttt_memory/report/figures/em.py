@@ -1,4 +1,4 @@
-"""The four published figures for every run, and what held-out values and skeletons cost."""
+"""Figures of EM by condition, category, position, distractor and split, and of attribution."""
 
 import numpy as np
 import pandas as pd
@@ -7,12 +7,24 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from ..results import LEVELS, SPLITS, THIRDS, Results
+from ...vocabulary import (
+    BY_POSITION,
+    COMPARED,
+    CONDITIONS,
+    GROUNDINGS,
+    SPLITS,
+    THIRDS,
+    WITH_DISTRACTOR,
+)
+from ..results import LEVELS, Results
+from ..summaries import of_seeds, sample_size
 from . import style
+
+POSITION_MARKERS = "osDv"  # of the conditions of BY_POSITION
 
 
 def em_by_condition(results: Results) -> Figure:
-    """Bars of EM by level and condition, a panel a run; a band marks the guessing floor."""
+    """EM by level and condition, one panel per run. Dotted boxes mark the guessing floor."""
     figure, grid = style.panels(len(results.runs), sharey=True)
     for axes, run in zip(grid, results.runs, strict=True):
         rows = results.rows("em", by=["level"], run=run)
@@ -27,13 +39,13 @@ def em_by_condition(results: Results) -> Figure:
         ]
         axes.set_xticks(range(len(levels)), names, fontsize=7)
         style.share_axis(axes)
-        axes.set_title(f"{results.label(run)}, {style.of_seeds(rows['seeds'].max())}")
+        axes.set_title(f"{results.label(run)}, {of_seeds(rows['seeds'].max())}")
     style.legend(figure, _conditions(results), more=[band])
     return figure
 
 
 def _floor_band(axes: Axes, results: Results, run: str, levels: list[str]) -> Artist:
-    """From the floor of who knows the other dialogues' answers to that of who knows them all."""
+    """Dotted boxes from the lower to the upper estimate of the guessing floor."""
     low, high = (
         results.rows(metric, by=["level"], run=run).set_index("level")["value"].reindex(levels)
         for metric in ("em_floor_others", "em_floor")
@@ -52,17 +64,19 @@ def _floor_band(axes: Axes, results: Results, run: str, levels: list[str]) -> Ar
 
 
 def em_by_category(results: Results) -> Figure | None:
-    """Heat map of EM, category by condition, a panel a run; each cell has its interval."""
+    """Heat map of EM by category and condition, with intervals, one panel per run."""
     found = results.rows("em", by=["category"])
     runs = [run for run in results.runs if run in set(found["run"])]
     if not runs:
         return None
     categories = max(found.groupby("run")["category"].nunique())
-    figure, grid = style.panels(len(runs), 2, (0.72 * categories + 0.8, 0.42 * 6 + 1.1))
+    figure, grid = style.panels(
+        len(runs), 2, (0.72 * categories + 0.8, 0.42 * len(CONDITIONS) + 1.1)
+    )
     for axes, run in zip(grid, runs, strict=True):
         rows = found[found["run"] == run]
         image = _heat(axes, rows, results.conditions(run))
-        axes.set_title(f"{results.label(run)}, {style.of_seeds(rows['seeds'].max())}")
+        axes.set_title(f"{results.label(run)}, {of_seeds(rows['seeds'].max())}")
     figure.colorbar(image, ax=grid, label="EM (strict)", shrink=0.5, aspect=25)
     return figure
 
@@ -91,9 +105,9 @@ def _heat(axes: Axes, rows: pd.DataFrame, conditions: list[str]) -> AxesImage:
 
 
 def em_by_position(results: Results) -> Figure:
-    """EM of A, B and D by third of the dialogue where the fact's value stands.
+    """EM of some conditions by the third of the dialogue that holds the value of the fact.
 
-    A run whose benchmark does not say where its values stand is drawn by the order of its
+    Where the benchmark of a run does not say where its values are, thirds are those of the list of
     probes instead, as published.
     """
     figure, grid = style.panels(len(results.runs), sharey=True)
@@ -104,45 +118,44 @@ def em_by_position(results: Results) -> Figure:
         if rows.empty:
             column, label = "probe_order", "third of the probes (levels 1 and 3)"
             rows = results.rows("em", by=[column], run=run)
-        for place, condition in enumerate(c for c in "ABD" if c in results.conditions(run)):
+        asked = results.conditions(run)
+        for place, condition in enumerate(c for c in BY_POSITION if c in asked):
             part = rows[rows["condition"] == condition].set_index(column).reindex(THIRDS)
             lines[condition] = axes.errorbar(
                 np.arange(3) + 0.05 * (place - 1),
                 part["value"],
                 yerr=style.errors(part),
                 color=style.CONDITION_COLOURS[condition],
-                marker="osD"["ABD".index(condition)],
+                marker=POSITION_MARKERS[BY_POSITION.index(condition)],
                 capsize=2,
-                label=style.CONDITION_NAMES[condition],
+                label=CONDITIONS[condition].title,
             )
         axes.set_xticks(range(3), THIRDS)
         axes.set_xlabel(label)
         style.share_axis(axes)
-        size = f"{style.sample_size(rows)}, {style.of_seeds(rows['seeds'].max())}"
+        size = f"{sample_size(rows)}, {of_seeds(rows['seeds'].max())}"
         axes.set_title(f"{results.label(run)}\n{size}")
-    handles = [lines[condition] for condition in "ABD" if condition in lines]
+    handles = [lines[condition] for condition in BY_POSITION if condition in lines]
     figure.legend(handles=handles, loc="outside lower left", ncols=3)
     return figure
 
 
 def distractor(results: Results) -> Figure | None:
-    """EM on level 3 with and without the distractor written: C, A, B and D of each run."""
+    """EM on level 3 of each run, with and without the distractor."""
     rows = results.rows("em", by=["level"])
-    rows = rows[(rows["level"] == "3") & rows["condition"].isin(list("ABCD"))]
+    rows = rows[(rows["level"] == "3") & rows["condition"].isin(WITH_DISTRACTOR)]
     runs = [run for run in results.runs if "D" in results.conditions(run)]
     rows = rows[rows["run"].isin(runs)]
     if rows.empty:
         return None
     figure, (axes,) = style.panels(1, size=(1.5 + 1.6 * len(runs), 3.4))
-    conditions = [c for c in "ABDC" if c in set(rows["condition"])]
+    conditions = [c for c in WITH_DISTRACTOR if c in set(rows["condition"])]
     series = {c: rows[rows["condition"] == c] for c in conditions}
     style.bars(axes, runs, series, "run")
     names = []
     for run in runs:
         own = rows[rows["run"] == run]
-        size = (
-            style.sample_size(own).replace(", ", "\n") + f", {style.of_seeds(own['seeds'].max())}"
-        )
+        size = sample_size(own).replace(", ", "\n") + f", {of_seeds(own['seeds'].max())}"
         names.append(f"{results.label(run).replace(' (', chr(10) + '(')}\n{size}")
     axes.set_xticks(range(len(runs)), names, fontsize=7)
     style.share_axis(axes, "EM (strict), level 3")
@@ -151,30 +164,30 @@ def distractor(results: Results) -> Figure | None:
 
 
 def splits(results: Results) -> Figure | None:
-    """EM of A and B on levels 1 and 2 by split and by whether question and fact share words."""
+    """EM of A and B on levels 1 and 2, by split and by whether the question shares a word."""
     rows = results.rows("em_compared", by=["split", "grounding"])
-    rows = rows[rows["split"].isin(list(SPLITS)) & rows["condition"].isin(["A", "B"])]
+    rows = rows[rows["split"].isin(list(SPLITS)) & rows["condition"].isin(COMPARED)]
     if rows.empty:
         return None
     rows = rows.assign(group=rows["split"] + "/" + rows["grounding"])
     found = set(rows["group"])
-    groups = [f"{s}/{g}" for s in SPLITS for g in ("shared", "none") if f"{s}/{g}" in found]
+    groups = [f"{s}/{g}" for s in SPLITS for g in GROUNDINGS if f"{s}/{g}" in found]
     runs = [run for run in results.runs if run in set(rows["run"])]
     figure, grid = style.panels(len(runs), 2, (5.4, 2.9), sharey=True)
     for axes, run in zip(grid, runs, strict=True):
         part = rows[rows["run"] == run]
-        style.bars(axes, groups, {c: part[part["condition"] == c] for c in "AB"}, "group")
+        style.bars(axes, groups, {c: part[part["condition"] == c] for c in COMPARED}, "group")
         counts = part.groupby("group")["n"].max()
         names = [f"{_split_name(group)}\nn = {counts.get(group, 0):,}" for group in groups]
         axes.set_xticks(range(len(groups)), names, fontsize=6.5)
         style.share_axis(axes, "EM (strict), levels 1 and 2")
-        axes.set_title(f"{results.label(run)}, {style.of_seeds(part['seeds'].max())}")
-    style.legend(figure, ["A", "B"])
+        axes.set_title(f"{results.label(run)}, {of_seeds(part['seeds'].max())}")
+    style.legend(figure, COMPARED)
     return figure
 
 
 def attribution(results: Results) -> Figure | None:
-    """Memory efficiency of the baseline, of runs that change one thing of it, of the rest."""
+    """Memory efficiency of the baseline, of the runs that change one thing, and of the others."""
     rows = [(run, results.one("memory_efficiency", run=run)) for run in results.compared()]
     rows = [(run, row) for run, row in reversed(rows) if row is not None and row.value >= 0]
     if not rows:
@@ -183,9 +196,9 @@ def attribution(results: Results) -> Figure | None:
     names = []
     for place, (run, row) in enumerate(rows):
         ends = [[max(row.value - row.low, 0)], [max(row.high - row.value, 0)]]
-        colour = style.CONDITION_COLOURS["B"] if run == results.report.baseline else "#222255"
+        colour = style.CONDITION_COLOURS["B"] if run == results.report.baseline else style.DARK
         axes.errorbar(row.value, place, xerr=ends, fmt="o", color=colour, capsize=2)
-        names.append(f"{results.label(run)}\nn = {row.n:,}, {style.of_seeds(row.seeds)}")
+        names.append(f"{results.label(run)}\nn = {row.n:,}, {of_seeds(row.seeds)}")
     for bar in (results.scoring.partial, results.scoring.viable):
         axes.axvline(bar, color="black", linestyle=":", linewidth=0.9)
     axes.set_yticks(range(len(rows)), names, fontsize=7)
@@ -198,10 +211,10 @@ def attribution(results: Results) -> Figure | None:
 
 def _conditions(results: Results) -> list[str]:
     found = {c for run in results.runs for c in results.conditions(run)}
-    return [c for c in style.CONDITION_NAMES if c in found]
+    return [c for c in CONDITIONS if c in found]
 
 
 def _split_name(group: str) -> str:
     split, grounding = group.split("/")
-    words = {"shared": "words\nshared", "none": "no word\nshared"}[grounding]
+    words = GROUNDINGS[grounding].replace(" shared", "\nshared")
     return f"{split.replace('heldout_', 'held-out ').replace(' ', chr(10))}\n{words}"

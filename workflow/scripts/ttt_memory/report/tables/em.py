@@ -1,22 +1,16 @@
-"""Tables of what was recalled: by condition, level, split, position; tests and attribution."""
+"""Tables of EM: verdict, conditions, breakdowns, splits, paired tests, attribution and seeds."""
 
 from collections.abc import Sequence
 from itertools import product
 
 from ...scoring.verdict import verdict
-from ..results import CONDITIONS, SPLITS, Results
-from .common import Table, estimate, keyed, records, sample
-
-PAIRS = {
-    "B-C": "fast weights against nothing",
-    "B-W": "against another dialogue's fast weights",
-    "B-N": "against noise of equal norm",
-    "A-B": "context against fast weights",
-}
+from ...vocabulary import COMPARED, CONDITIONS, GROUNDINGS, PAIRS, SPLITS
+from ..results import Results
+from .table import Table, estimate, keyed, records, sample
 
 
 def headline(results: Results) -> Table | None:
-    """EM(A), EM(B), their ratio and the verdict: on all probes and on the split beside them."""
+    """EM(A), EM(B), their ratio and the verdict, on all probes and on one split."""
     split = results.report.split
     subsets = [("all probes", {}), (SPLITS.get(split, split), {"split": split})]
     found, shown = [], []
@@ -26,7 +20,7 @@ def headline(results: Results) -> Table | None:
             ratio = results.one("memory_efficiency", **fixed)
             if ratio is None:
                 continue
-            ems = [results.one("em_compared", condition=condition, **fixed) for condition in "AB"]
+            ems = [results.one("em_compared", condition=c, **fixed) for c in COMPARED]
             found += [*ems, ratio]
             shown.append(
                 {
@@ -43,7 +37,7 @@ def headline(results: Results) -> Table | None:
 
 
 def conditions(results: Results, metric: str = "em") -> Table | None:
-    """One metric of every run under every condition, and for `em` the guessing floors."""
+    """One metric of every run and condition and, for `em`, the guessing floor."""
     found, shown = [], []
     for run in results.runs:
         line = {"run": results.label(run)}
@@ -71,7 +65,7 @@ def conditions(results: Results, metric: str = "em") -> Table | None:
 
 
 def breakdown(results: Results, column: str, order: Sequence[str] = ()) -> Table | None:
-    """EM of every condition, a line for each run and each value of one column."""
+    """EM of every condition, one line per run and value of `column`, in the given order."""
     rows = results.rows("em", by=[column])
     rows = rows[rows["condition"].isin(CONDITIONS)]
     found = keyed(rows, ["run", column, "condition"])
@@ -91,7 +85,7 @@ def breakdown(results: Results, column: str, order: Sequence[str] = ()) -> Table
 
 
 def floors(results: Results) -> Table | None:
-    """Guessing floors by kind of question, beside what the baseline's conditions answer."""
+    """Guessing floors by kind of question, and EM of the baseline run beside them."""
     run = results.report.baseline
     run = run if run in results.runs else results.runs[0]
     rows = {
@@ -113,7 +107,7 @@ def floors(results: Results) -> Table | None:
 
 
 def splits(results: Results, runs: Sequence[str], level: str | None = None) -> Table | None:
-    """EM(A), EM(B) and their ratio of `runs` by split and grounding; on one level, or on both."""
+    """EM(A), EM(B) and their ratio by split and grounding, on one level or on both."""
     by = ["split", "grounding"]
     fixed = {"level": level} if level else {}
     key = ["run", *by]
@@ -123,14 +117,14 @@ def splits(results: Results, runs: Sequence[str], level: str | None = None) -> T
         "EM(B)/EM(A)": keyed(results.rows("memory_efficiency", by=by, **fixed), key),
     }
     found, shown = [], []
-    for place in product(runs, SPLITS, ("shared", "none")):
+    for place in product(runs, SPLITS, GROUNDINGS):
         cells = {name: rows.get(place) for name, rows in measures.items()}
         if cells["EM(B)/EM(A)"] is None:
             continue
         found += cells.values()
         run, split, grounding = place
         line = {"run": results.label(run), "split": SPLITS[split]}
-        line["question and fact"] = "share words" if grounding == "shared" else "share none"
+        line["question and fact"] = GROUNDINGS[grounding]
         line |= {name: estimate(row) for name, row in cells.items()}
         shown.append(line | {"probes / dialogues / seeds": sample(cells["EM(B)/EM(A)"])})
     name = f"splits_level_{level}" if level else "splits"
@@ -138,19 +132,19 @@ def splits(results: Results, runs: Sequence[str], level: str | None = None) -> T
 
 
 def paired_tests(results: Results) -> Table | None:
-    """Differences of EM with their interval and the p value of the sign-flip test."""
+    """Differences of EM with their intervals, and the p values of the sign-flip test."""
     found, shown = [], []
     for run in results.runs:
-        for pair, meaning in PAIRS.items():
-            difference = results.one(f"em_difference:{pair}", run=run)
-            p_value = results.one(f"p_value:{pair}", run=run)
+        for (first, second), meaning in PAIRS.items():
+            difference = results.one(f"em_difference:{first}-{second}", run=run)
+            p_value = results.one(f"p_value:{first}-{second}", run=run)
             if difference is None or p_value is None:
                 continue
             found += [difference, p_value]
             shown.append(
                 {
                     "run": results.label(run),
-                    "pair": pair.replace("-", " − "),
+                    "pair": f"{first} − {second}",
                     "meaning": meaning,
                     "difference of EM": estimate(difference),
                     "p": f"{p_value['value']:.2g}",
@@ -161,18 +155,18 @@ def paired_tests(results: Results) -> Table | None:
 
 
 def attribution(results: Results) -> Table | None:
-    """Memory efficiency of the baseline, of the runs that differ in one thing, of the rest."""
+    """Memory efficiency of the baseline, of the runs that change one thing, and of the others."""
     baseline = results.report.baseline
     found, shown = [], []
     for run in results.compared():
-        rows = [results.one("em_compared", run=run, condition=condition) for condition in "AB"]
+        rows = [results.one("em_compared", run=run, condition=c) for c in COMPARED]
         rows += [results.one("memory_efficiency", run=run)]
         rows += [
             results.one("memory_efficiency", run=run, split=results.report.split),
             results.one("retention_ratio", run=run),
         ]
         found += rows
-        differs = "" if run == baseline else results.texts[run].differs or "(a regime of its own)"
+        differs = "" if run == baseline else results.texts[run].differs or "(another regime)"
         shown.append(
             {
                 "run": results.label(run),
@@ -189,14 +183,14 @@ def attribution(results: Results) -> Table | None:
 
 
 def seeds(results: Results) -> Table | None:
-    """EM(A), EM(B) and their ratio of each training seed by itself."""
+    """EM(A), EM(B) and their ratio for each single training seed."""
     shown, found = [], []
     for run in results.runs:
         ratios = results.metrics
         ratios = ratios[(ratios["run"] == run) & (ratios["metric"] == "memory_efficiency")]
         names = sorted(set(ratios["seed"]) - {"all"}, key=int)
         for seed in names if len(names) > 1 else []:
-            rows = [results.one("em_compared", run=run, condition=c, seed=seed) for c in "AB"]
+            rows = [results.one("em_compared", run=run, condition=c, seed=seed) for c in COMPARED]
             rows.append(results.one("memory_efficiency", run=run, seed=seed))
             found += rows
             titles = ("EM(A)", "EM(B)", "EM(B)/EM(A)")

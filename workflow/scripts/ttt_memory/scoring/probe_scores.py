@@ -1,4 +1,4 @@
-"""Each prediction beside its probe: checked for completeness, scored, with its attributes."""
+"""Join predictions with their probes, check that none is missing, and score each of them."""
 
 from collections.abc import Sequence
 
@@ -7,28 +7,23 @@ import pandas as pd
 
 from ..benchmark import Sample
 from ..errors import UserError
-from . import normalise
+from ..vocabulary import CONDITIONS, EVERY_PROBE, SWEEPS, THIRDS
+from . import string_metrics
 from .predictions import KEY
 
 METRICS = ["em", "em_contains", "f1_char", "degenerate"]
-THIRDS = ("front", "middle", "back")
-PROBE_ORDER_LEVELS = (1, 3)  # where probes follow the order of the facts, as published
-
-COMPLETE = ("A", "B", "C", "W", "N")  # conditions that answer every probe of the benchmark
-AFTER_DISTRACTOR = "D"  # answers every probe of the samples that have a distractor
-# Each row has a setting. They choose their samples, and ask all probes of a sample or, with
-# several dialogues in one state, those that only one of the dialogues answers.
-SWEEPS = ("scale", "retention", "capacity", "capacity_context")
-WHOLE_SAMPLES = ("scale", "retention")
+PROBE_ORDER_LEVELS = (1, 3)  # levels whose probes follow the order of the facts, as published
 
 
 def score(samples: Sequence[Sample], predictions: pd.DataFrame) -> pd.DataFrame:
-    """The rows of `read_predictions` with their probe's `attributes` and the `METRICS` (0/1, f1).
+    """The rows of `read_predictions` with the `attributes` of their probes and the `METRICS`.
+
+    Metrics are float64: 0 or 1, but for `f1_char`.
 
     Raises:
-        UserError: predictions for an unknown sample or probe, two for one probe, none for a
-            probe that the condition must answer, an unknown condition, or a gold answer that
-            is not the benchmark's.
+        UserError: a prediction is for an unknown sample, probe or condition; a probe has two
+            predictions; a probe that the condition must answer has none; a gold answer differs
+            from the benchmark's.
     """
     probes = attributes(samples)
     rows = predictions.merge(
@@ -42,7 +37,12 @@ def score(samples: Sequence[Sample], predictions: pd.DataFrame) -> pd.DataFrame:
         _check_complete(part, probes, key)
     for name, metric in zip(
         METRICS,
-        (normalise.exact, normalise.contains, normalise.f1_char, normalise.degenerate),
+        (
+            string_metrics.exact,
+            string_metrics.contains,
+            string_metrics.f1_char,
+            string_metrics.degenerate,
+        ),
         strict=True,
     ):
         columns = ["answer" if name == "em" else "prediction"]
@@ -52,10 +52,10 @@ def score(samples: Sequence[Sample], predictions: pd.DataFrame) -> pd.DataFrame:
 
 
 def attributes(samples: Sequence[Sample]) -> pd.DataFrame:
-    """What the metrics are broken down by, one row per probe of the benchmark.
+    """The attributes that metrics are broken down by, one row per probe of the benchmark.
 
-    `categories` holds the category of each required fact, repeated when two facts share it;
-    `position` is None where the value's place in the dialogue is unknown.
+    `categories` has one entry for each required fact, so it may hold a category twice.
+    `position` is None where the place of the value in the dialogue is unknown.
     """
     rows = []
     for sample in samples:
@@ -86,12 +86,12 @@ def attributes(samples: Sequence[Sample]) -> pd.DataFrame:
 
 
 def third(place: int, length: int) -> str:
-    """The third of `length` that `place` (from 0) falls into."""
+    """The third of a text or list of `length` that `place`, counted from 0, is in."""
     return THIRDS[min(3 * place // length, 2)]
 
 
 def composition(kind: str, required: int) -> str:
-    """How a probe's facts make its answer: "single", or at level 2 "bridge" or "pair"."""
+    """How the answer is composed of facts: "single", "bridge", "pair", or "several"."""
     start = kind.split(":")[0]
     if start in ("bridge", "pair"):
         return start
@@ -112,7 +112,7 @@ def _check_known(rows: pd.DataFrame, samples: set[str]) -> None:
 
 
 def _check_conditions(rows: pd.DataFrame) -> None:
-    known = (*COMPLETE, AFTER_DISTRACTOR, *SWEEPS)
+    known = (*CONDITIONS, *SWEEPS)
     for row in rows[~rows["condition"].isin(known)].itertuples():
         raise UserError(f"{row.file}: condition {row.condition!r}, expected one of {known}")
     for row in rows[rows["condition"].isin(SWEEPS) & rows["setting"].isna()].itertuples():
@@ -141,15 +141,19 @@ def _check_gold(rows: pd.DataFrame) -> None:
 
 
 def _check_complete(part: pd.DataFrame, probes: pd.DataFrame, key: tuple) -> None:
-    """Every probe that the condition must answer is there, given the samples it has begun."""
+    """Refuse a condition that lacks a probe it must answer.
+
+    If it answers any probe of a sample, it must answer all of them, except in a sweep that leaves
+    out probes on purpose.
+    """
     condition = key[2]
     begun = probes["sample_id"].isin(part["sample_id"])
-    if condition in COMPLETE:
+    if condition in EVERY_PROBE:
         wanted = np.ones(len(probes), dtype=bool)
-    elif condition == AFTER_DISTRACTOR:
+    elif condition in CONDITIONS:
         wanted = begun | probes["distractor"]
     else:
-        wanted = begun & (condition in WHOLE_SAMPLES)
+        wanted = begun & SWEEPS[condition].whole_samples
     missing = probes[wanted].merge(part[["sample_id", "probe_id"]], how="left", indicator="found")
     missing = missing[missing["found"] == "left_only"]
     if len(missing):
