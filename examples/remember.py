@@ -1,8 +1,8 @@
-"""Read a dialogue, drop it, ask; then save and share both the adapter and what it remembers.
+"""Write a dialogue into fast weights, drop it, save and load adapter and state, then ask.
 
-    python examples/remember.py --model results/runs/recall/0/model
+    python examples/remember.py --model results/runs/write-drop-read/0/model
 
-`make run` trains that model; `--base` names the base of a folder that holds none.
+`make run` trains that model. If the folder holds no base, `--base` names it.
 """
 
 import argparse
@@ -30,7 +30,7 @@ def ask(
     sample: Sample,
     state: fast_weights.FastState | None,
 ) -> list[str]:
-    """Answers to the dialogue's questions, of which nothing but `state` is known."""
+    """Answers to the sample's questions from `state` alone; None asks the base model."""
     rendered = [prompter.question(p.question, sample.language) for p in sample.probes]
     (said,) = answer(fw, prompter, [prompter.ids(rendered)], state=state)
     return [a.text for a in said]
@@ -38,8 +38,8 @@ def ask(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="results/runs/recall/0/model", help="a trained run")
-    parser.add_argument("--base", help="base model of a folder that holds none")
+    parser.add_argument("--model", default="results/runs/write-drop-read/0/model", help="a trained run")
+    parser.add_argument("--base", help="base model, if --model holds none")
     args = parser.parse_args()
     logging.disable_progress_bar()
     fw, prompter = open_run(args.model, args.base, torch.device("cpu"))
@@ -50,8 +50,8 @@ def main() -> None:
         text = prompter.texts([sample.dialogue], [sample.language])
         state = fw.write(torch.tensor(text)).state
     with tempfile.TemporaryDirectory() as folder:
-        fast_weights.save(fw, Path(folder) / "adapter")  # what was learned: rates, gates, values
-        fast_weights.save_state(fw, state, Path(folder) / "dialogue.safetensors")  # what was read
+        fast_weights.save(fw, Path(folder) / "adapter")  # what training learned
+        fast_weights.save_state(fw, state, Path(folder) / "dialogue.safetensors")  # what was written
         fw = fast_weights.load(Path(folder) / "adapter", fw.eject()).eval()
         state = fast_weights.load_state(fw, Path(folder) / "dialogue.safetensors")
 

@@ -42,6 +42,7 @@ OWN = {
     "scripts/fetch_model.py": "",
     "scripts/fetch_corpus.py": "",
     "scripts/cost.py": "",
+    "scripts/results_page.py": "",
     # A script is named after its rule.
     "scripts/*.py": "{stem}",
     "__init__.py": EVERY,
@@ -131,6 +132,8 @@ OWN = {
     "forecast/published_titan.py": "forecast:titans_published",
     "forecast/reference.py": "",
     "forecast/*.py": "forecast",
+    # The repository's own pages: a command run by hand.
+    "report/results_page/*.py": "",
     "report/*": "report",
 }
 
