@@ -38,7 +38,9 @@ def ask(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="results/runs/write-drop-read/0/model", help="a trained run")
+    parser.add_argument(
+        "--model", default="results/runs/write-drop-read/0/model", help="a trained run"
+    )
     parser.add_argument("--base", help="base model, if --model holds none")
     args = parser.parse_args()
     logging.disable_progress_bar()
@@ -50,8 +52,8 @@ def main() -> None:
         text = prompter.texts([sample.dialogue], [sample.language])
         state = fw.write(torch.tensor(text)).state
     with tempfile.TemporaryDirectory() as folder:
-        fast_weights.save(fw, Path(folder) / "adapter")  # what training learned
-        fast_weights.save_state(fw, state, Path(folder) / "dialogue.safetensors")  # what was written
+        fast_weights.save(fw, Path(folder) / "adapter")
+        fast_weights.save_state(fw, state, Path(folder) / "dialogue.safetensors")
         fw = fast_weights.load(Path(folder) / "adapter", fw.eject()).eval()
         state = fast_weights.load_state(fw, Path(folder) / "dialogue.safetensors")
 

@@ -13,8 +13,8 @@ from clone import ROOT
 from ttt_memory import io
 from ttt_memory.errors import UserError
 from ttt_memory.report.results_page import blocks, figures
+from ttt_memory.report.results_page.answer import answer
 from ttt_memory.report.results_page.study import load_study
-from ttt_memory.report.results_page.tables import answer
 from ttt_memory.scoring import schemas
 from ttt_memory.scoring.config import ScoringConfig
 from ttt_memory.scoring.metrics import metrics_table
@@ -113,7 +113,7 @@ def test_the_answer_has_the_numbers_of_the_metrics_and_counts_new_wording(folder
         ratio = part.loc[("memory_efficiency", "all")]
         ems = [part.loc[("em_compared", name), "value"] for name in "AB"]
         assert line[1:3] == [f"{em:.3f}" for em in ems]
-        assert line[3] == f"{ratio.value:.3f} [{ratio.low:.3f}, {ratio.high:.3f}]"
+        assert line[3] == f"{ratio.value:.3f} [{ratio.low:.3f},\N{NO-BREAK SPACE}{ratio.high:.3f}]"
         assert line[4] == f"{ratio.n} × 2"
     assert table[7][2] == "0.000"
 

@@ -2,8 +2,7 @@
 
 import pandas as pd
 
-from ..tables.common import estimate
-from .cells import compared, markdown, size, sweep
+from .cells import SIZE, compared, estimate, markdown, size, sweep
 from .study import FinishedStudy
 
 RETENTION, DIALOGUES, APART = 4000, 2, 0.05
@@ -50,5 +49,5 @@ def _line(what: str, aim: str, row: pd.Series | None, meets) -> dict[str, str]:
         "bar": aim,
         "measured": estimate(row),
         "reached": reached,
-        "probes × seeds": size(row),
+        SIZE: size(row),
     }

@@ -3,6 +3,17 @@
 import pandas as pd
 
 from ..results import Results
+from ..tables import common
+
+SPLITS = {
+    "train": "seen values, seen wording",
+    "heldout_values": "new values",
+    "heldout_skeletons": "new wording",
+    "heldout_both": "new values, new wording",
+}
+NEW_VALUES = "heldout_values"
+RATIO = "EM(B)/EM(A)"
+SIZE = "probes × seeds"  # header of the column of `size`
 
 
 def compared(results: Results, run: str, **fixed: str) -> tuple:
@@ -17,6 +28,15 @@ def sweep(results: Results, metric: str, run: str, condition: str) -> dict[float
     return {row["setting"]: row for _, row in rows.sort_values("setting").iterrows()}
 
 
+def estimate(row: pd.Series | None) -> str:
+    """Value and interval as 0.956 [0.941, 0.969]; the value alone if all draws were the same.
+
+    No line of a narrow cell ends within the brackets.
+    """
+    same = row is not None and row["low"] == row["high"] == row["value"]
+    return value(row) if same else common.estimate(row).replace(", ", ",\N{NO-BREAK SPACE}")
+
+
 def value(row: pd.Series | None) -> str:
     """The value alone, as 0.956."""
     return "–" if row is None else f"{row['value']:.3f}"
@@ -28,9 +48,7 @@ def size(row: pd.Series | None) -> str:
 
 
 def markdown(lines: list[dict[str, str]]) -> str:
-    """A Markdown table; a cell of the first column that repeats the one above is left empty."""
+    """A Markdown table; "–" where a line has no such column."""
     table = pd.DataFrame(lines).fillna("–")
-    first = table.columns[0]
-    table[first] = table[first].mask(table[first] == table[first].shift(), "")
     rows = [list(table.columns), ["---"] * table.shape[1], *table.to_numpy().tolist()]
     return "\n".join(f"| {' | '.join(map(str, row))} |" for row in rows)

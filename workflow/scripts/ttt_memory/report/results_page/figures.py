@@ -10,9 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..figures import style
-from .cells import sweep
+from .cells import NEW_VALUES, SPLITS, sweep
 from .study import FinishedStudy
-from .tables import NEW_VALUES, SPLITS
 
 INK, PAPER, GRID, BASE = "#24292f", "#ffffff", "#d8dee4", "#6e7781"
 COLOURS = {name: style.CONDITION_COLOURS[name].lower() for name in "AB"} | {"base": BASE}

@@ -9,6 +9,7 @@ from ...errors import UserError
 from ..figures import style
 from . import blocks, figures, tables
 from .aims import aims
+from .answer import answer
 from .study import FinishedStudy
 
 
@@ -28,7 +29,7 @@ def write_study(study: FinishedStudy, out: Path, readme: Path, drawn: Path) -> l
         UserError: a page is missing or lacks a block, or the study lacks what a block is of.
     """
     bodies = {"aims": aims(study)} | {name: of(study) for name, of in tables.TABLES.items()}
-    files = {out: _page(out, bodies), readme: _page(readme, {"answer": tables.answer(study)})}
+    files = {out: _page(out, bodies), readme: _page(readme, {"answer": answer(study)})}
     with style.look(), mpl.rc_context(figures.SETTINGS):
         for name, draw in figures.DRAWERS.items():
             files[drawn / f"{name}.svg"] = figures.svg(draw(study))
