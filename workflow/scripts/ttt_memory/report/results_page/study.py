@@ -30,6 +30,11 @@ class FinishedStudy:
     memory: str
     published: str
 
+    @property
+    def runs(self) -> list[str]:
+        """Names of all runs, the reported one first."""
+        return sorted(self.results.runs, key=lambda run: run != self.memory)
+
     def source(self) -> str:
         """Where the numbers come from, as one Markdown paragraph."""
         host, commit = self.record["host"], self.record["commit"] or "unknown"
@@ -38,7 +43,8 @@ class FinishedStudy:
         config = self.record["config"]
         seeds = "; ".join(
             f"{name} {', '.join(map(str, config['runs'][name]['seeds']))}"
-            for name in self.results.texts
+            for name in self.runs
+            if name in config["runs"]
         )
         return (
             f"*`{self.command}` at commit `{commit[:7]}`{changed}, {self.record['written'][:10]},"

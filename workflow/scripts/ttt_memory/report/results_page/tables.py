@@ -30,7 +30,7 @@ def splits(study: FinishedStudy) -> str:
     """
     found = study.results
     tables = {}
-    for run in found.runs:
+    for run in study.runs:
         lines = []
         for name, fixed in _parts():
             context, memory, ratio = compared(found, run, **fixed)
@@ -71,7 +71,7 @@ def levels(study: FinishedStudy) -> str:
     """New values by level: one fact, two facts, one fact with a distractor."""
     found = study.results
     tables = {}
-    for run in found.runs:
+    for run in study.runs:
         lines = []
         for level in LEVELS:
             fixed = {"run": run, "level": level, "split": NEW_VALUES}
@@ -98,7 +98,7 @@ def conditions(study: FinishedStudy) -> str:
                 value(found.one(metric, run=run)) for metric in ("em_floor_others", "em_floor")
             ),
         }
-        for run in found.runs
+        for run in study.runs
     ]
     return f"{markdown(lines)}\n\n{study.source()}"
 
@@ -188,7 +188,7 @@ TABLES: dict[str, Callable[[FinishedStudy], str]] = {
 
 def _swept(study: FinishedStudy, condition: str) -> Iterator[tuple[str, dict[float, pd.Series]]]:
     """The runs that went through a sweep, and EM at each of its settings."""
-    for run in study.results.runs:
+    for run in study.runs:
         if rows := sweep(study.results, "em", run, condition):
             yield run, rows
 
