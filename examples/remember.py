@@ -1,8 +1,8 @@
-"""Write a dialogue into fast weights, drop it, save and load both, and ask about the dialogue.
+"""Write a dialogue into fast weights, drop it, save and load adapter and state, then ask.
 
     python examples/remember.py --model results/runs/write-drop-read/0/model
 
-`make run` trains that model. `--base` gives the base model of a run that was saved without one.
+`make run` trains that model. If the folder holds no base, `--base` names it.
 """
 
 import argparse
@@ -30,7 +30,7 @@ def ask(
     sample: Sample,
     state: fast_weights.FastState | None,
 ) -> list[str]:
-    """Answers to the questions about a dialogue, from `state` alone."""
+    """Answers to the sample's questions from `state` alone; None asks the base model."""
     rendered = [prompter.question(p.question, sample.language) for p in sample.probes]
     (said,) = answer(fw, prompter, [prompter.ids(rendered)], state=state)
     return [a.text for a in said]
@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument(
         "--model", default="results/runs/write-drop-read/0/model", help="a trained run"
     )
-    parser.add_argument("--base", help="base model, for a run saved without one")
+    parser.add_argument("--base", help="base model, if --model holds none")
     args = parser.parse_args()
     logging.disable_progress_bar()
     fw, prompter = open_run(args.model, args.base, torch.device("cpu"))
@@ -52,9 +52,7 @@ def main() -> None:
         text = prompter.texts([sample.dialogue], [sample.language])
         state = fw.write(torch.tensor(text)).state
     with tempfile.TemporaryDirectory() as folder:
-        # The trained parameters of the fast weights: learning rates, gates and projections.
         fast_weights.save(fw, Path(folder) / "adapter")
-        # The state: what was written for this dialogue.
         fast_weights.save_state(fw, state, Path(folder) / "dialogue.safetensors")
         fw = fast_weights.load(Path(folder) / "adapter", fw.eject()).eval()
         state = fast_weights.load_state(fw, Path(folder) / "dialogue.safetensors")

@@ -42,6 +42,7 @@ OWN = {
     "scripts/fetch_model.py": "",
     "scripts/fetch_corpus.py": "",
     "scripts/cost.py": "",
+    "scripts/results_page.py": "",
     # A script is named after its rule.
     "scripts/*.py": "{stem}",
     "__init__.py": EVERY,
@@ -139,6 +140,8 @@ OWN = {
     "forecast/published/reference.py": "",
     "forecast/published/*.py": "forecast:titans_published",
     "forecast/*.py": "forecast",
+    # The repository's own pages: a command run by hand.
+    "report/results_page/*.py": "",
     "report/*": "report",
 }
 

@@ -1,4 +1,4 @@
-"""The README's code runs as it stands there."""
+"""The Python code of the README and of docs/library.md runs as it stands there."""
 
 import re
 
@@ -11,9 +11,14 @@ from fast_weights_models import tiny
 BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
 
+def code(page: str) -> str:
+    """The one Python block of a page."""
+    (block,) = BLOCK.findall((ROOT / page).read_text(encoding="utf-8"))
+    return block
+
+
 def test_the_memory_in_your_own_model(tmp_path, monkeypatch, capsys):
-    """Read, drop, ask, save and load; the state comes back from its file."""
-    (block,) = BLOCK.findall((ROOT / "README.md").read_text(encoding="utf-8"))
+    """Write, drop, ask; then save and load: the state comes back from its file."""
     tokenizer = prompter().tokenizer
     ids = torch.tensor(prompter().ids([samples()[0].dialogue]))
     names = {
@@ -23,8 +28,9 @@ def test_the_memory_in_your_own_model(tmp_path, monkeypatch, capsys):
         "question_ids": ids[:, :5],
     }
     monkeypatch.chdir(tmp_path)
-    exec(block, names)
+    exec(code("README.md"), names)
     assert capsys.readouterr().out.strip()
+    exec(code("docs/library.md"), names)
     assert names["logits"].shape == (1, 5, len(tokenizer))
     assert {path.name for path in tmp_path.iterdir()} == {"my-memory", "dialogue.safetensors"}
     again = names["fw"].read(names["state"], input_ids=names["question_ids"]).logits
