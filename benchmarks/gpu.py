@@ -4,7 +4,7 @@
 
 Three tables are printed: writing compared with the plain forward pass; every condition of recall,
 with the total projected to 300 samples; and a training step of each run. The last two tables also
-show what the cost model expects of a device that reaches its measured ceilings. A model of random weights
+show what the cost model expects of a device at its measured ceilings. A model of random weights
 rarely ends an answer, so in recall every answer has the largest length. --check exits with status 1
 and names the target that is missed. `--shape tiny --samples 3 --steps 2 --lengths 64` runs on any
 machine; on a CPU the memory column is a lower bound.

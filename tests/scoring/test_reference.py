@@ -11,6 +11,7 @@ from ttt_memory.scoring import schemas
 from ttt_memory.scoring.config import ScoringConfig
 from ttt_memory.scoring.metrics import ALL, DIMENSIONS
 from ttt_memory.scoring.score_files import score_files
+from ttt_memory.study.provenance import provenance
 
 FOLDER = Path(__file__).resolve().parents[3] / "shared" / "reference" / "conversation"
 pytestmark = pytest.mark.skipif(
@@ -24,7 +25,8 @@ DIVISION = {"by_level": "level", "by_category": "category", "by_position": "prob
 def table(tmp_path_factory) -> pd.DataFrame:
     out = tmp_path_factory.mktemp("scores")
     given = [f"{name.upper()}={FOLDER / f'condition_{name}.json'}" for name in CONDITIONS]
-    score_files(FOLDER / "benchmark.json", given, None, ScoringConfig(bootstrap=100), out)
+    config = ScoringConfig(bootstrap=100)
+    score_files(FOLDER / "benchmark.json", given, None, config, out, provenance)
     return io.read_table(out / "metrics.parquet", schemas.METRICS)
 
 

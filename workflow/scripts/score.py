@@ -15,6 +15,7 @@ from pathlib import Path
 from ttt_memory import errors, options
 from ttt_memory.scoring.config import ScoringConfig
 from ttt_memory.scoring.score_files import score_files
+from ttt_memory.study.provenance import provenance
 
 
 def main() -> None:
@@ -33,7 +34,8 @@ def main() -> None:
     config = ScoringConfig()
     if args.config:
         config = options.section(args.config, "scoring", ScoringConfig)
-    print(score_files(args.benchmark, args.predictions, args.run, config, args.out))
+    table = score_files(args.benchmark, args.predictions, args.run, config, args.out, provenance)
+    print(table)
 
 
 if __name__ == "__main__":

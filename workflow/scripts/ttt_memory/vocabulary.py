@@ -153,6 +153,9 @@ PAIRS = {
 }
 
 # Conditions that a table or figure shows by a choice of its own.
+CONTROLS = ("C", "W", "N")
+BY_LEVEL = ("A", "B", "D")
+BEHIND_DISTRACTOR = ("A", "D")  # both have the dialogue and then the distractor
 BY_POSITION = ("A", "B", "D")
 WITH_DISTRACTOR = ("A", "B", "D", "C")
 COSTED = ("A", "B", "C", "D")  # W and N cost what B costs
@@ -162,6 +165,13 @@ SPLITS = {
     "heldout_values": "held-out values",
     "heldout_skeletons": "held-out skeletons",
     "heldout_both": "both held out",
+}
+# The same splits by what of them no training has shown.
+NEW_IN_SPLITS = {
+    "train": "seen values, seen wording",
+    "heldout_values": "new values",
+    "heldout_skeletons": "new wording",
+    "heldout_both": "new values, new wording",
 }
 # Whether a question shares a word with the passage of the dialogue that answers it.
 GROUNDINGS = {"shared": "words shared", "none": "no word shared"}

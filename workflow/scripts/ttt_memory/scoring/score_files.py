@@ -1,13 +1,12 @@
 """Score files of predictions and write files of metrics: what the scoring script runs."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pandas as pd
 
 from .. import io
 from ..benchmark import read_samples
-from ..study.provenance import provenance
 from . import schemas
 from .config import ScoringConfig
 from .metrics import ALL, DIMENSIONS, metrics_table
@@ -16,11 +15,17 @@ from .probe_scores import METRICS, score
 
 
 def score_files(
-    benchmark: Path, predictions: list[str], run: str | None, config: ScoringConfig, out: Path
+    benchmark: Path,
+    predictions: list[str],
+    run: str | None,
+    config: ScoringConfig,
+    out: Path,
+    provenance: Callable[..., dict],
 ) -> str:
     """Write `out`/scored.parquet and then `out`/metrics.parquet; return a table to print.
 
-    `predictions` and `run` are those of `read_predictions`.
+    `predictions` and `run` are those of `read_predictions`; `provenance(config, predictions=...)`
+    gives the metadata of both files.
 
     Raises:
         UserError: an input is missing, malformed, or does not fit the others.

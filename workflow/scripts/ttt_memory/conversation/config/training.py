@@ -117,8 +117,8 @@ class PretrainConfig(Options):
     list_steps: int = Field(
         120,
         ge=0,
-        description="Number of first steps, in which the model learns to copy. Their contexts are lists"
-        " of random keys and values.",
+        description="Number of first steps, in which the model learns to copy. Their contexts are"
+        " lists of random keys and values.",
     )
     growing_steps: int = Field(
         400,

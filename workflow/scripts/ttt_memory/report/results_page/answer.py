@@ -3,7 +3,9 @@
 import pandas as pd
 
 from ...errors import UserError
-from .cells import NEW_VALUES, RATIO, SIZE, SPLITS, compared, estimate, markdown, size, sweep, value
+from ...vocabulary import BEHIND_DISTRACTOR, CONTROLS
+from ...vocabulary import NEW_IN_SPLITS as SPLITS
+from .cells import NEW_VALUES, RATIO, SIZE, compared, estimate, markdown, size, sweep, value
 from .study import FinishedStudy
 
 
@@ -40,10 +42,11 @@ def answer(study: FinishedStudy) -> str:
 def _below(study: FinishedStudy) -> str:
     """What no row of the README's table shows: the controls, and a distractor in A's context."""
     found, run = study.results, study.memory
-    controls = [found.one("em", run=run, condition=name) for name in "CWN"]
+    controls = [found.one("em", run=run, condition=name) for name in CONTROLS]
     floor = max((row["value"] for row in controls if row is not None), default=float("nan"))
     fixed = {"level": "3", "split": NEW_VALUES}
-    context, memory = (found.one("em", run=run, condition=name, **fixed) for name in ("A", "D"))
+    rows = (found.one("em", run=run, condition=name, **fixed) for name in BEHIND_DISTRACTOR)
+    context, memory = rows
     base = found.one("em", run=study.published, condition="A", **fixed)
     low, high = study.record["config"]["benchmark"]["distractor_tokens"]
     return (

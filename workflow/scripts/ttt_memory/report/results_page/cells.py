@@ -2,15 +2,10 @@
 
 import pandas as pd
 
+from ...vocabulary import COMPARED
 from ..results import Results
 from ..tables import common
 
-SPLITS = {
-    "train": "seen values, seen wording",
-    "heldout_values": "new values",
-    "heldout_skeletons": "new wording",
-    "heldout_both": "new values, new wording",
-}
 NEW_VALUES = "heldout_values"
 RATIO = "EM(B)/EM(A)"
 SIZE = "probes × seeds"  # header of the column of `size`
@@ -18,7 +13,7 @@ SIZE = "probes × seeds"  # header of the column of `size`
 
 def compared(results: Results, run: str, **fixed: str) -> tuple:
     """EM(A), EM(B) and their ratio, on the probes where A and B have read the same text."""
-    ems = (results.one("em_compared", condition=name, run=run, **fixed) for name in "AB")
+    ems = (results.one("em_compared", condition=name, run=run, **fixed) for name in COMPARED)
     return *ems, results.one("memory_efficiency", run=run, **fixed)
 
 

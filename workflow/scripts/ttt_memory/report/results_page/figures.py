@@ -9,12 +9,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ...vocabulary import COMPARED
+from ...vocabulary import NEW_IN_SPLITS as SPLITS
 from ..figures import style
-from .cells import NEW_VALUES, SPLITS, sweep
+from .cells import NEW_VALUES, sweep
 from .study import FinishedStudy
 
 INK, PAPER, GRID, BASE = "#24292f", "#ffffff", "#d8dee4", "#6e7781"
-COLOURS = {name: style.CONDITION_COLOURS[name].lower() for name in "AB"} | {"base": BASE}
+COLOURS = {name: style.CONDITION_COLOURS[name].lower() for name in COMPARED} | {"base": BASE}
 DARK = {
     INK: "#e6edf3",
     PAPER: "#0d1117",
@@ -45,7 +47,7 @@ def wording(study: FinishedStudy) -> Figure:
         for split in SPLITS
         if found.one("memory_efficiency", run=study.memory, split=split) is not None
     ]
-    for place, condition in enumerate("AB"):
+    for place, condition in enumerate(COMPARED):
         rows = found.rows("em_compared", by=["split"], run=study.memory, condition=condition)
         rows = rows.set_index("split").loc[splits]
         x = np.arange(len(splits)) + (place - 0.5) * 0.38
@@ -109,7 +111,8 @@ def _after_distractor(axes: Axes, study: FinishedStudy) -> None:
 
 
 def _several_dialogues(axes: Axes, study: FinishedStudy) -> None:
-    sweeps = {"A": ("capacity_context", "A, all in context"), "B": ("capacity", "B, all written")}
+    named = (("capacity_context", "A, all in context"), ("capacity", "B, all written"))
+    sweeps = dict(zip(COMPARED, named, strict=True))
     for condition, (name, label) in sweeps.items():
         rows = sweep(study.results, "em", study.memory, name)
         _line(axes, rows, condition, label)
@@ -162,7 +165,7 @@ def _size(rows: dict) -> str:
 
 
 def _name(condition: str) -> str:
-    return {"A": "A: in context", "B": "B: fast weights"}[condition]
+    return "A: in context" if condition == "A" else "B: fast weights"
 
 
 def _em_axis(axes: Axes) -> None:

@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterator
 import pandas as pd
 
 from ...errors import UserError
-from ..results import CONDITIONS, LEVELS, Results
+from ...vocabulary import BY_LEVEL, CONDITIONS
+from ...vocabulary import NEW_IN_SPLITS as SPLITS
+from ..results import LEVELS, Results
 from .cells import (
     NEW_VALUES,
     RATIO,
     SIZE,
-    SPLITS,
     compared,
     estimate,
     markdown,
@@ -75,10 +76,10 @@ def levels(study: FinishedStudy) -> str:
         lines = []
         for level in LEVELS:
             fixed = {"run": run, "level": level, "split": NEW_VALUES}
-            ems = {name: found.one("em", condition=name, **fixed) for name in "ABD"}
+            ems = {name: found.one("em", condition=name, **fixed) for name in BY_LEVEL}
             if ems["B"] is None:
                 continue
-            line = {"level": level} | {f"EM({name})": estimate(ems[name]) for name in "ABD"}
+            line = {"level": level} | {f"EM({name})": estimate(ems[name]) for name in BY_LEVEL}
             line[RATIO] = estimate(found.one("memory_efficiency", **fixed))
             kept = found.one("retention_ratio", **fixed) if ems["D"] is not None else None
             lines.append(line | {"EM(D)/EM(B)": estimate(kept), SIZE: size(ems["B"])})
