@@ -11,10 +11,12 @@ from typing import get_args
 
 import pytest
 
+from conversation_models import prompter
 from ttt_memory import vocabulary
 from ttt_memory.benchmark import config as benchmark_config
 from ttt_memory.benchmark import sample
 from ttt_memory.conversation.config.asking import RecallConfig
+from ttt_memory.conversation.recall.episodes import EpisodeMaker
 from ttt_memory.report import wording
 from ttt_memory.report.config import FIGURES
 from ttt_memory.report.figures import style
@@ -69,6 +71,11 @@ def test_the_configuration_offers_every_condition_and_sweep():
         field = RecallConfig.model_fields[key]
         assert field.default == tuple(known)
         assert get_args(get_args(field.annotation)[0]) == tuple(known)
+
+
+def test_recall_makes_the_episodes_of_every_condition_and_sweep():
+    maker = EpisodeMaker(prompter(), [], RecallConfig())
+    assert set(maker.makers) == {*CONDITIONS, *SWEEPS}
 
 
 def test_selections_name_known_conditions():

@@ -1,7 +1,7 @@
 """The words of the conversation study as plain data: conditions, sweeps, splits, their labels.
 
 Configuration, recall, scoring and report take their lists from here. A new condition is one
-entry of `CONDITIONS` and the code in `conversation/recall/conditions.py` that produces it.
+entry of `CONDITIONS` and the code in `conversation/recall/episodes.py` that makes its episodes.
 
 This module imports nothing of the package. Recall depends on it, so an edit of it asks all
 probes again. That is why colours are not here: `report/figures/style.py` gives each condition

@@ -65,12 +65,12 @@ The Frobenius norm of what was written, divided by the norm of the layer's weigh
 layer."""
 
 TRAINING = """\
-A point of a curve is the median over several training steps. The inner norm is the size of the
-write relative to the weights, averaged over layers. It is measured in training steps that write."""
+Curves show medians over consecutive training steps. The inner norm is the size of the write
+relative to the weights, averaged over layers. It is measured in training steps that write."""
 
 ATTRIBUTION = """\
-Each of these runs changes one thing of the baseline run. The last lines are other regimes, which
-change several things. Intervals are those of the other sections."""
+Below the baseline run are the runs that change one thing of it. The last lines are the other
+regimes. Intervals are computed as in the other sections."""
 
 BENCHMARK = """\
 The benchmark is generated. The card beside the benchmark file has lengths and examples."""
@@ -78,7 +78,7 @@ The benchmark is generated. The card beside the benchmark file has lengths and e
 _FORECAST = """\
 This is a second study, separate from the first. Does a memory that is written at test time help to
 forecast a series? A forecast of the next sample sees the last `context_window` samples directly.
-It sees older samples only through the memory, which starts empty for every series.
+It sees older samples only through the memory, which is reset before every series.
 
 The test MSE is in standardised units, with a 95% Student interval over training seeds. *Memory
 gain* is the MSE of the same model without memory minus this MSE, for each seed. Part of a gain may

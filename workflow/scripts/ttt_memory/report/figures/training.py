@@ -73,7 +73,7 @@ def _trained(results: Results) -> list[str]:
 
 
 def _smooth(curve: pd.DataFrame, column: str) -> tuple[np.ndarray, np.ndarray]:
-    """Median step and median value of each of at most `POINTS` pieces of a curve."""
+    """The median step and value of each piece of a curve, in at most `POINTS` pieces."""
     curve = curve.sort_values("step")
     pieces = np.array_split(np.arange(len(curve)), min(POINTS, len(curve)))
     step, value = curve["step"].to_numpy(), curve[column].to_numpy()
