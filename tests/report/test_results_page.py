@@ -19,7 +19,7 @@ from ttt_memory.scoring import schemas
 from ttt_memory.scoring.config import ScoringConfig
 from ttt_memory.scoring.metrics import metrics_table
 from ttt_memory.scoring.predictions import read_predictions
-from ttt_memory.scoring.scored import score
+from ttt_memory.scoring.probe_scores import score
 
 SCRIPT = ROOT / "workflow" / "scripts" / "results_page.py"
 SAMPLES = scored_runs.samples(16)

@@ -4,7 +4,7 @@ import pandas as pd
 
 from ...vocabulary import COMPARED
 from ..results import Results
-from ..tables import common
+from ..tables import table as tables
 
 NEW_VALUES = "heldout_values"
 RATIO = "EM(B)/EM(A)"
@@ -29,7 +29,7 @@ def estimate(row: pd.Series | None) -> str:
     No line of a narrow cell ends within the brackets.
     """
     same = row is not None and row["low"] == row["high"] == row["value"]
-    return value(row) if same else common.estimate(row).replace(", ", ",\N{NO-BREAK SPACE}")
+    return value(row) if same else tables.estimate(row).replace(", ", ",\N{NO-BREAK SPACE}")
 
 
 def value(row: pd.Series | None) -> str:

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from ...vocabulary import COMPARED
 from ...vocabulary import NEW_IN_SPLITS as SPLITS
 from ..figures import style
+from ..summaries import of_seeds
 from .cells import NEW_VALUES, sweep
 from .study import FinishedStudy
 
@@ -67,7 +68,7 @@ def wording(study: FinishedStudy) -> Figure:
     axes.set_xticks(range(len(splits)), names, fontsize=7.5)
     _em_axis(axes)
     seeds = found.one("memory_efficiency", run=study.memory)["seeds"]
-    axes.set_title(f"What of the dialogue is new\n({style.of_seeds(seeds)})")
+    axes.set_title(f"What of the dialogue is new\n({of_seeds(seeds)})")
     axes.legend(loc="upper right", bbox_to_anchor=(1.04, 1.02))
     return figure
 
@@ -161,7 +162,7 @@ def _line(axes: Axes, rows: dict, condition: str, label: str | None = None) -> N
 
 def _size(rows: dict) -> str:
     row = next(iter(rows.values()))
-    return f"n = {row['n']}, {style.of_seeds(row['seeds'])}"
+    return f"n = {row['n']}, {of_seeds(row['seeds'])}"
 
 
 def _name(condition: str) -> str:
