@@ -2,15 +2,13 @@
 
 from snakemake.utils import min_version
 
-min_version("9.8")
-
-
-configfile: "config.yaml"
+min_version("9.20")
 
 
 report: "workflow/report/workflow.rst"
 
 
+# The configuration, config.yaml under presets, checked before any work.
 include: "rules/common.smk"
 
 

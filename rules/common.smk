@@ -6,18 +6,36 @@ import sys
 from functools import cache
 from pathlib import Path
 
-ROOT = Path(os.path.relpath(Path(str(workflow.current_basedir)).parent))
+
+def from_here(path):
+    """`path` from the working directory if it lies below it, else absolute."""
+    path, here = Path(os.path.abspath(path)), Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+# Where the workflow lies, which may be another place than where it runs.
+ROOT = from_here(Path(workflow.current_basedir).resolve().parent)
 SCRIPTS = ROOT / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS.resolve()))
 
-from ttt_memory.study import closure as closures
-from ttt_memory.study.config import fetched, load, model_folder
-from ttt_memory.errors import UserError
-from ttt_memory.forecast import strategy as strategies
-from ttt_memory.forecast.series.config import TableDataset
-from ttt_memory.io import require_past, require_writable
-from ttt_memory.report.config import FIGURES
-from ttt_memory.vocabulary import SWEEPS
+try:
+    from ttt_memory.errors import UserError
+    from ttt_memory.forecast import strategy as strategies
+    from ttt_memory.forecast.series.config import TableDataset
+    from ttt_memory.io import require_past, require_writable
+    from ttt_memory.options import found
+    from ttt_memory.report.config import FIGURES
+    from ttt_memory.study import closure as closures
+    from ttt_memory.study.config import fetched, load, model_folder
+    from ttt_memory.vocabulary import SWEEPS
+except ModuleNotFoundError as missing:
+    lock = ROOT / "requirements.lock"
+    print(
+        f"error: Python package {missing.name!r} is not installed where Snakemake is:"
+        f" {sys.executable} -m pip install --requirement {lock}",
+        file=sys.stderr,
+    )
+    raise SystemExit(2) from None
 
 os.environ.update(
     # `python` is the interpreter that runs Snakemake, whether or not its environment is active.
@@ -27,11 +45,30 @@ os.environ.update(
     TRANSFORMERS_OFFLINE="1",
 )
 
+
+# Of a module, the configuration is what the importing workflow passes, and this file is not read.
+configfile: found("config.yaml", ROOT)
+
+
+def sources():
+    """What the configuration is merged from, by name, the strongest first.
+
+    These are the command line, its presets from the last to the first, the files that Snakefiles
+    name, and at the end the whole, for what a workflow passes to this one as a module.
+    """
+    presets = workflow.overwrite_configfiles
+    named = workflow.configfiles[len(presets) :]
+    files = dict.fromkeys(str(from_here(file)) for file in [*presets[::-1], *named[::-1]])
+    return {"--config": workflow.config_settings.config, **files, "config": config}
+
+
 try:
-    # The strongest first: the command line, its presets from the last to the first, config.yaml.
-    presets = [os.path.relpath(file) for file in reversed(workflow.overwrite_configfiles)]
-    files = dict.fromkeys([*presets, "config.yaml"])
-    CONFIG = load(config, {"--config": workflow.config_settings.config} | files, ROOT)
+    if prefix := workflow.modifier.path_modifier.prefix:
+        raise UserError(
+            f"module: found prefix {prefix!r}, expected none: the key `results` of the"
+            " configuration names the folder of every output"
+        )
+    CONFIG = load(config, sources(), ROOT)
     require_writable(CONFIG.results)
     if workflow.is_main_process:
         require_past(CONFIG.results)
@@ -223,7 +260,7 @@ def base_files():
 def start_files():
     """The files of the model that pretraining goes on from, if it does."""
     start = CONFIG.base.pretrain.start
-    return [ROOT / start / name for name in MODEL_FILES] if start else []
+    return [Path(start, name) for name in MODEL_FILES] if start else []
 
 
 def base_folder(wildcards):
@@ -299,8 +336,7 @@ def strategy_files(wildcards):
     """The file of a strategy or baseline and the first-party files it imports."""
     kind, folder = _strategy_kind(wildcards)
     path = strategies.path_of(getattr(CONFIG.forecast, kind)[wildcards.strategy], folder)
-    files = closures.closure(Path(os.path.relpath(path)), SCRIPTS)
-    return [str(file) for file in files]
+    return [str(file) for file in closures.closure(from_here(path), SCRIPTS)]
 
 
 def forecast_slice(wildcards):

@@ -21,7 +21,7 @@ from ..conversation.config.training import RunConfig
 from ..errors import UserError
 from ..forecast.config import ForecastConfig
 from ..forecast.config_checks import problems as forecast_problems
-from ..options import Options
+from ..options import InputPath, Options
 from ..report.config import ReportConfig
 from ..scoring.config import ScoringConfig
 from . import renamed_keys
@@ -89,10 +89,10 @@ class RunEntry(RunConfig):
 class ImportConfig(Options):
     """A published benchmark and the predictions made on it, scored beside our own."""
 
-    benchmark: str = Field(
+    benchmark: InputPath = Field(
         description="Path of the benchmark: JSON in the published layout, or Parquet in ours."
     )
-    predictions: dict[Name, str] = Field(
+    predictions: dict[Name, InputPath] = Field(
         min_length=1,
         description="Path of the predictions of each condition (A, B, ...), JSON or Parquet.",
     )
@@ -102,7 +102,7 @@ class Config(Options):
     """config.yaml and its presets: what is studied, on what, and with which means."""
 
     results: str = Field(
-        "results", min_length=1, description="Folder of every output, from the repository root."
+        "results", min_length=1, description="Folder of every output, in the working directory."
     )
     benchmark: BenchmarkConfig = Field(BenchmarkConfig(), description="The generated benchmark.")
     corpus: CorpusConfig = Field(CorpusConfig(), description="The text that models train on.")
@@ -137,8 +137,9 @@ def load(
     """The merged mapping `data` as a checked `Config`.
 
     `sources` are what `data` was merged from, the strongest first, by name: a mapping, or None
-    for a YAML file of that name. The one that sets a wrong key is named. Relative paths of
-    models, imports, strategies and datasets start at `root`.
+    for a YAML file of that name. The one that sets a wrong key is named. A file or folder to
+    read is looked for in the working directory and then below `root`; where it is found is what
+    the configuration then holds.
 
     Raises:
         UserError: one line with file, key, what was found and what was expected.
@@ -149,7 +150,9 @@ def load(
     for key, problem in idle_nulls(data, SWITCHES, files) if files else ():
         raise UserError(f"{blame(key, files)}: {'.'.join(key)}: {problem}")
     try:
-        config = Config.model_validate(data)
+        # Named, so that the default path of a model is looked for like any other.
+        named = {"base": {}, **data}
+        config = Config.model_validate(named, context={"root": root})
     except ValidationError as error:
         if renamed := renamed_keys.explain(error):
             key, problem = renamed
@@ -157,7 +160,7 @@ def load(
         key = options.key_of(options.first_of(error)["loc"], data)
         told = options.describe(error, Config, data=data) + _run_meant(key, data)
         raise UserError(f"{blame(key, files)}: {told}") from error
-    for key, problem in problems(config, root):
+    for key, problem in problems(config):
         raise UserError(f"{blame(key.split('.'), files)}: {key}: {problem}")
     return config
 
@@ -171,21 +174,21 @@ def _run_meant(key: list[Any], data: Mapping[str, Any]) -> str:
     return "".join(f"; is run {name!r} meant?" for name in near)
 
 
-def problems(config: Config, root: Path) -> Iterable[tuple[str, str]]:
+def problems(config: Config) -> Iterable[tuple[str, str]]:
     """Mistakes that no single value shows: pairs of a key and what is wrong with it."""
-    yield from _base_problems(config.base, root)
-    yield from _corpus_problems(config, root)
-    yield from _run_problems(config, architecture(config, root))
+    yield from _base_problems(config.base)
+    yield from _corpus_problems(config)
+    yield from _run_problems(config, architecture(config))
     yield from _recall_problems(config)
-    yield from _process_problems(config, root)
-    for key, problem in forecast_problems(config.forecast, root):
+    yield from _process_problems(config)
+    for key, problem in forecast_problems(config.forecast):
         yield f"forecast.{key}", problem
     for name, entry in config.imports.items():
         paths = {"benchmark": entry.benchmark} | {
             f"predictions.{condition}": path for condition, path in entry.predictions.items()
         }
         for key, path in paths.items():
-            if not (root / path).is_file():
+            if not Path(path).is_file():
                 yield f"imports.{name}.{key}", f"found {path!r}, expected an existing file"
 
 
@@ -204,12 +207,12 @@ def fetched(hub_id: str, revision: str, kind: str = ".") -> Path:
     return Path("data", "hub", kind, hub_id.replace("/", "--"), revision)
 
 
-def architecture(config: Config, root: Path) -> dict[str, Any]:
+def architecture(config: Config) -> dict[str, Any]:
     """What is known of the base model's shape before any work: empty for an unfetched model."""
     if config.base.source == "pretrain":
         return config.base.architecture.model_dump()
     try:
-        text = (root / model_folder(config) / "config.json").read_text(encoding="utf-8")
+        text = (model_folder(config) / "config.json").read_text(encoding="utf-8")
         shape = json.loads(text)
     except (OSError, json.JSONDecodeError):
         return {}
@@ -217,21 +220,21 @@ def architecture(config: Config, root: Path) -> dict[str, Any]:
     return shape.get("text_config", shape)
 
 
-def _base_problems(base: BaseConfig, root: Path) -> Iterable[tuple[str, str]]:
+def _base_problems(base: BaseConfig) -> Iterable[tuple[str, str]]:
     if base.source != "local":
         return
-    folder = root / base.path
+    folder = Path(base.path)
     if not folder.is_dir():
         yield "base.path", f"found {base.path!r}, expected an existing model folder"
     elif not (folder / "config.json").is_file():
         yield "base.path", f"{base.path!r} holds no config.json, expected a hub-format folder"
 
 
-def _corpus_problems(config: Config, root: Path) -> Iterable[tuple[str, str]]:
+def _corpus_problems(config: Config) -> Iterable[tuple[str, str]]:
     corpus = config.corpus
     for place, name in enumerate(corpus.files):
         try:
-            next(own_texts.read_texts(root / name), None)
+            next(own_texts.read_texts(Path(name)), None)
         except UserError as error:
             yield f"corpus.files.{place}", str(error)
     if corpus.dialogues:
@@ -276,17 +279,17 @@ def _run_problems(config: Config, shape: Mapping[str, Any]) -> Iterable[tuple[st
             yield f"runs.{name}.seeds", f"found {list(run.seeds)}, expected each seed once"
 
 
-def _process_problems(config: Config, root: Path) -> Iterable[tuple[str, str]]:
+def _process_problems(config: Config) -> Iterable[tuple[str, str]]:
     means = config.resources.train
     if means.gpu not in (0, means.processes):
         yield (
             "resources.train.gpu",
             f"found {means.gpu}, expected one for each of the {means.processes} processes, or 0",
         )
-    if means.accelerate and not (root / means.accelerate).is_file():
+    if means.accelerate and (" " in means.accelerate or not Path(means.accelerate).is_file()):
         yield (
             "resources.train.accelerate",
-            f"found {means.accelerate!r}, expected an existing file",
+            f"found {means.accelerate!r}, expected an existing file, and no spaces in its path",
         )
     for name, run in config.runs.items():
         if run.train.accumulation % means.processes:
