@@ -1,7 +1,7 @@
 """The whole configuration as one typed tree, and the checks that span its parts.
 
-Only the workflow reads it as a whole. A script reads the part it is given, by the class of
-that part, so that a new key elsewhere never touches it.
+Only the workflow reads the whole. A script reads its own part with the class of that part, so
+that a new key elsewhere does not rerun it.
 """
 
 import difflib
@@ -29,7 +29,7 @@ from .config_files import blame, idle_nulls
 from .config_files import read as read_sources
 from .resources import ResourcesConfig
 
-# Where null drops an entry.
+# The keys under which null drops an entry.
 SWITCHES = [("runs",), ("imports",)]
 SWITCHES += [("forecast", kind) for kind in ("datasets", "strategies", "baselines")]
 # A name becomes a folder and a wildcard.
@@ -37,7 +37,7 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
 
 
 def _resolved(entries: Any) -> Any:
-    """Runs with `like` as if written out: the other run's keys, theirs laid over them."""
+    """Runs with `like` written out: the keys of the other run, and their own laid over them."""
     entries = options.without_nulls(entries)
     if not isinstance(entries, Mapping):
         return entries
@@ -59,13 +59,13 @@ def _inherited(entries: Mapping[str, Any], name: str, seen: tuple[str, ...]) -> 
     parent = _inherited(entries, other, (*seen, name))
     if not isinstance(parent, Mapping):
         return entry
-    # A name and what it stands for are a run's own.
+    # A label describes one run only.
     shared = {key: value for key, value in parent.items() if key not in ("label", "differs")}
     return laid_over(shared, entry)
 
 
 def laid_over(below: Any, above: Any) -> Any:
-    """`above`, with the keys of `below` that it does not have, as Snakemake lays presets over."""
+    """`above`, and the keys of `below` that it lacks; mappings merge as in Snakemake's presets."""
     if not (isinstance(below, Mapping) and isinstance(above, Mapping)):
         return above
     merged = {key: laid_over(below[key], above[key]) for key in below.keys() & above.keys()}
@@ -73,21 +73,21 @@ def laid_over(below: Any, above: Any) -> Any:
 
 
 def _switched_off(forecast: Any) -> Any:
-    """`forecast: null` as a study of no dataset."""
+    """`forecast: null` written out as a study without datasets."""
     return {"datasets": {}} if forecast is None else forecast
 
 
 class RunEntry(RunConfig):
-    """A run of the configuration, written out or by its difference from another."""
+    """A run of the configuration, written out or as changes to another run."""
 
     like: Name | None = Field(
         None,
-        description="Another run whose keys, label and differs excepted, this one starts from.",
+        description="Another run whose keys this one starts from; not its label and differs.",
     )
 
 
 class ImportConfig(Options):
-    """A published benchmark and the predictions made on it, scored beside our own."""
+    """A published benchmark and predictions made on it, which are scored beside our own."""
 
     benchmark: InputPath = Field(
         description="Path of the benchmark: JSON in the published layout, or Parquet in ours."
@@ -99,7 +99,7 @@ class ImportConfig(Options):
 
 
 class Config(Options):
-    """config.yaml and its presets: what is studied, on what, and with which means."""
+    """config.yaml under its presets: both studies, and the resources of their jobs."""
 
     results: str = Field(
         "results", min_length=1, description="Folder of every output, in the working directory."
@@ -126,7 +126,9 @@ class Config(Options):
         BeforeValidator(_switched_off, json_schema_input_type=ForecastConfig | None),
     ] = Field(ForecastConfig(), description="The forecast study; null switches it off.")
     report: ReportConfig = Field(ReportConfig(), description="Tables and figures.")
-    resources: ResourcesConfig = Field(ResourcesConfig(), description="Means of each rule's jobs.")
+    resources: ResourcesConfig = Field(
+        ResourcesConfig(), description="Resources of each rule's jobs."
+    )
 
 
 def load(
@@ -166,7 +168,7 @@ def load(
 
 
 def _run_meant(key: list[Any], data: Mapping[str, Any]) -> str:
-    """Of a run that lacks what every run needs: the one whose name it may misspell."""
+    """If a run lacks what every run needs: the run whose name it may misspell."""
     if key[:1] != ["runs"] or key[-1] != "fast_weights":
         return ""
     others = [str(name) for name in data["runs"] if name != key[1]]
@@ -175,7 +177,7 @@ def _run_meant(key: list[Any], data: Mapping[str, Any]) -> str:
 
 
 def problems(config: Config) -> Iterable[tuple[str, str]]:
-    """Mistakes that no single value shows: pairs of a key and what is wrong with it."""
+    """Mistakes that show only in several values or on disk: pairs of a key and what is wrong."""
     yield from _base_problems(config.base)
     yield from _corpus_problems(config)
     yield from _run_problems(config, architecture(config))
@@ -193,7 +195,7 @@ def problems(config: Config) -> Iterable[tuple[str, str]]:
 
 
 def model_folder(config: Config) -> Path:
-    """Where the base model's files lie, or will lie once they are pretrained or fetched."""
+    """The folder of the base model, which may still have to be pretrained or fetched."""
     base = config.base
     if base.source == "pretrain":
         return Path(config.results) / "base" / "model"
@@ -203,12 +205,12 @@ def model_folder(config: Config) -> Path:
 
 
 def fetched(hub_id: str, revision: str, kind: str = ".") -> Path:
-    """Where a repository of the hub lies, or will lie once it is fetched; data sets apart."""
+    """The folder that a repository of the hub is fetched to; `kind` keeps data sets apart."""
     return Path("data", "hub", kind, hub_id.replace("/", "--"), revision)
 
 
 def architecture(config: Config) -> dict[str, Any]:
-    """What is known of the base model's shape before any work: empty for an unfetched model."""
+    """The base model's configuration as far as it is known; empty if it is not fetched yet."""
     if config.base.source == "pretrain":
         return config.base.architecture.model_dump()
     try:
@@ -216,7 +218,7 @@ def architecture(config: Config) -> dict[str, Any]:
         shape = json.loads(text)
     except (OSError, json.JSONDecodeError):
         return {}
-    # A multimodal model keeps its language part one level down.
+    # In a multimodal model, the language model has a configuration of its own.
     return shape.get("text_config", shape)
 
 
@@ -239,7 +241,7 @@ def _corpus_problems(config: Config) -> Iterable[tuple[str, str]]:
             yield f"corpus.files.{place}", str(error)
     if corpus.dialogues:
         return
-    # Texts of one's own have no probes.
+    # The user's own texts have no probes.
     for name, run in config.runs.items():
         if run.train.objective != "lm":
             yield (
