@@ -270,6 +270,10 @@ PATHS: list[tuple[dict[str, Any], str]] = [
     ({"forecast": {"strategies": {"it": "mine/x.py"}}}, "forecast.strategies.it.file"),
     ({"forecast": {"baselines": {"it": "mine/x.py"}}}, "forecast.baselines.it.file"),
     ({"resources": {"train": {"accelerate": "mine/x.yaml"}}}, "resources.train.accelerate"),
+    (
+        {"runs": {"b-mini": {"fast_weights": {"update": "mine/x.py"}}}},
+        "runs.b-mini.fast_weights.update",
+    ),
 ]
 
 
@@ -303,10 +307,11 @@ def test_path_is_looked_for_in_the_working_directory_and_then_in_the_workflow(
     here.mkdir()
     monkeypatch.chdir(here)
     asked = merged(keys)
-    given = value_at(config.Config.model_validate(asked), key)
-    assert value_at(config.load(asked, root=workflow), key) == f"{workflow}/{given}"
+    in_the_workflow = value_at(config.load(asked, root=workflow), key)
     files_in(here, layers=2)
-    assert value_at(config.load(asked, root=workflow), key) == given
+    as_written = value_at(config.load(asked, root=workflow), key)
+    assert as_written.startswith("mine")
+    assert in_the_workflow == f"{workflow}/{as_written}"
 
 
 def test_model_is_checked_where_it_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
