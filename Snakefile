@@ -2,15 +2,13 @@
 
 from snakemake.utils import min_version
 
-min_version("9.8")
-
-
-configfile: "config.yaml"
+min_version("9.20")
 
 
 report: "workflow/report/workflow.rst"
 
 
+# The configuration, config.yaml under presets, checked before any work.
 include: "rules/common.smk"
 
 
@@ -23,16 +21,16 @@ rule all:
     localrule: True
 
 
-# What is asked: generated dialogues with facts and probes, text to train on, published data.
+# Dialogues with facts and probes, text to train on, and published benchmarks.
 include: "rules/benchmark.smk"
-# Who is asked: a small model pretrained here, a local folder, or a model from the hub.
+# The base model: pretrained here, a local folder, or a model of the hub.
 include: "rules/base.smk"
-# What is learned: one training regime ("run") and seed per job, gated by sanity checks.
+# Training: one job for each run and seed. A model that fails the sanity checks is not asked.
 include: "rules/train.smk"
-# What is remembered: every condition and sweep, in shards.
+# The probes asked under every condition and sweep, in shards.
 include: "rules/recall.smk"
-# What is forecast: series, and every strategy, baseline and seed on them.
+# The forecast study: series, and each strategy, baseline and seed on them.
 include: "rules/forecast.smk"
-# What it means: metrics with intervals, tables, figures, verdict.
+# Metrics with intervals, tables, figures and the verdict.
 include: "rules/score.smk"
 include: "rules/report.smk"

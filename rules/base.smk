@@ -1,6 +1,6 @@
-"""Who is asked: the base model, wherever it comes from, as files in the hub's format.
+"""The base model, as files in the hub's format: pretrained here, or fetched from the hub.
 
-A local folder has no rule: nothing here may write into it.
+A local folder is used as it is and never written to, so it has no rule.
 """
 
 if CONFIG.base.source == "pretrain":
@@ -29,8 +29,8 @@ if CONFIG.base.source == "pretrain":
             checkpoints=base_checkpoints,
         message:
             "Pretraining the base model"
-        # SIGTERM reaches every process of a job: a shell or a `tee` that it ended would take the
-        # training along before its checkpoint is written.
+        # SIGTERM reaches every process of a job. If it ended the shell or `tee`, the training
+        # would end with them, before it has written its checkpoint.
         shell:
             "exec python {input.script:q} --config {params.config:q}"
             " --corpus {input.corpus:q} --passages {input.passages:q}"
@@ -42,7 +42,7 @@ if CONFIG.base.source == "hub":
 
     rule fetch_model:
         input:
-            # The revision says what is fetched; an edit here is no reason to fetch it again.
+            # The revision says what is fetched, so an edit of the script does not fetch it again.
             script=ancient(SCRIPTS / "fetch_model.py"),
         output:
             base_files(),

@@ -1,4 +1,4 @@
-"""What is asked: the generated benchmark, the training corpus, published benchmarks."""
+"""The generated benchmark, the training corpus, and published benchmarks."""
 
 
 rule make_benchmark:
@@ -55,7 +55,7 @@ if CONFIG.corpus.source == "hub":
 
     rule fetch_corpus:
         input:
-            # The revision says what is fetched; an edit here is no reason to fetch it again.
+            # The revision says what is fetched, so an edit of the script does not fetch it again.
             script=ancient(SCRIPTS / "fetch_corpus.py"),
         output:
             directory(own_texts()),
@@ -92,4 +92,4 @@ rule import_benchmark:
     message:
         "Importing benchmark {wildcards.imported}"
     shell:
-        "python {input.script:q} --json {input.published:q}" " --out {output:q} > {log:q} 2>&1"
+        "python {input.script:q} --json {input.published:q} --out {output:q} > {log:q} 2>&1"

@@ -1,4 +1,4 @@
-"""Configuration, paths, and what rules take from them: slices, closures, resources."""
+"""The configuration, the paths of all files, and what rules take from them."""
 
 import json
 import os
@@ -6,32 +6,69 @@ import sys
 from functools import cache
 from pathlib import Path
 
-ROOT = Path(os.path.relpath(Path(str(workflow.current_basedir)).parent))
+
+def from_here(path):
+    """`path` from the working directory if it lies below it, else absolute."""
+    path, here = Path(os.path.abspath(path)), Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+# Where the workflow lies, which may be another place than where it runs.
+ROOT = from_here(Path(workflow.current_basedir).resolve().parent)
 SCRIPTS = ROOT / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS.resolve()))
 
-from ttt_memory.study import closure as closures
-from ttt_memory.study.config import fetched, load, model_folder
-from ttt_memory.errors import UserError
-from ttt_memory.forecast import strategy as strategies
-from ttt_memory.forecast.series.config import TableDataset
-from ttt_memory.io import require_past, require_writable
-from ttt_memory.report.config import FIGURES
-from ttt_memory.vocabulary import SWEEPS
+try:
+    from ttt_memory.errors import UserError
+    from ttt_memory.forecast import strategy as strategies
+    from ttt_memory.forecast.series.config import TableDataset
+    from ttt_memory.io import require_past, require_writable
+    from ttt_memory.options import found
+    from ttt_memory.report.config import FIGURES
+    from ttt_memory.study import closure as closures
+    from ttt_memory.study.config import fetched, load, model_folder
+    from ttt_memory.vocabulary import SWEEPS
+except ModuleNotFoundError as missing:
+    lock = ROOT / "requirements.lock"
+    print(
+        f"error: Python package {missing.name!r} is not installed where Snakemake is:"
+        f" {sys.executable} -m pip install --requirement {lock}",
+        file=sys.stderr,
+    )
+    raise SystemExit(2) from None
 
 os.environ.update(
-    # `python` is the interpreter that runs Snakemake, whether or not its environment is active.
+    # `python` is the interpreter that runs Snakemake, even if its environment is not active.
     PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]),
-    # Only `fetch_model` may use the network: compute nodes have none.
+    # Compute nodes have no network. Only the rules that fetch switch access to the hub on again.
     HF_HUB_OFFLINE="1",
     TRANSFORMERS_OFFLINE="1",
 )
 
+
+# Of a module, the configuration is what the importing workflow passes, and this file is not read.
+configfile: found("config.yaml", ROOT)
+
+
+def sources():
+    """What the configuration is merged from, by name, the strongest first.
+
+    These are the command line, its presets from the last to the first, the files that Snakefiles
+    name, and at the end the whole, for what a workflow passes to this one as a module.
+    """
+    presets = workflow.overwrite_configfiles
+    named = workflow.configfiles[len(presets) :]
+    files = dict.fromkeys(str(from_here(file)) for file in [*presets[::-1], *named[::-1]])
+    return {"--config": workflow.config_settings.config, **files, "config": config}
+
+
 try:
-    # The strongest first: the command line, its presets from the last to the first, config.yaml.
-    presets = [os.path.relpath(file) for file in reversed(workflow.overwrite_configfiles)]
-    files = dict.fromkeys([*presets, "config.yaml"])
-    CONFIG = load(config, {"--config": workflow.config_settings.config} | files, ROOT)
+    if prefix := workflow.modifier.path_modifier.prefix:
+        raise UserError(
+            f"module: found prefix {prefix!r}, expected none: the key `results` of the"
+            " configuration names the folder of every output"
+        )
+    CONFIG = load(config, sources(), ROOT)
     require_writable(CONFIG.results)
     if workflow.is_main_process:
         require_past(CONFIG.results)
@@ -39,13 +76,13 @@ except UserError as error:
     print(f"error: {error}", file=sys.stderr)
     raise SystemExit(2) from None
 
-# One for all rules, with CUDA where any of them asks for a GPU.
+# One environment for all rules. It has CUDA if any of them asks for a GPU.
 GPUS = any(getattr(CONFIG.resources, rule).gpu for rule in type(CONFIG.resources).model_fields)
 ENVIRONMENT = f"../envs/{'cuda' if GPUS else 'cpu'}.yaml"
 RESULTS = Path(CONFIG.results)
 LOGS = RESULTS / "logs"
 TIMES = RESULTS / "benchmarks"
-# Outside the declared outputs, which are deleted before a rerun.
+# Snakemake deletes the outputs of a rule before it reruns; checkpoints have to outlive that.
 CHECKPOINTS = RESULTS / "checkpoints"
 
 BENCHMARK = RESULTS / "benchmark" / "benchmark.parquet"
@@ -68,11 +105,11 @@ FORECAST_TRACES = FORECAST / "traces.parquet"
 LEADERBOARD = RESULTS / "forecast" / "leaderboard.parquet"
 REPORT = RESULTS / "report"
 
-# The base model's folder, wherever it comes from.
+# The folder of the base model.
 BASE = model_folder(CONFIG)
 BASE_CURVE = RESULTS / "base" / "curve.parquet"
 MODEL_SUFFIXES = {".json", ".safetensors", ".txt", ".model", ".jinja"}
-# What saving a model and its tokenizer leaves in a folder.
+# The files that saving a model and its tokenizer writes.
 MODEL_FILES = [
     "config.json",
     "generation_config.json",
@@ -83,7 +120,7 @@ MODEL_FILES = [
 # Keys of `recall` that all sweeps read, and that no single job reads.
 ALL_SWEEPS_KEYS = {"sweep_samples", "sweep_split"}
 STAGE_KEYS = {"conditions", "sweeps", "shards"}
-# How the base model is loaded and spoken to.
+# How the base model is loaded and prompted.
 MODEL_KEYS = ["base.dtype", "base.attention", "base.chat_template"]
 
 
@@ -98,13 +135,14 @@ wildcard_constraints:
 
 
 def witness():
-    """A file that never changes, and is newer than every output that this run finds.
+    """A file that is an input of every rule: its content never changes, and its time is now.
 
-    A newer input reruns a job unless its content is the one on record. So an output whose record
-    is lost is made again, where Snakemake by itself would go by times and trust it.
+    Snakemake reruns a job if an input is newer than its output and the input's content is not the
+    one on record. This input is always newer. So an output whose record is lost is made again;
+    without this file Snakemake would compare times and trust the output.
     """
     file = Path(".snakemake", "witness")
-    # Snakemake fails a job whose input turns newer than its output while it runs.
+    # While jobs run the file stays as it is: Snakemake fails a job whose input becomes newer.
     running = any(Path(".snakemake", "locks").glob("*"))
     if workflow.is_main_process and not (running and file.is_file()):
         file.parent.mkdir(exist_ok=True)
@@ -116,11 +154,11 @@ WITNESS = witness()
 
 
 def launcher():
-    """What starts train.py: Python, or Accelerate where several processes share a training."""
+    """The command that starts train.py: Python, or Accelerate if several processes train."""
     means = CONFIG.resources.train
     if means.processes == 1 and not means.accelerate:
         return "python"
-    # With port 0 it looks for a free one: several trainings may share a machine.
+    # With port 0 Accelerate takes a free port, so that several trainings can share a machine.
     options = f"--num_processes {means.processes} --num_machines 1 --main_process_port 0"
     threads = f"--num_cpu_threads_per_process {max(1, means.threads // means.processes)}"
     kind = f"--config_file {means.accelerate}" if means.accelerate else "--multi_gpu"
@@ -135,7 +173,7 @@ envvars:
 
 
 def closure(script):
-    """A script and the first-party files it imports: inputs, compared by content."""
+    """The inputs of a rule that are code: its script and the files of this project it imports."""
     script = SCRIPTS / script
     return {
         "script": str(script),
@@ -145,7 +183,7 @@ def closure(script):
 
 
 def resources_of(rule):
-    """The resources of `rule` from the configuration; memory and time grow with each attempt."""
+    """The resources that the configuration gives `rule`. RAM and time grow with each attempt."""
     means = getattr(CONFIG.resources, rule)
     found = {
         "mem_mb": lambda wildcards, attempt: means.mem_mb * attempt,
@@ -159,15 +197,15 @@ def resources_of(rule):
 
 
 def group_of(rule):
-    """The group in which jobs of `rule` share a submission; none where each asks for a GPU."""
+    """The group whose jobs share a submission to a cluster; none for jobs that ask for a GPU."""
     return None if getattr(CONFIG.resources, rule).gpu else rule
 
 
 def slice_of(*keys):
-    """Canonical JSON of the configuration under the dotted `keys`, and of nothing else.
+    """The configuration under the dotted `keys`, and nothing else, as canonical JSON.
 
-    Passed as a parameter, it makes a rule rerun when one of its own keys changes, defaults
-    included, and only then.
+    As a parameter of a rule it reruns the rule if one of these keys changes, and only then. A
+    default that changes counts as well.
     """
     whole, part = CONFIG.model_dump(mode="json"), {}
     for key in keys:
@@ -180,13 +218,13 @@ def slice_of(*keys):
 
 
 def train_slice(wildcards):
-    """The configuration of one run's training; its label and number of seeds are not in it."""
+    """The configuration that one run's training reads, so without its label and seeds."""
     run = f"runs.{wildcards.run}"
     return slice_of(f"{run}.fast_weights", f"{run}.train", *MODEL_KEYS)
 
 
 def recall_slice(wildcards):
-    """The configuration of one condition or sweep, so that adding another reruns none."""
+    """The configuration of one condition or sweep, so that adding another does not rerun it."""
     unused = {sweep.settings for sweep in SWEEPS.values()}
     if sweep := SWEEPS.get(wildcards.get("condition")):
         unused.remove(sweep.settings)
@@ -197,13 +235,13 @@ def recall_slice(wildcards):
 
 
 def report_slice(wildcards):
-    """What the report says of itself, of the verdict and of each run."""
+    """The configuration of the report, of the verdict, and of how each run is named."""
     texts = [f"runs.{run}.{key}" for run in CONFIG.runs for key in ("label", "differs")]
     return slice_of("report", "scoring", *texts)
 
 
 def own_texts():
-    """Files of the user's own texts to train on; of a hub data set, the folder it is fetched to."""
+    """The user's own texts to train on: files, or the folder that a data set is fetched to."""
     corpus = CONFIG.corpus
     if corpus.source == "hub":
         return [fetched(corpus.hub_id, corpus.revision, "datasets")]
@@ -211,35 +249,35 @@ def own_texts():
 
 
 def base_files():
-    """The files by which a rule depends on the base model, so that they compare by content."""
+    """The files of the base model that are inputs of rules and compared by content."""
     if CONFIG.base.source == "pretrain":
         return [BASE / name for name in MODEL_FILES]
     if CONFIG.base.source == "hub":
-        # The revision pins the rest; the fetched folder appears as a whole.
+        # The revision determines the other files, and the folder is moved into place as a whole.
         return [BASE / "config.json"]
     return sorted(file for file in BASE.iterdir() if file.suffix in MODEL_SUFFIXES)
 
 
 def start_files():
-    """The files of the model that pretraining goes on from, if it does."""
+    """The files of the model that pretraining starts from; none if it starts from random weights."""
     start = CONFIG.base.pretrain.start
-    return [ROOT / start / name for name in MODEL_FILES] if start else []
+    return [Path(start, name) for name in MODEL_FILES] if start else []
 
 
 def base_folder(wildcards):
-    """The base model's folder, as a parameter."""
+    """The folder of the base model, as a parameter of a rule."""
     return str(BASE)
 
 
 def base_checkpoints(wildcards):
-    """Where pretraining resumes from, keyed by its configuration, its corpus and their code."""
+    """The folder of pretraining's checkpoints, another one for other configuration, data or code."""
     config = slice_of("corpus", "base") + _contents(*CONFIG.corpus.files)
     key = _checkpoint_key(config, "make_corpus.py", "train_base.py")
     return str(CHECKPOINTS / "base" / key)
 
 
 def train_checkpoints(wildcards):
-    """Where training resumes from, keyed by the run, its base, its corpus and their code."""
+    """The folder of a training's checkpoints, another one for other configuration, data or code."""
     config = train_slice(wildcards) + slice_of("corpus", "base") + _local_base()
     config += _contents(*CONFIG.corpus.files)
     key = _checkpoint_key(config, "make_corpus.py", "train_base.py", "train.py")
@@ -252,7 +290,7 @@ def _checkpoint_key(config, *scripts, files=()):
 
 
 def _local_base():
-    """What tells a local base from another: sizes and beginnings, since models may be large."""
+    """A fingerprint of a local base model: sizes and first MiB of its files, which may be large."""
     if CONFIG.base.source != "local":
         return ""
     parts = []
@@ -263,7 +301,7 @@ def _local_base():
 
 
 def answers(wildcards):
-    """Every prediction file of a run: all seeds, conditions, sweeps and shards."""
+    """The prediction files of a run: all seeds, conditions, sweeps and shards."""
     run, shards = CONFIG.runs[wildcards.run], CONFIG.recall.shards
     return expand(
         PREDICTIONS,
@@ -281,7 +319,7 @@ def of_each_model(pattern):
 
 
 def series_files(wildcards):
-    """The files that a dataset is read from; package data is pinned with its package."""
+    """The files that a dataset is read from. The data of a package is fixed by its version."""
     dataset = CONFIG.forecast.datasets[wildcards.dataset]
     names = ("path",) if isinstance(dataset, TableDataset) else ("train", "valid", "test")
     paths = [getattr(dataset, name, None) for name in names]
@@ -289,29 +327,28 @@ def series_files(wildcards):
 
 
 def series_slice(wildcards):
-    """The configuration of one dataset, without what concerns its forecasters alone."""
+    """The configuration that a dataset is made from, so without its number of epochs."""
     dataset = CONFIG.forecast.datasets[wildcards.dataset]
     keys = [key for key in type(dataset).model_fields if key != "epochs"]
     return slice_of(*(f"forecast.datasets.{wildcards.dataset}.{key}" for key in keys))
 
 
 def strategy_files(wildcards):
-    """The file of a strategy or baseline and the first-party files it imports."""
+    """The file of a strategy or baseline, and the files of this project that it imports."""
     kind, folder = _strategy_kind(wildcards)
     path = strategies.path_of(getattr(CONFIG.forecast, kind)[wildcards.strategy], folder)
-    files = closures.closure(Path(os.path.relpath(path)), SCRIPTS)
-    return [str(file) for file in files]
+    return [str(file) for file in closures.closure(from_here(path), SCRIPTS)]
 
 
 def forecast_slice(wildcards):
-    """The configuration of one forecaster on one dataset, so that another concerns neither."""
+    """The configuration of one forecaster on one dataset, without any other of both."""
     kind, _ = _strategy_kind(wildcards)
     names = (f"datasets.{wildcards.dataset}", f"{kind}.{wildcards.strategy}")
     return slice_of(*(f"forecast.{key}" for key in (*names, "device", "model", "training")))
 
 
 def forecast_checkpoints(wildcards):
-    """Where a forecaster resumes from, keyed by its configuration, its data and their code."""
+    """The folder of a forecaster's checkpoints, another one for other configuration, data or code."""
     files = [Path(file) for file in strategy_files(wildcards)]
     config = forecast_slice(wildcards) + _contents(*series_files(wildcards))
     key = _checkpoint_key(config, "make_series.py", "forecast.py", files=files)
@@ -332,12 +369,12 @@ def of_each_forecast(pattern):
 
 @cache
 def _contents(*files):
-    """What tells files of data from others; kept, since many jobs ask for the same."""
+    """A fingerprint of the contents of `files`. It is kept, since many jobs ask for the same one."""
     return closures.fingerprint([Path(file) for file in files])
 
 
 def _strategy_kind(wildcards):
-    """Under which key of `forecast` a name stands, and where built-in files of the kind lie."""
+    """The key of `forecast` that a name stands under, and the folder of built-in files for it."""
     if wildcards.strategy in CONFIG.forecast.strategies:
         return "strategies", strategies.STRATEGIES
     return "baselines", strategies.BASELINES

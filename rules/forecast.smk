@@ -1,4 +1,4 @@
-"""Forecasting: series, one job per dataset, forecaster and seed, and their comparison."""
+"""The forecast study: series, one job for each dataset, forecaster and seed, and a leaderboard."""
 
 
 rule make_series:
@@ -28,7 +28,7 @@ rule make_series:
 rule forecast:
     input:
         **closure("forecast.py"),
-        # Loaded by its path, so that a new strategy is nobody else's input.
+        # Each strategy is loaded by its path, so that it is an input of its own jobs alone.
         strategy=strategy_files,
         series=SERIES,
     output:
@@ -39,7 +39,7 @@ rule forecast:
         LOGS / "forecast" / "{dataset}" / "{strategy}" / "{seed}.log",
     benchmark:
         TIMES / "forecast" / "{dataset}" / "{strategy}" / "{seed}.tsv"
-    # Long jobs on which little waits: beside a training, not after everything else.
+    # Long jobs that few others wait for. They should run beside the trainings, not after them.
     priority: 1
     group:
         group_of("forecast")

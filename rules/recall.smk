@@ -1,4 +1,4 @@
-"""What is remembered: every condition and sweep of every run, in shards of samples."""
+"""The probes of every run asked under every condition and sweep, in shards of samples."""
 
 
 rule recall:

@@ -1,4 +1,4 @@
-"""The end of it: tables, figures, text and the verdict."""
+"""The report (tables, figures, text and verdict) and the record of how it was made."""
 
 
 rule report:

@@ -1,4 +1,4 @@
-"""What it means: metrics of each run over its seeds, and of imported predictions."""
+"""Metrics of each run over its seeds, and of imported predictions."""
 
 
 rule score:

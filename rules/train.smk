@@ -1,4 +1,4 @@
-"""What is learned: one job trains one run with one seed; sanity checks gate its use."""
+"""Training, one job for each run and seed, and the sanity checks before a model is asked."""
 
 
 rule train:
@@ -14,7 +14,7 @@ rule train:
         LOGS / "train" / "{run}" / "{seed}.log",
     benchmark:
         TIMES / "train" / "{run}" / "{seed}.tsv"
-    # The longest job, and the start of the longest chain.
+    # The longest jobs, and the ones that most others wait for.
     priority: 2
     conda:
         ENVIRONMENT
@@ -27,9 +27,9 @@ rule train:
         checkpoints=train_checkpoints,
     message:
         "Training {wildcards.run}, seed {wildcards.seed}"
-    # SIGTERM reaches every process of a job: a shell or a `tee` that it ended would take the
-    # training along before its checkpoint is written. What starts it comes by the environment,
-    # since another number of processes is no reason to train again.
+    # SIGTERM reaches every process of a job. If it ended the shell or `tee`, the training would end
+    # with them, before it has written its checkpoint. The launcher is an environment variable,
+    # because a change of the command would train again, and a number of processes should not.
     shell:
         "exec $TTT_TRAIN_LAUNCHER {input.script:q} --config {params.config:q}"
         " --run {wildcards.run:q} --seed {wildcards.seed} --base {params.base:q}"

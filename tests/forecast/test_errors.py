@@ -242,13 +242,14 @@ def test_an_unknown_name_is_refused() -> None:
 
 def test_a_baseline_that_needs_an_unseen_target_is_refused_before_any_work(tmp_path: Path) -> None:
     """Its file says so with NEEDS_TARGET; the file is parsed, not run."""
-    for name in ("train", "test"):
-        (tmp_path / f"{name}.npy").touch()
-    hidden = {"source": "arrays", "train": "train.npy", "test": "test.npy", "observe_target": False}
+    arrays = {name: str(tmp_path / f"{name}.npy") for name in ("train", "test")}
+    for path in arrays.values():
+        Path(path).touch()
+    hidden = {"source": "arrays", **arrays, "observe_target": False}
     config = ForecastConfig.model_validate(
         {"datasets": {"wind": hidden}, "baselines": {"last_value": "last_value", "lstm": "lstm"}}
     )
-    ((key, problem),) = problems(config, tmp_path)
+    ((key, problem),) = problems(config)
     assert key == "baselines.last_value"
     assert "'wind'" in problem
     assert "observe_target" in problem

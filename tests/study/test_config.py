@@ -15,7 +15,9 @@ from ttt_memory import options
 from ttt_memory.errors import UserError
 from ttt_memory.study import config, config_files, key_table
 
-PRESETS = sorted(path.stem for path in (ROOT / "config").glob("*.yaml"))
+# The link to config.yaml is no preset.
+FILES = [path for path in (ROOT / "config").glob("*.yaml") if not path.is_symlink()]
+PRESETS = sorted(path.stem for path in FILES)
 
 
 def run(**keys: Any) -> dict[str, Any]:

@@ -39,6 +39,25 @@ def test_lock_pins_what_the_package_asks_for_and_no_platform() -> None:
         assert wanted.specifier.contains(version), wanted
 
 
+WORKFLOW = {
+    Requirement(text).name: Requirement(text).specifier
+    for text in PROJECT["optional-dependencies"]["workflow"]
+}
+
+
+def test_snakefile_asks_for_the_snakemake_that_the_package_asks_for() -> None:
+    asked = re.search(r'^min_version\("([\d.]+)"\)$', (ROOT / "Snakefile").read_text(), re.M)
+    assert str(WORKFLOW["snakemake"]) == f">={asked[1]}"
+
+
+@pytest.mark.parametrize(
+    ("package", "version"),
+    [("snakemake", "9.19.0"), ("snakemake-executor-plugin-slurm", "2.7.0")],
+)
+def test_versions_with_known_faults_are_refused(package: str, version: str) -> None:
+    assert not WORKFLOW[package].contains(version)
+
+
 @pytest.mark.parametrize("name", ["cpu", "cuda"])
 def test_conda_installs_every_dependency_as_locked(name: str) -> None:
     environment = yaml.safe_load((ENVIRONMENTS / f"{name}.yaml").read_text())

@@ -13,7 +13,14 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+)
 from pydantic_core import ErrorDetails
 
 from .errors import UserError
@@ -39,6 +46,23 @@ def _commit_hash(revision: str) -> str:
 
 # A branch or a tag may point to something else tomorrow, so only a commit is accepted.
 Commit = Annotated[str, AfterValidator(_commit_hash)]
+
+
+def found(path: str, root: Path) -> str:
+    """Where a file or folder of the configuration lies: in the working directory, or below `root`.
+
+    The working directory is looked in first. A path that exists in neither stays as it is.
+    """
+    below = root / path
+    return str(below) if below.exists() and not Path(path).exists() else path
+
+
+def _found(path: str, info: ValidationInfo) -> str:
+    return found(path, info.context["root"]) if info.context else path
+
+
+# A file or folder to read. Validated with the context `root`, it becomes the place where it is.
+InputPath = Annotated[str, AfterValidator(_found)]
 
 
 def without_nulls(entries: Any) -> Any:

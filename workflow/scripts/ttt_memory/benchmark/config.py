@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from ..options import Commit, Options
+from ..options import Commit, InputPath, Options
 from .sample import LANGUAGES, Language, Split
 
 Tokens = Annotated[int, Field(ge=1)]
@@ -63,9 +63,9 @@ class CorpusConfig(Options):
         " texts of your own. With texts of your own, objective `lm` trains on them, and other"
         " objectives use them as distractors.",
     )
-    files: tuple[str, ...] = Field(
+    files: tuple[InputPath, ...] = Field(
         (),
-        description="For source `files`: paths of JSONL or Parquet files, from the repository root."
+        description="For source `files`: paths of JSONL or Parquet files."
         ' Each row has `messages` ([{"role": ..., "content": ...}, ...]) or `text`.',
     )
     hub_id: str | None = Field(

@@ -5,6 +5,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, field_validator, model_validator
 
 from ..errors import UserError
+from ..options import InputPath
 from .rules import declared
 
 
@@ -49,7 +50,7 @@ class FastWeightsConfig(BaseModel):
     key_norm: Literal["none", "l2"] = Field(
         "l2", description="l2: keys are divided by their length when they are written."
     )
-    update: str = Field(
+    update: InputPath = Field(
         "hebbian",
         description="The update rule. hebbian: add up value times key. delta: write each value less"
         " what the fast weights already return for its key. mesa: the least-squares solution over"

@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from .. import options
 from ..errors import UserError
-from ..options import Options
+from ..options import InputPath, Options
 from .series.config import Dataset, SineDataset
 
 T = TypeVar("T")
@@ -18,7 +18,7 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 class EntryConfig(Options):
     """One strategy or baseline: its file, and values for the file's OPTIONS."""
 
-    file: str = Field(
+    file: InputPath = Field(
         description="This is the name of a built-in strategy or baseline, or the path of a .py "
         "file."
     )

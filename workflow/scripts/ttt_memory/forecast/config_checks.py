@@ -12,13 +12,10 @@ from .series.config import TableDataset
 from .strategy import BASELINES, REQUIRED, STRATEGIES, path_of
 
 
-def problems(config: ForecastConfig, root: Path) -> Iterator[tuple[str, str]]:
-    """Pairs of a key below `forecast` and what is wrong with it.
-
-    Relative paths of the configuration start at `root`.
-    """
-    yield from _entry_problems(config, root)
-    yield from _dataset_problems(config, root)
+def problems(config: ForecastConfig) -> Iterator[tuple[str, str]]:
+    """Pairs of a key below `forecast` and what is wrong with it."""
+    yield from _entry_problems(config)
+    yield from _dataset_problems(config)
     if not config.datasets:
         return
     for key in ("without_memory", "reference"):
@@ -28,13 +25,13 @@ def problems(config: ForecastConfig, root: Path) -> Iterator[tuple[str, str]]:
             yield f"comparison.{key}", f"found {name!r}, expected one of the strategies {known}"
 
 
-def _entry_problems(config: ForecastConfig, root: Path) -> Iterator[tuple[str, str]]:
+def _entry_problems(config: ForecastConfig) -> Iterator[tuple[str, str]]:
     datasets = config.datasets.items()
     hidden = [name for name, data in datasets if not getattr(data, "observe_target", True)]
     kinds = (("strategies", STRATEGIES, list(REQUIRED)), ("baselines", BASELINES, ["build"]))
     for kind, folder, functions in kinds:
         for name, entry in getattr(config, kind).items():
-            path = root / path_of(entry, folder)
+            path = path_of(entry, folder)
             if path.is_file():
                 found = _file_problem(path, functions, hidden)
                 found = found and f"{entry.file!r} {found}"
@@ -93,9 +90,9 @@ def _needs_target(tree: ast.Module) -> bool:
     )
 
 
-def _dataset_problems(config: ForecastConfig, root: Path) -> Iterator[tuple[str, str]]:
+def _dataset_problems(config: ForecastConfig) -> Iterator[tuple[str, str]]:
     for name, dataset in config.datasets.items():
         for key in ("path",) if isinstance(dataset, TableDataset) else ("train", "valid", "test"):
             path = getattr(dataset, key, None)
-            if path and not path.startswith("package:") and not (root / path).is_file():
+            if path and not path.startswith("package:") and not Path(path).is_file():
                 yield f"datasets.{name}.{key}", f"found {path!r}, expected an existing file"

@@ -1,7 +1,7 @@
 """The whole configuration as one typed tree, and the checks that span its parts.
 
-Only the workflow reads it as a whole. A script reads the part it is given, by the class of
-that part, so that a new key elsewhere never touches it.
+Only the workflow reads the whole. A script reads its own part with the class of that part, so
+that a new key elsewhere does not rerun it.
 """
 
 import difflib
@@ -21,7 +21,7 @@ from ..conversation.config.training import RunConfig
 from ..errors import UserError
 from ..forecast.config import ForecastConfig
 from ..forecast.config_checks import problems as forecast_problems
-from ..options import Options
+from ..options import InputPath, Options
 from ..report.config import ReportConfig
 from ..scoring.config import ScoringConfig
 from . import renamed_keys
@@ -29,7 +29,7 @@ from .config_files import blame, idle_nulls
 from .config_files import read as read_sources
 from .resources import ResourcesConfig
 
-# Where null drops an entry.
+# The keys under which null drops an entry.
 SWITCHES = [("runs",), ("imports",)]
 SWITCHES += [("forecast", kind) for kind in ("datasets", "strategies", "baselines")]
 # A name becomes a folder and a wildcard.
@@ -37,7 +37,7 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
 
 
 def _resolved(entries: Any) -> Any:
-    """Runs with `like` as if written out: the other run's keys, theirs laid over them."""
+    """Runs with `like` written out: the keys of the other run, and their own laid over them."""
     entries = options.without_nulls(entries)
     if not isinstance(entries, Mapping):
         return entries
@@ -59,13 +59,13 @@ def _inherited(entries: Mapping[str, Any], name: str, seen: tuple[str, ...]) -> 
     parent = _inherited(entries, other, (*seen, name))
     if not isinstance(parent, Mapping):
         return entry
-    # A name and what it stands for are a run's own.
+    # A label describes one run only.
     shared = {key: value for key, value in parent.items() if key not in ("label", "differs")}
     return laid_over(shared, entry)
 
 
 def laid_over(below: Any, above: Any) -> Any:
-    """`above`, with the keys of `below` that it does not have, as Snakemake lays presets over."""
+    """`above`, and the keys of `below` that it lacks; mappings merge as in Snakemake's presets."""
     if not (isinstance(below, Mapping) and isinstance(above, Mapping)):
         return above
     merged = {key: laid_over(below[key], above[key]) for key in below.keys() & above.keys()}
@@ -73,36 +73,36 @@ def laid_over(below: Any, above: Any) -> Any:
 
 
 def _switched_off(forecast: Any) -> Any:
-    """`forecast: null` as a study of no dataset."""
+    """`forecast: null` written out as a study without datasets."""
     return {"datasets": {}} if forecast is None else forecast
 
 
 class RunEntry(RunConfig):
-    """A run of the configuration, written out or by its difference from another."""
+    """A run of the configuration, written out or as changes to another run."""
 
     like: Name | None = Field(
         None,
-        description="Another run whose keys, label and differs excepted, this one starts from.",
+        description="Another run whose keys this one starts from; not its label and differs.",
     )
 
 
 class ImportConfig(Options):
-    """A published benchmark and the predictions made on it, scored beside our own."""
+    """A published benchmark and predictions made on it, which are scored beside our own."""
 
-    benchmark: str = Field(
+    benchmark: InputPath = Field(
         description="Path of the benchmark: JSON in the published layout, or Parquet in ours."
     )
-    predictions: dict[Name, str] = Field(
+    predictions: dict[Name, InputPath] = Field(
         min_length=1,
         description="Path of the predictions of each condition (A, B, ...), JSON or Parquet.",
     )
 
 
 class Config(Options):
-    """config.yaml and its presets: what is studied, on what, and with which means."""
+    """config.yaml under its presets: both studies, and the resources of their jobs."""
 
     results: str = Field(
-        "results", min_length=1, description="Folder of every output, from the repository root."
+        "results", min_length=1, description="Folder of every output, in the working directory."
     )
     benchmark: BenchmarkConfig = Field(BenchmarkConfig(), description="The generated benchmark.")
     corpus: CorpusConfig = Field(CorpusConfig(), description="The text that models train on.")
@@ -126,7 +126,9 @@ class Config(Options):
         BeforeValidator(_switched_off, json_schema_input_type=ForecastConfig | None),
     ] = Field(ForecastConfig(), description="The forecast study; null switches it off.")
     report: ReportConfig = Field(ReportConfig(), description="Tables and figures.")
-    resources: ResourcesConfig = Field(ResourcesConfig(), description="Means of each rule's jobs.")
+    resources: ResourcesConfig = Field(
+        ResourcesConfig(), description="Resources of each rule's jobs."
+    )
 
 
 def load(
@@ -137,8 +139,9 @@ def load(
     """The merged mapping `data` as a checked `Config`.
 
     `sources` are what `data` was merged from, the strongest first, by name: a mapping, or None
-    for a YAML file of that name. The one that sets a wrong key is named. Relative paths of
-    models, imports, strategies and datasets start at `root`.
+    for a YAML file of that name. The one that sets a wrong key is named. A file or folder to
+    read is looked for in the working directory and then below `root`; where it is found is what
+    the configuration then holds.
 
     Raises:
         UserError: one line with file, key, what was found and what was expected.
@@ -149,7 +152,9 @@ def load(
     for key, problem in idle_nulls(data, SWITCHES, files) if files else ():
         raise UserError(f"{blame(key, files)}: {'.'.join(key)}: {problem}")
     try:
-        config = Config.model_validate(data)
+        # Named, so that the default path of a model is looked for like any other.
+        named = {"base": {}, **data}
+        config = Config.model_validate(named, context={"root": root})
     except ValidationError as error:
         if renamed := renamed_keys.explain(error):
             key, problem = renamed
@@ -157,13 +162,13 @@ def load(
         key = options.key_of(options.first_of(error)["loc"], data)
         told = options.describe(error, Config, data=data) + _run_meant(key, data)
         raise UserError(f"{blame(key, files)}: {told}") from error
-    for key, problem in problems(config, root):
+    for key, problem in problems(config):
         raise UserError(f"{blame(key.split('.'), files)}: {key}: {problem}")
     return config
 
 
 def _run_meant(key: list[Any], data: Mapping[str, Any]) -> str:
-    """Of a run that lacks what every run needs: the one whose name it may misspell."""
+    """If a run lacks what every run needs: the run whose name it may misspell."""
     if key[:1] != ["runs"] or key[-1] != "fast_weights":
         return ""
     others = [str(name) for name in data["runs"] if name != key[1]]
@@ -171,26 +176,26 @@ def _run_meant(key: list[Any], data: Mapping[str, Any]) -> str:
     return "".join(f"; is run {name!r} meant?" for name in near)
 
 
-def problems(config: Config, root: Path) -> Iterable[tuple[str, str]]:
-    """Mistakes that no single value shows: pairs of a key and what is wrong with it."""
-    yield from _base_problems(config.base, root)
-    yield from _corpus_problems(config, root)
-    yield from _run_problems(config, architecture(config, root))
+def problems(config: Config) -> Iterable[tuple[str, str]]:
+    """Mistakes that show only in several values or on disk: pairs of a key and what is wrong."""
+    yield from _base_problems(config.base)
+    yield from _corpus_problems(config)
+    yield from _run_problems(config, architecture(config))
     yield from _recall_problems(config)
-    yield from _process_problems(config, root)
-    for key, problem in forecast_problems(config.forecast, root):
+    yield from _process_problems(config)
+    for key, problem in forecast_problems(config.forecast):
         yield f"forecast.{key}", problem
     for name, entry in config.imports.items():
         paths = {"benchmark": entry.benchmark} | {
             f"predictions.{condition}": path for condition, path in entry.predictions.items()
         }
         for key, path in paths.items():
-            if not (root / path).is_file():
+            if not Path(path).is_file():
                 yield f"imports.{name}.{key}", f"found {path!r}, expected an existing file"
 
 
 def model_folder(config: Config) -> Path:
-    """Where the base model's files lie, or will lie once they are pretrained or fetched."""
+    """The folder of the base model, which may still have to be pretrained or fetched."""
     base = config.base
     if base.source == "pretrain":
         return Path(config.results) / "base" / "model"
@@ -200,43 +205,43 @@ def model_folder(config: Config) -> Path:
 
 
 def fetched(hub_id: str, revision: str, kind: str = ".") -> Path:
-    """Where a repository of the hub lies, or will lie once it is fetched; data sets apart."""
+    """The folder that a repository of the hub is fetched to; `kind` keeps data sets apart."""
     return Path("data", "hub", kind, hub_id.replace("/", "--"), revision)
 
 
-def architecture(config: Config, root: Path) -> dict[str, Any]:
-    """What is known of the base model's shape before any work: empty for an unfetched model."""
+def architecture(config: Config) -> dict[str, Any]:
+    """The base model's configuration as far as it is known; empty if it is not fetched yet."""
     if config.base.source == "pretrain":
         return config.base.architecture.model_dump()
     try:
-        text = (root / model_folder(config) / "config.json").read_text(encoding="utf-8")
+        text = (model_folder(config) / "config.json").read_text(encoding="utf-8")
         shape = json.loads(text)
     except (OSError, json.JSONDecodeError):
         return {}
-    # A multimodal model keeps its language part one level down.
+    # In a multimodal model, the language model has a configuration of its own.
     return shape.get("text_config", shape)
 
 
-def _base_problems(base: BaseConfig, root: Path) -> Iterable[tuple[str, str]]:
+def _base_problems(base: BaseConfig) -> Iterable[tuple[str, str]]:
     if base.source != "local":
         return
-    folder = root / base.path
+    folder = Path(base.path)
     if not folder.is_dir():
         yield "base.path", f"found {base.path!r}, expected an existing model folder"
     elif not (folder / "config.json").is_file():
         yield "base.path", f"{base.path!r} holds no config.json, expected a hub-format folder"
 
 
-def _corpus_problems(config: Config, root: Path) -> Iterable[tuple[str, str]]:
+def _corpus_problems(config: Config) -> Iterable[tuple[str, str]]:
     corpus = config.corpus
     for place, name in enumerate(corpus.files):
         try:
-            next(own_texts.read_texts(root / name), None)
+            next(own_texts.read_texts(Path(name)), None)
         except UserError as error:
             yield f"corpus.files.{place}", str(error)
     if corpus.dialogues:
         return
-    # Texts of one's own have no probes.
+    # The user's own texts have no probes.
     for name, run in config.runs.items():
         if run.train.objective != "lm":
             yield (
@@ -276,17 +281,17 @@ def _run_problems(config: Config, shape: Mapping[str, Any]) -> Iterable[tuple[st
             yield f"runs.{name}.seeds", f"found {list(run.seeds)}, expected each seed once"
 
 
-def _process_problems(config: Config, root: Path) -> Iterable[tuple[str, str]]:
+def _process_problems(config: Config) -> Iterable[tuple[str, str]]:
     means = config.resources.train
     if means.gpu not in (0, means.processes):
         yield (
             "resources.train.gpu",
             f"found {means.gpu}, expected one for each of the {means.processes} processes, or 0",
         )
-    if means.accelerate and not (root / means.accelerate).is_file():
+    if means.accelerate and (" " in means.accelerate or not Path(means.accelerate).is_file()):
         yield (
             "resources.train.accelerate",
-            f"found {means.accelerate!r}, expected an existing file",
+            f"found {means.accelerate!r}, expected an existing file, and no spaces in its path",
         )
     for name, run in config.runs.items():
         if run.train.accumulation % means.processes:

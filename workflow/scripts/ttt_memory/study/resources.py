@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from ..options import Options
+from ..options import InputPath, Options
 
 
 class RuleResources(Options):
@@ -35,7 +35,7 @@ class TrainResources(RuleResources):
         description="The number of processes that share the micro-batches of a step. It must divide"
         " `train.accumulation`. With GPUs, there is one process for each GPU.",
     )
-    accelerate: str | None = Field(
+    accelerate: InputPath | None = Field(
         None,
         pattern=r"^\S+$",
         description="A configuration file of Accelerate, such as envs/fsdp.yaml, without spaces in"

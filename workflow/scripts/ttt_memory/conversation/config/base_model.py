@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from ...options import Commit, Options
+from ...options import Commit, InputPath, Options
 from .training import PretrainConfig
 
 Dtype = Literal["float32", "bfloat16"]
@@ -49,9 +49,10 @@ class BaseConfig(Options):
     source: Literal["pretrain", "local", "hub"] = Field(
         "local", description="Where the base model comes from."
     )
-    path: str = Field(
+    path: InputPath = Field(
         "data/models/embedded",
-        description="Folder in Hub format, relative to the repository (source: local).",
+        validate_default=True,
+        description="Folder in Hub format (source: local).",
     )
     hub_id: str | None = Field(None, description="Name of the repository on the Hub (source: hub).")
     revision: Commit | None = Field(

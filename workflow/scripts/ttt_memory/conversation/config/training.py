@@ -5,7 +5,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field, model_validator
 
 from ...fast_weights.config import FastWeightsConfig
-from ...options import Options
+from ...options import InputPath, Options
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -94,10 +94,10 @@ class PretrainConfig(Options):
     seed: int = Field(
         0, ge=0, description="Seed of the initial weights and of the order of the data."
     )
-    start: str = Field(
+    start: InputPath = Field(
         "",
-        description="Folder in Hub format, relative to the repository, whose model and tokenizer"
-        " are trained further. Empty: random weights and a tokenizer made from the corpus.",
+        description="Folder in Hub format, whose model and tokenizer are trained further."
+        " Empty: random weights and a tokenizer made from the corpus.",
     )
     steps: int = Field(2000, ge=1, description="Number of optimiser steps.")
     dialogues_per_step: tuple[Count, Count] = Field(

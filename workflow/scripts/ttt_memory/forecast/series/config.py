@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from ...options import Options
+from ...options import InputPath, Options
 
 
 class _Dataset(Options):
@@ -67,9 +67,9 @@ class ArrayDataset(_Windowed):
     """Arrays in .npy files: [series, samples, channels], or one record [samples, channels]."""
 
     source: Literal["arrays"] = Field(description="The series are read from NumPy files.")
-    train: str = Field(description="This .npy file holds the training array.")
-    test: str = Field(description="This .npy file holds the test array.")
-    valid: str | None = Field(
+    train: InputPath = Field(description="This .npy file holds the training array.")
+    test: InputPath = Field(description="This .npy file holds the test array.")
+    valid: InputPath | None = Field(
         None,
         description="This .npy file holds the validation array; with null, the end of the training "
         "array is used for validation.",
@@ -95,7 +95,7 @@ class TableDataset(_Windowed):
     """A CSV or Parquet file with one row per time, or per time and group."""
 
     source: Literal["table"] = Field(description="The series are read from a CSV or Parquet table.")
-    path: str = Field(
+    path: InputPath = Field(
         description="The table is in this file; package:DISTRIBUTION/FILE is a file of an "
         "installed Python package."
     )
