@@ -7,9 +7,9 @@ largest resident memory (RAM) are printed. The columns are: building the graph o
 dry run, a run in which Snakemake schedules every job but executes none (`touch run`: `--touch`
 without its pause, 100 jobs at a time as in profiles/slurm), and a run with nothing to do (`no-op
 run`). The touch run shows what scheduling adds to a run. It is not measured above 2,000 jobs,
-because its time grows with their square. Kind `shards` splits the conditions of a run into that many jobs; kind
-`strategies` trains forecast strategies with that many seeds. --check exits with status 1 when a dry
-run of 1,000 shards takes 30 s or more.
+because its time grows with their square. Kind `shards` splits the conditions of a run into that
+many jobs; kind `strategies` trains forecast strategies with that many seeds. --check exits with
+status 1 when a dry run of 1,000 shards takes 30 s or more.
 """
 
 import argparse
