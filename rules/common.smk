@@ -20,6 +20,7 @@ sys.path.insert(0, str(SCRIPTS.resolve()))
 
 try:
     from ttt_memory.errors import UserError
+    from ttt_memory.fast_weights import rules as update_rules
     from ttt_memory.forecast import strategy as strategies
     from ttt_memory.forecast.series.config import TableDataset
     from ttt_memory.io import require_past, require_writable
@@ -223,6 +224,12 @@ def train_slice(wildcards):
     return slice_of(f"{run}.fast_weights", f"{run}.train", *MODEL_KEYS)
 
 
+def update_rule_files(wildcards):
+    """The file of a run's update rule, and the files of this project that it imports."""
+    path = update_rules.path_of(CONFIG.runs[wildcards.run].fast_weights.update)
+    return [str(file) for file in closures.closure(from_here(path), SCRIPTS)]
+
+
 def recall_slice(wildcards):
     """The configuration of one condition or sweep, so that adding another does not rerun it."""
     unused = {sweep.settings for sweep in SWEEPS.values()}
@@ -280,7 +287,8 @@ def train_checkpoints(wildcards):
     """The folder of a training's checkpoints, another one for other configuration, data or code."""
     config = train_slice(wildcards) + slice_of("corpus", "base") + _local_base()
     config += _contents(*CONFIG.corpus.files)
-    key = _checkpoint_key(config, "make_corpus.py", "train_base.py", "train.py")
+    files = [Path(file) for file in update_rule_files(wildcards)]
+    key = _checkpoint_key(config, "make_corpus.py", "train_base.py", "train.py", files=files)
     return str(CHECKPOINTS / wildcards.run / wildcards.seed / key)
 
 

@@ -4,6 +4,8 @@
 rule recall:
     input:
         **closure("recall.py"),
+        # Loaded by its path, so that a run depends on its own update rule alone.
+        update_rule=update_rule_files,
         benchmark=BENCHMARK,
         base=base_files(),
         model=MODEL,
@@ -38,6 +40,8 @@ rule recall:
 rule diagnose:
     input:
         **closure("diagnose.py"),
+        # Loaded by its path, so that a run depends on its own update rule alone.
+        update_rule=update_rule_files,
         benchmark=BENCHMARK,
         base=base_files(),
         model=MODEL,

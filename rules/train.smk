@@ -4,6 +4,8 @@
 rule train:
     input:
         **closure("train.py"),
+        # Loaded by its path, so that a run depends on its own update rule alone.
+        update_rule=update_rule_files,
         corpus=DIALOGUES,
         passages=PASSAGES,
         base=base_files(),
@@ -41,6 +43,8 @@ rule train:
 rule sanity:
     input:
         **closure("sanity.py"),
+        # Loaded by its path, so that a run depends on its own update rule alone.
+        update_rule=update_rule_files,
         benchmark=BENCHMARK,
         base=base_files(),
         model=MODEL,
