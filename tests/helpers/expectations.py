@@ -92,6 +92,12 @@ OWN = {
     "fast_weights/naive.py": "",
     "fast_weights/reference.py": "",
     "fast_weights/base_model.py": f"{TRAINING} {ASKING}",
+    # Every configuration names an update rule; its file is an input of the runs that use it. The
+    # only run of the made-up study uses least squares.
+    "fast_weights/rules/__init__.py": f"{TRAINING} {ASKING} provenance",
+    "fast_weights/rules/hebbian.py": "",
+    "fast_weights/rules/delta.py": "",
+    "fast_weights/rules/*.py": f"train {ASKING}",
     "fast_weights/*.py": f"train {ASKING}",
     "conversation/config/asking.py": f"{ASKING} provenance",
     "conversation/config/*.py": f"{TRAINING} {ASKING} provenance",

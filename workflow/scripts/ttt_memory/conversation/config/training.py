@@ -206,8 +206,8 @@ class TrainConfig(Options):
         False,
         description="In episodes of kind after and before, write the distractors of a whole"
         " micro-batch into the state of each of its dialogues: N dialogues with T distractor"
-        " tokens each are asked after N T tokens. This needs an update rule that does not depend"
-        " on the order of writing (hebbian with decay 1, or mesa) and read_while_writing false."
+        " tokens each are asked after N T tokens. This needs an update rule whose states add up"
+        " (ORDERED is False in its file), decay 1 and read_while_writing false."
         " The states are dense: for the backward pass each layer holds about 2 N ff (ff + d)"
         " numbers.",
     )
@@ -267,7 +267,8 @@ class RunConfig(Options):
         rule, train = self.fast_weights, self.train
         if train.share_distractors and train.objective != "lm" and rule.ordered:
             raise ValueError(
-                "train.share_distractors sums what was written apart: expected it to be false, or "
-                "fast_weights.update hebbian or mesa, decay 1 and read_while_writing false"
+                "train.share_distractors adds up states that were written apart: expected it to be"
+                f" false, or decay 1, read_while_writing false and an update rule without order,"
+                f" found {rule.update!r}"
             )
         return self
