@@ -196,7 +196,7 @@ def test_write_drop_read_training_without_probes_is_refused(tmp_path):
         "runs": {"write-drop-read": {"fast_weights": {"layers": [1]}}},
     }
     with pytest.raises(
-        UserError, match=r"corpus.dialogues: found 0, expected at least 1: run 'wri"
+        UserError, match=r"corpus.dialogues: found 0, expected at least 1: run 'write"
     ):
         config.load(merged(own, local), root=ROOT)
     alone = {"runs": {"write-drop-read": None}, "report": {"baseline": "b-mini"}}

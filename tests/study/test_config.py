@@ -49,15 +49,15 @@ REFUSED = [
     ),
     (
         run(update="delta"),
-        "runs.write-drop-read: train.share_distractors sums what was written apart: expected",
+        "runs.write-drop-read: train.share_distractors adds up states that were",
     ),
     (
         run(update="hebbian", decay=0.9),
-        "runs.write-drop-read: train.share_distractors sums what was written apart: expected",
+        "runs.write-drop-read: train.share_distractors adds up states that were",
     ),
     (
         run(read_while_writing=True, gate="layer"),
-        "runs.write-drop-read: train.share_distractors sums what was written apart: expected",
+        "runs.write-drop-read: train.share_distractors adds up states that were",
     ),
     (
         {"runs": {"write-drop-read": {"train": {"episode": {"several": [6, 2]}}}}},

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, field_validat
 
 from ..errors import UserError
 from ..options import InputPath
-from .rules import declared
+from .rules import RULES, declared
 
 
 class FastWeightsConfig(BaseModel):
@@ -52,6 +52,7 @@ class FastWeightsConfig(BaseModel):
     )
     update: InputPath = Field(
         "hebbian",
+        examples=list(RULES),  # offered by editors; a path is as good
         description="The update rule. hebbian: add up value times key. delta: write each value less"
         " what the fast weights already return for its key. mesa: the least-squares solution over"
         " all tokens written, whatever their order. Or the path of a file with a rule of your own"
