@@ -68,11 +68,10 @@ def load(update: str) -> "UpdateRule":
     Raises:
         UserError: as `path_of`; or the file cannot be imported, or defines no class `Rule`.
     """
-    from .base import UpdateRule
-
-    module = _module(update)
-    rule = getattr(module, "Rule", None)
-    if not (isinstance(rule, type) and issubclass(rule, UpdateRule)):
+    # Not by an import statement: pretraining reads configurations, but depends on no rule's code.
+    base = import_module(".base", __name__)
+    rule = getattr(_module(update), "Rule", None)
+    if not (isinstance(rule, type) and issubclass(rule, base.UpdateRule)):
         raise UserError(f"{path_of(update)}: expected a class Rule(UpdateRule), found {rule!r}")
     try:
         return rule()
