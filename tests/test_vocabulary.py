@@ -81,6 +81,7 @@ def test_recall_makes_the_episodes_of_every_condition_and_sweep():
 def test_selections_name_known_conditions():
     chosen = [name for pair in vocabulary.PAIRS for name in pair]
     chosen += [*vocabulary.MEMORY_EFFICIENCY, *vocabulary.RETENTION_RATIO]
+    chosen += [*vocabulary.CONTROLS, *vocabulary.BY_LEVEL, *vocabulary.BEHIND_DISTRACTOR]
     chosen += [*vocabulary.BY_POSITION, *vocabulary.WITH_DISTRACTOR, *vocabulary.COSTED]
     assert set(chosen) <= set(CONDITIONS)
     assert set(vocabulary.EVERY_PROBE) < set(CONDITIONS)
@@ -89,6 +90,7 @@ def test_selections_name_known_conditions():
 
 def test_splits_are_those_of_the_benchmark():
     assert tuple(SPLITS) == sample.SPLITS == get_args(benchmark_config.Split)
+    assert vocabulary.NEW_IN_SPLITS.keys() == SPLITS.keys()
 
 
 def lists(tree: ast.AST) -> list[set[str]]:

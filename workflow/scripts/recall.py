@@ -41,7 +41,9 @@ def main() -> None:
     parser.add_argument("--model", required=True, help="folder of the trained run")
     parser.add_argument("--base", required=True, help="base model, hub-format folder")
     parser.add_argument("--benchmark", required=True, help="benchmark, Parquet")
-    parser.add_argument("--condition", required=True, help="A B C D W N, or a sweep's name")
+    parser.add_argument(
+        "--condition", required=True, help="a condition or sweep of ttt_memory/vocabulary.py"
+    )
     parser.add_argument("--shard", default="0/1", help="INDEX/COUNT")
     parser.add_argument("--out", required=True, help="predictions, Parquet")
     args = parser.parse_args()
