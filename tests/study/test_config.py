@@ -170,8 +170,12 @@ REFUSED = [
         "forecast.baselines.mine: 'benchmarks/recall.py' has no function build",
     ),
     (
-        {"forecast": {"comparison": {"reference": "muon"}}},
-        "forecast.comparison.reference: found 'muon', expected one of the strategies",
+        {"forecast": {"comparison": {"compared_with": "muon"}}},
+        "forecast.comparison.compared_with: found 'muon', expected one of the strategies",
+    ),
+    (
+        {"forecast": {"comparison": {"reference": "mesa"}}},
+        "forecast.comparison.reference: is now called forecast.comparison.compared_with",
     ),
     ({"resources": {"train": {"gpus": 1}}}, "resources.train.gpus: unknown key"),
 ]

@@ -137,7 +137,7 @@ class ComparisonConfig(Options):
         "no_memory",
         description="Memory gains are measured against the strategy of this name.",
     )
-    reference: str = Field(
+    compared_with: str = Field(
         "titans_default",
         description="Every other forecaster is compared with the strategy of this name, series by "
         "series.",

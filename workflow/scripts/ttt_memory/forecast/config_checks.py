@@ -18,7 +18,7 @@ def problems(config: ForecastConfig) -> Iterator[tuple[str, str]]:
     yield from _dataset_problems(config)
     if not config.datasets:
         return
-    for key in ("without_memory", "reference"):
+    for key in ("without_memory", "compared_with"):
         name = getattr(config.comparison, key)
         if config.strategies and name not in config.strategies:
             known = sorted(config.strategies)

@@ -85,7 +85,8 @@ LEADERBOARD = pa.schema(
         ("gain", pa.float64()),  # MSE without memory minus this MSE; NaN for baselines
         ("gain_low", pa.float64()),  # 95% Student interval over seeds
         ("gain_high", pa.float64()),
-        ("difference", pa.float64()),  # MSE minus comparison.reference's, same seeds and series
+        # MSE minus the MSE of comparison.compared_with, over common seeds and series
+        ("difference", pa.float64()),
         # 95% interval: bootstrap over series and seeds; Student over seeds for windows of records
         ("difference_low", pa.float64()),
         ("difference_high", pa.float64()),

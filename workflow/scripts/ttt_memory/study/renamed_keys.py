@@ -13,6 +13,7 @@ from pydantic import ValidationError
 KEYS = {
     "runs.*.train.reading": "runs.*.train.episode",
     "base.pretrain.reading": "base.pretrain.episode",
+    "forecast.comparison.reference": "forecast.comparison.compared_with",
 }
 # Key: {old value: new value}.
 VALUES = {"runs.*.train.objective": {"recall": "write_drop_read"}}

@@ -94,19 +94,19 @@ def _difference(
     errors: dict[str, pd.DataFrame],
     config: ComparisonConfig,
 ) -> dict:
-    """MSE minus that of `config.reference`, on the same seeds and series, with its interval.
+    """MSE minus that of `config.compared_with`, on the same seeds and series, with its interval.
 
     Series that are records of their own are resampled, crossed with training seeds
     (`scoring.intervals`). Windows of longer records are not independent, so they are not resampled:
     the interval is Student's over seeds, and there is no p. Nothing is compared across protocols.
     """
     names = ("difference", "difference_low", "difference_high", "p")
-    part, other = parts[strategy], parts.get(config.reference)
-    if strategy == config.reference or other is None:
+    part, other = parts[strategy], parts.get(config.compared_with)
+    if strategy == config.compared_with or other is None:
         return dict.fromkeys(names, np.nan)
     if part["protocol"].iloc[0] != other["protocol"].iloc[0]:
         return dict.fromkeys(names, np.nan)
-    ours, theirs = errors[strategy], errors[config.reference]
+    ours, theirs = errors[strategy], errors[config.compared_with]
     seeds = ours.index.intersection(theirs.index)
     series = ours.columns.intersection(theirs.columns)
     if seeds.empty or series.empty:
@@ -129,7 +129,7 @@ def table(found: pd.DataFrame, dataset: str) -> pd.DataFrame:
         "strategy": rows["strategy"] + rows["protocol"].map({"strict": "", "published": " *"}),
         "test MSE": _estimates(rows, "mse", "low", "high"),
         "memory gain": _estimates(rows, "gain", "gain_low", "gain_high"),
-        "against reference": _estimates(rows, "difference", "difference_low", "difference_high"),
+        "difference": _estimates(rows, "difference", "difference_low", "difference_high"),
         "p": [_number(value, 4) for value in rows["p"]],
         "RMSE": [_number(value, 4) for value in rows["rmse"]],
         "parameters": [f"{value:,}" for value in rows["parameters"]],
