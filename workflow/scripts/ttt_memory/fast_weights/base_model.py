@@ -34,7 +34,7 @@ def fingerprint(module: nn.Module, adapters: bool = False) -> str:
     loaded as float32 or as bfloat16 is the same base.
 
     Raises:
-        UserError: a parameter is not in memory.
+        UserError: a parameter is offloaded.
     """
     digest = blake2b(digest_size=16)
     for name, parameter in module.named_parameters():
@@ -42,7 +42,7 @@ def fingerprint(module: nn.Module, adapters: bool = False) -> str:
             continue
         name = name.replace(".base_layer", "")
         if parameter.is_meta:
-            raise UserError(f"{name} is not in memory; expected a model none of which is offloaded")
+            raise UserError(f"{name} is offloaded; expected a model that is loaded as a whole")
         values = parameter.detach().flatten()
         # An odd stride: an even one might never leave the first columns of a matrix.
         values = values[:: len(values) // SAMPLED | 1].to("cpu", torch.bfloat16).contiguous()

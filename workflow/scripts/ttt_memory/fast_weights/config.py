@@ -1,4 +1,4 @@
-"""Every choice of the fast-weight memory, checked before any work."""
+"""Every choice of the fast weights, checked before any work."""
 
 from typing import Literal, Self
 

@@ -33,7 +33,7 @@ def write(
         proj: `[d, d]`, multiplies values from the right.
         chunk: tokens written at once.
         normalise: keys have length one.
-        update: the update rule, whose `naive_step` says what one token adds.
+        update: the update rule, whose `naive_step` says what one token adds, for rate times gate.
         decay: factor on dW at each chunk.
         flush: a partial last chunk is written.
 

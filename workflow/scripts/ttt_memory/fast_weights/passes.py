@@ -107,7 +107,7 @@ class Read(Pass):
         self.state, self.repeat = state.readable(), repeat
 
     def down(self, layer: int, z: Tensor, y: Tensor) -> Tensor:
-        """Y + z dW^T."""
+        """Return y + z dW^T."""
         batch = self.state.batch
         if len(z) != batch * self.repeat:
             raise ValueError(

@@ -65,7 +65,7 @@ class FastState:
         return counters + sum(layer.nbytes for layer in self.layers.values())
 
     def to_dense(self) -> dict[int, Tensor]:
-        """DW of each layer, `[B, d, ff]`."""
+        """The change dW of each layer, `[B, d, ff]`."""
         return {i: layer.written.to_dense() for i, layer in self.layers.items()}
 
     def readable(self) -> Self:

@@ -12,45 +12,57 @@ Tokens = Annotated[int, Field(ge=0)]
 
 
 class RecallConfig(Options):
-    """How every run is questioned."""
+    """How every run is asked."""
 
     conditions: tuple[Literal[*CONDITIONS], ...] = Field(
-        tuple(CONDITIONS), min_length=1, description="Conditions, see README."
+        tuple(CONDITIONS), min_length=1, description="The conditions that every run is asked under."
     )
     sweeps: tuple[Literal[*SWEEPS], ...] = Field(
-        tuple(SWEEPS), description="Sweeps over one setting."
+        tuple(SWEEPS), description="The sweeps, each a condition at several settings."
     )
     scales: tuple[Annotated[float, Field(ge=0)], ...] = Field(
         (0.1, 0.25, 0.5, 0.75, 1.0),
         min_length=1,
-        description="Factors on the written state (sweep scale).",
+        description="Sweep scale: the factors on the state.",
     )
     distances: tuple[Tokens, ...] = Field(
         (0, 100, 400, 1000, 2000, 4000),
         min_length=1,
-        description="Distractor tokens written after (sweep retention).",
+        description="Sweep retention: the numbers of distractor tokens written after the dialogue.",
     )
     dialogues: tuple[Count, ...] = Field(
-        (1, 2, 4, 8), min_length=1, description="Dialogues written into one state (sweep capacity)."
+        (1, 2, 4, 8),
+        min_length=1,
+        description="Sweep capacity: the numbers of dialogues in one state.",
     )
-    sweep_samples: int = Field(64, ge=1, description="Level-1 samples per sweep setting, at most.")
-    sweep_split: str = Field("heldout_values", description="Benchmark split the sweeps use.")
-    shards: int = Field(1, ge=1, description="Files a condition is split into, by sample.")
+    sweep_samples: int = Field(
+        64, ge=1, description="Largest number of level-1 samples for each setting of a sweep."
+    )
+    sweep_split: str = Field(
+        "heldout_values", description="The split of the benchmark whose samples the sweeps ask."
+    )
+    shards: int = Field(
+        1, ge=1, description="Number of jobs, and of files, that each condition is split into."
+    )
     segment_tokens: int = Field(
         512,
         ge=16,
-        description="The reader drops its KV cache after this many tokens of a long text.",
+        description="While a long text is written, the KV cache is dropped after this many tokens.",
     )
     rows: int = Field(
         64,
         ge=1,
-        description="Dialogues read at once, at most: fewer where a GPU's free memory would not"
-        " hold them, and half as many, said in the log, where memory runs out.",
+        description="Largest number of episodes asked at once. There are fewer where a GPU's free"
+        " memory would not hold them, and half as many where memory runs out, which the log says.",
     )
-    probe_rows: int = Field(512, ge=1, description="Probes answered at once.")
+    probe_rows: int = Field(512, ge=1, description="Largest number of probes answered at once.")
     context_tokens: int = Field(
-        100_000, ge=1, description="Condition A: context tokens in the KV cache at once."
+        100_000,
+        ge=1,
+        description="Condition A: largest number of context tokens in the KV cache at once.",
     )
-    max_new_tokens: int = Field(32, ge=1, description="Longest answer, tokens.")
-    seed: int = Field(0, ge=0, description="Seed of the controls W and N and of sweep distractors.")
+    max_new_tokens: int = Field(32, ge=1, description="Largest length of an answer, in tokens.")
+    seed: int = Field(
+        0, ge=0, description="Seed of the noise of N and of the distractors of sweep retention."
+    )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where recall runs.")

@@ -12,7 +12,7 @@ from .answers import Answer
 
 @torch.no_grad()
 def write_naive(fw: FastWeights, dialogue: list[int], opening: Sequence[int] = ()) -> FastState:
-    """The dense fast weights [1, d, ff] after one dialogue, which follows an opening."""
+    """The state after one dialogue, which follows an opening; folded and readable."""
     ids = torch.tensor([[*opening, *dialogue]], device=fw.model.device)
     written = torch.ones_like(ids, dtype=torch.bool)
     written[:, : len(opening)] = False

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from ..chunks import ChunkPlan
     from .factors import FactorState
 
-# Keep factors until they take twice the dense memory: folding costs as much as reading as many
-# tokens as are folded.
+# Keep factors until they take twice the space of the dense form: folding costs as much as reading
+# as many tokens as are folded.
 KEEP_FACTORS = 2
 
 
@@ -53,7 +53,7 @@ class RuleState(ABC):
     @property
     @abstractmethod
     def sizes(self) -> tuple[int, int]:
-        """D and ff."""
+        """The widths d and ff."""
 
     @abstractmethod
     def used(self) -> Tensor:
@@ -69,7 +69,7 @@ class RuleState(ABC):
 
     @abstractmethod
     def make_readable(self) -> "FactorState":
-        """DW in the form that is read; see `readable`, which keeps the result."""
+        """The change dW in the form that is read; see `readable`, which keeps the result."""
 
     @property
     def token_count(self) -> int:
@@ -113,7 +113,7 @@ class RuleState(ABC):
         return kept
 
     def read(self, z: Tensor) -> Tensor:
-        """Z dW^T, `[B, T, d]`, for z `[B, T, ff]`."""
+        """The product z dW^T, `[B, T, d]`, for z `[B, T, ff]`."""
         return self.readable().read(z)
 
     def to_dense(self) -> Tensor:

@@ -29,16 +29,16 @@ class DeltaState(FactorState):
 
 
 class Rule(FactorRule):
-    """U = s (V - decay^c K dW^T - (L * (K K^T)) U), for all tokens at once.
+    """U = s (V - decay^c K dW^T - (E * (K K^T)) U), for all tokens at once.
 
-    L[t, s] is M[t, s] of `FactorRule` for earlier chunks and 1 for earlier tokens of the same
+    E[t, s] is M[t, s] of `FactorRule` for earlier chunks and 1 for earlier tokens of the same
     chunk. So U solves a unit lower triangular system (DeltaNet in parallel form, arXiv 2406.06484).
     """
 
     State = DeltaState
 
     def strength(self, weight: Tensor, rate: Tensor | float) -> Tensor:
-        """S = 1 - exp(-rate g), `[B, L]`: what many small writes of the same token add up to.
+        """The strength s = 1 - exp(-rate g), `[B, L]`: many small writes of a token add up to it.
 
         It stays below 1, where a key returns exactly its value, and keeps its gradient.
         """
@@ -70,7 +70,7 @@ class Rule(FactorRule):
         return flops
 
 
-def naive_step(dw: Tensor, key: Tensor, value: Tensor, strength: Tensor, memo: dict) -> Tensor:
-    """The oracle: what one token adds to dW `[d, ff]`; `strength` is rate times gate."""
+def naive_step(dw: Tensor, key: Tensor, value: Tensor, rate_gate: Tensor, memo: dict) -> Tensor:
+    """The oracle: what one token adds to dW `[d, ff]`; `rate_gate` is rate times gate."""
     error = value - dw @ key
-    return (1 - torch.exp(-strength)) * torch.outer(error, key)
+    return (1 - torch.exp(-rate_gate)) * torch.outer(error, key)

@@ -35,7 +35,7 @@ class FactorState(RuleState):
 
     @property
     def sizes(self) -> tuple[int, int]:
-        """D and ff."""
+        """The widths d and ff."""
         return self.values.shape[2], self.keys.shape[2]
 
     def used(self) -> Tensor:
@@ -61,7 +61,7 @@ class FactorState(RuleState):
         return self
 
     def read(self, z: Tensor) -> Tensor:
-        """Z D^T + (z K^T) U, `[B, T, d]`, for z `[B, T, ff]`."""
+        """The sum z D^T + (z K^T) U, `[B, T, d]`, for z `[B, T, ff]`."""
         out = product(torch.bmm(z, self.keys.mT), self.values)
         return out if self.dense is None else torch.baddbmm(out, z, self.dense.mT)
 

@@ -15,7 +15,7 @@ from .factors import FactorRule, FactorState
 if TYPE_CHECKING:
     from ..chunks import ChunkPlan
 
-ORDERED = False  # texts written apart add up to what they are written one after the other
+ORDERED = False  # texts written apart and merged give the state of texts written in turn
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +31,7 @@ class Rule(FactorRule):
     State = HebbianState
 
     def strength(self, weight: Tensor, rate: Tensor | float) -> Tensor:
-        """S = rate g, `[B, L]`."""
+        """The strength s = rate g, `[B, L]`."""
         return weight * rate
 
     def updates(self, state: HebbianState, plan: "ChunkPlan", tokens: Tokens) -> Tensor:
@@ -43,6 +43,6 @@ class Rule(FactorRule):
         return super().piece_length(chunk, d, ff, reads) if reads else None
 
 
-def naive_step(dw: Tensor, key: Tensor, value: Tensor, strength: Tensor, memo: dict) -> Tensor:
-    """The oracle: what one token adds to dW `[d, ff]`; `strength` is rate times gate."""
-    return strength * torch.outer(value, key)
+def naive_step(dw: Tensor, key: Tensor, value: Tensor, rate_gate: Tensor, memo: dict) -> Tensor:
+    """The oracle: what one token adds to dW `[d, ff]`; `rate_gate` is rate times gate."""
+    return rate_gate * torch.outer(value, key)

@@ -1,15 +1,15 @@
-"""The linear algebra of a memory by least squares (MesaNet, arXiv 2506.05233).
+"""The linear algebra of fast weights by least squares (MesaNet, arXiv 2506.05233).
 
-dW minimises sum_t s_t ||v_t - dW k_t||^2 + ||dW||^2 over all tokens written. With K keys, V values
-and S the diagonal of the counts s_t, dW has two forms; the first has as many unknowns as there are
+dW minimises sum_t c_t ||v_t - dW k_t||^2 + ||dW||^2 over all tokens written. With K keys, V values
+and C the diagonal of the counts c_t, dW has two forms; the first has as many unknowns as there are
 tokens, the second ff:
 
-    dW = U^T K,  (S^-1 + K K^T) U = V              `Factors`
-    dW = (V^T S K) (1 + K^T S K)^-1                `Sums` and `Solution`
+    dW = U^T K,  (C^-1 + K K^T) U = V              `Factors`
+    dW = (V^T C K) (1 + K^T C K)^-1                `Sums` and `Solution`
 
-TF32 rounds the factors of a product, so the sums are made of S^1/2 K and S^1/2 V, each computed
-once. Rounded, they are still the sums of tokens, whose keys are a little off. Products of S K with
-K would not be: S K is rounded differently from K, and no keys have such a Gram matrix. The rows of
+TF32 rounds the factors of a product, so the sums are made of C^1/2 K and C^1/2 V, each computed
+once. Rounded, they are still the sums of tokens, whose keys are a little off. Products of C K with
+K would not be: C K is rounded differently from K, and no keys have such a Gram matrix. The rows of
 U nearly cancel where keys are alike, so a product with U is never rounded (`products.product`).
 
 Every system is solved by Cholesky: a batched LU with several threads fails in oneMKL 2024.2.
@@ -34,10 +34,10 @@ def counts(strength: Tensor) -> Tensor:
 
 
 class Factors(torch.autograd.Function):
-    """U `[B, n, d]` = (S^-1 + G)^-1 V for G = K K^T `[B, n, n]`, the diagonal s of S `[B, n]`, V.
+    """U `[B, n, d]` = (C^-1 + G)^-1 V for G = K K^T `[B, n, n]`, the counts c `[B, n]`, and V.
 
-    Solved by the Cholesky factor of 1 + S^1/2 G S^1/2. The backward pass is written by hand because
-    automatic differentiation gives NaN at the square root of s = 0, a token that is not written;
+    Solved by the Cholesky factor of 1 + C^1/2 G C^1/2. The backward pass is written by hand because
+    automatic differentiation gives NaN at the square root of c = 0, a token that is not written;
     its gradient says whether it should be.
     """
 
@@ -53,7 +53,7 @@ class Factors(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """With M = (S^-1 + G)^-1: of V, M g; of G, -M g U^T; of s, (g - G M g) (V - G U) by row."""
+        """With M = (C^-1 + G)^-1: of V, M g; of G, -M g U^T; of c, (g - G M g) (V - G U) by row."""
         gram, root, factor, values, solved = ctx.saved_tensors
         back = torch.cholesky_solve(root * gradient, factor).mul_(root)
         by_count = (gradient - plain_product(gram, back)) * (values - plain_product(gram, solved))
@@ -61,7 +61,7 @@ class Factors(torch.autograd.Function):
 
 
 class Sums(torch.autograd.Function):
-    """V^T S K `[B, d, ff]` and K^T S K `[B, ff, ff]` of keys `[B, n, ff]`, values, counts `[B, n]`.
+    """V^T C K `[B, d, ff]` and K^T C K `[B, ff, ff]` of keys `[B, n, ff]`, values, counts `[B, n]`.
 
     The backward pass is written by hand for the same reason as that of `Factors`.
     """
@@ -83,7 +83,7 @@ class Sums(torch.autograd.Function):
     def backward(
         ctx: FunctionCtx, by_sum: Tensor, by_gram: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Of k, s (G + G^T) k + s g^T v; of v, s g k; of s, k^T G k + v^T g k."""
+        """Of k, c (G + G^T) k + c g^T v; of v, c g k; of c, k^T G k + v^T g k."""
         keys, values, counts = ctx.saved_tensors
         each = counts[..., None]
         turned, recalled = keys @ (by_gram + by_gram.mT), keys @ by_sum.mT
@@ -96,7 +96,7 @@ class Solution(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: FunctionCtx, sums: Tensor, gram: Tensor) -> Tensor:
-        """The memory."""
+        """The solution dW."""
         factor = _cholesky(gram.clone())
         solved = torch.cholesky_solve(sums.mT, factor)
         ctx.save_for_backward(factor, solved)

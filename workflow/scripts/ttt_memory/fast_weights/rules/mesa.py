@@ -24,7 +24,7 @@ from .products import full_precision
 if TYPE_CHECKING:
     from ..chunks import ChunkPlan
 
-ORDERED = False  # texts written apart add up to what they are written one after the other
+ORDERED = False  # texts written apart and merged give the state of texts written in turn
 # All tokens weigh alike, and float32 cannot solve for keys longer than one.
 REQUIRES = {"decay": 1.0, "key_norm": "l2"}
 
@@ -52,7 +52,7 @@ class MesaState(RuleState):
 
     @property
     def sizes(self) -> tuple[int, int]:
-        """D and ff."""
+        """The widths d and ff."""
         return self.values.shape[2], self.keys.shape[2]
 
     def used(self) -> Tensor:
@@ -100,9 +100,9 @@ class Rule(UpdateRule):
     State = MesaState
 
     def strength(self, weight: Tensor, rate: Tensor | float) -> Tensor:
-        """S = 1 - exp(-rate g), `[B, L]`: for an isolated key, the fraction of its value returned.
+        """The strength s = 1 - exp(-rate g), `[B, L]`.
 
-        (To one percent, because of the 0.99 in the counts.)
+        For an isolated key it is the fraction of its value that is returned, to one percent.
         """
         return -torch.expm1(-(weight * rate))
 
@@ -176,13 +176,13 @@ class Rule(UpdateRule):
         return flops
 
 
-def naive_step(dw: Tensor, key: Tensor, value: Tensor, strength: Tensor, memo: dict) -> Tensor:
+def naive_step(dw: Tensor, key: Tensor, value: Tensor, rate_gate: Tensor, memo: dict) -> Tensor:
     """The oracle: what one token adds to dW `[d, ff]`, by recursive least squares.
 
-    `strength` is rate times gate; `memo` keeps the inverse of 1 + sum of c k k^T between tokens.
+    `rate_gate` is rate times gate; `memo` keeps the inverse of 1 + sum of c k k^T between tokens.
     """
     inverse = memo.get("inverse", torch.eye(len(key), dtype=key.dtype))
-    strength = 1 - torch.exp(-strength)
+    strength = 1 - torch.exp(-rate_gate)
     count = strength / (1 - least_squares.SOLVABLE * strength)
     error = value - dw @ key
     direction = inverse @ key

@@ -25,7 +25,7 @@ class Product(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: FunctionCtx, a: Tensor, b: Tensor) -> Tensor:
-        """A b."""
+        """The product a b."""
         ctx.save_for_backward(a, b)
         return plain_product(a, b)
 
