@@ -1,18 +1,22 @@
 """What must hold for every update rule: the built-in ones and a user's own file."""
 
+import copy
+import pickle
 from pathlib import Path
 
 import pytest
 import torch
 
 from documents import fence
-from fast_weights_models import DenseLoop, apart, dense, memory, tokens
+from fast_weights_models import DenseLoop, apart, dense, memory, tiny, tokens
 from ttt_memory.errors import UserError
-from ttt_memory.fast_weights import FastWeightsConfig, load_state, rules, save_state
-from ttt_memory.fast_weights.rules import RULES, declared, load
+from ttt_memory.fast_weights import FastWeightsConfig, load_state, rules, save, save_state
+from ttt_memory.fast_weights import load as saved_fast_weights
+from ttt_memory.fast_weights.rules import RULES, load
 
 ROOT = Path(__file__).resolve().parents[2]
 OWN = "own"  # the rule of docs/update-rules.md
+IMPORTS = "from ttt_memory.fast_weights.rules.factors import FactorRule, FactorState"
 
 
 @pytest.fixture(scope="module")
@@ -137,12 +141,6 @@ def test_merging_is_writing_one_after_the_other(update):
     assert apart(state.merge(apart_written), expected) < 1e-10
 
 
-def checked(update: str) -> None:
-    """All that is looked at before any work."""
-    declared(update)
-    load(update)
-
-
 def test_a_file_of_ones_own_is_told_what_it_lacks(tmp_path):
     """One line that names the file: not there, not Python, without a rule, with half of one."""
     path = tmp_path / "mine.py"
@@ -150,20 +148,30 @@ def test_a_file_of_ones_own_is_told_what_it_lacks(tmp_path):
         (None, "found no such file"),
         ("def", "expected Python"),
         ("ORDERED = print", "literal"),
-        ("x = 1", r"expected a class Rule\(UpdateRule\)"),
+        ("x = 1", "found no class Rule"),
+        ("class Rule: pass", r"expected a class Rule\(UpdateRule\)"),
+        ("ORDERED = 0\nclass Rule: pass", "found ORDERED 0, expected True or False"),
+        ("REQUIRES = ['decay']\nclass Rule: pass", "expected a dictionary of keys"),
+        (f"{IMPORTS}\nclass Rule(FactorRule): pass", "expected Rule.State, a class of its own"),
+        (f"{IMPORTS}\nclass Rule(FactorRule): State = FactorState", "a class of its own"),
+        (f"{IMPORTS}\nclass S(FactorState): pass\nclass Rule(FactorRule): State = S", "abstract"),
         (
-            "from ttt_memory.fast_weights.rules.base import UpdateRule as U\nclass Rule(U): pass",
-            "abst",
+            f"{IMPORTS}\nORDERED = False\nclass S(FactorState): pass\n"
+            "class Rule(FactorRule): State = S",
+            "found S.mergeable False, expected True",
         ),
-        ("import nowhere", "No module named 'nowhere'"),
+        ("import nowhere\nclass Rule: pass", "No module named 'nowhere'"),
     ):
         if content is not None:
             path.write_text(content)
         load.cache_clear()
         rules._module.cache_clear()
         with pytest.raises(UserError, match=message) as error:
-            checked(str(path))
+            load(str(path))
         assert str(path) in str(error.value)
+    path.write_text("x = 1")
+    with pytest.raises(ValueError, match="found no class Rule"):
+        FastWeightsConfig(layers=(0,), update=str(path))  # before any work
     for wrong in ("hebian", "mine"):
         with pytest.raises(ValueError, match=f"found '{wrong}', expected one of hebbian, delta"):
             FastWeightsConfig(layers=(0,), update=wrong)
@@ -172,7 +180,37 @@ def test_a_file_of_ones_own_is_told_what_it_lacks(tmp_path):
 def test_what_a_rule_requires(tmp_path):
     """`REQUIRES` of a file is checked with the configuration."""
     path = tmp_path / "strict.py"
-    path.write_text('REQUIRES = {"decay": 1.0}')
-    FastWeightsConfig(layers=(0,), update=str(path))
-    with pytest.raises(ValueError, match=r"requires decay 1\.0, found 0\.5"):
-        FastWeightsConfig(layers=(0,), update=str(path), decay=0.5)
+    for declaration in ('REQUIRES = {"decay": 1.0}', 'REQUIRES: dict = {"decay": 1.0}'):
+        path.write_text(f"{declaration}\nclass Rule: pass")
+        FastWeightsConfig(layers=(0,), update=str(path))
+        with pytest.raises(ValueError, match=r"requires {'decay': 1\.0}, found {'decay': 0\.5}"):
+            FastWeightsConfig(layers=(0,), update=str(path), decay=0.5)
+
+
+def test_a_saved_rule_goes_with_what_was_saved(own, tmp_path, monkeypatch):
+    """Loaded from another folder it is the same rule; a state of the rule before an edit is not."""
+    rule, ids = tmp_path / "mine.py", tokens(1, 9)
+    rule.write_text(Path(own).read_text())
+    fw = memory(update=str(rule))
+    state = fw.write(ids).state
+    save(fw, tmp_path / "saved")
+    save_state(fw, state, tmp_path / "state")
+    rule.write_text(rule.read_text().replace("torch.sign", "torch.tanh"))
+    monkeypatch.chdir(tmp_path.parent)
+    again = saved_fast_weights(tmp_path / "saved", tiny())
+    assert apart(again.write(ids).state, state) == 0
+    assert apart(load_state(again, tmp_path / "state"), state) == 0
+    with pytest.raises(UserError, match="written by other fast weights"):
+        load_state(memory(update=str(rule)), tmp_path / "state")
+
+
+def test_the_readable_form_is_made_once_and_kept_apart():
+    """Also in inference mode; a copy and a file of the state do not contain it."""
+    with torch.no_grad():
+        written = memory(update="mesa").write(tokens(2, 9)).state.layers[0].written
+    small = len(pickle.dumps(written))
+    with torch.inference_mode():
+        assert written.readable() is written.readable()
+    assert not written.readable().values.is_inference()
+    assert len(pickle.dumps(written)) == small
+    assert copy.deepcopy(written).readable() is not written.readable()

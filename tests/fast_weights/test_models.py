@@ -223,7 +223,7 @@ def test_checkpoint_that_does_not_fit(tmp_path):
     other, away = tiny(), tiny()
     other.model.layers[1].mlp.up_proj.weight.data.mul_(1.1)
     away.lm_head.to("meta")
-    for model, message in ((other, "fast weights of another model"), (away, "not in memory")):
+    for model, message in ((other, "fast weights of another model"), (away, "is offloaded")):
         with pytest.raises(UserError, match=message):
             load(tmp_path, model)
         assert not model.model.layers[0].mlp.down_proj._forward_hooks
@@ -286,8 +286,8 @@ def test_a_fingerprint_tells_models_apart(tmp_path):
         ({"layers": (-1,)}, "layers"),
         ({"layers": (1, 1)}, "names a layer twice"),
         ({"conv_width": 4}, "even"),
-        ({"update": "mesa", "decay": 0.9}, "requires decay 1.0"),
-        ({"update": "mesa", "key_norm": "none"}, "requires key_norm 'l2'"),
+        ({"update": "mesa", "decay": 0.9}, "requires .'decay': 1.0"),
+        ({"update": "mesa", "key_norm": "none"}, "found .'decay': 1.0, 'key_norm': 'none'"),
         ({"conv_width": 1}, "next token"),
         ({"gate": "top", "read_while_writing": True}, "read_while_writing"),
         ({"gate": "topp"}, "gate"),

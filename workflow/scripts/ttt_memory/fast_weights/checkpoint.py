@@ -20,32 +20,40 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from .. import options
 from ..errors import UserError
 from ..io import beside, write_json
 from .base_model import check_shapes, fingerprint
 from .chunks import Pending
 from .config import FastWeightsConfig
 from .injection import FastWeights, inject
+from .rules import RULES, path_of
 from .rules.base import RuleState
 from .rules.factors import FactorState
 from .state import FastState, LayerState
 
 TENSORS, CONFIG = "fast_weights.safetensors", "fast_weights.json"
+OWN_RULE = "update_rule.py"  # the copy of an update rule that does not come with this package
 FORMAT = "2"  # of a state file; 1 had one layout of tensors for all update rules
 
 
 def save(fw: FastWeights, folder: str | Path) -> None:
     """Write the learned parameters and the configuration of `fw` into `folder`.
 
-    Other files there are left alone.
-
+    A copy of an update rule of the user's own goes with them. Other files there are left alone.
     The JSON comes last and holds the digest of the tensors: `load` refuses a folder cut short.
     """
     content = save_tensors(_plain(fw.fast.state_dict()))
     with beside(Path(folder) / TENSORS) as temporary:
         temporary.write_bytes(content)
+    config = fw.config.model_dump(mode="json")
+    if fw.config.update not in RULES:
+        rule = path_of(fw.config.update).read_bytes()
+        with beside(Path(folder) / OWN_RULE) as temporary:
+            temporary.write_bytes(rule)
+        config["update"] = OWN_RULE
     stored = {
-        "config": fw.config.model_dump(mode="json"),
+        "config": config,
         "tensors": _digest(content),
         "base": fingerprint(fw.model, adapters=True),
     }
@@ -148,7 +156,7 @@ def _state_file(path: str | Path) -> tuple[dict[str, str], dict[str, Tensor]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise UserError(f"{path}: not a saved fast-weight state ({error})") from error
-    if metadata.get("format") == FORMAT:
+    if metadata.get("format") == FORMAT and {"kind", "fast_weights", "tensors"} <= metadata.keys():
         return metadata, tensors
     if {"memory", "tensors"} <= metadata.keys():
         raise UserError(
@@ -175,9 +183,14 @@ def _config(path: Path, content: bytes) -> tuple[FastWeightsConfig, str]:
     """The configuration and the base's fingerprint; `content` must have the digest stored there."""
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
+        if stored["config"]["update"] == OWN_RULE:
+            stored["config"]["update"] = str(path.with_name(OWN_RULE))
         config = FastWeightsConfig(**stored["config"])
         digest, base = (str(stored[key]) for key in ("tensors", "base"))
-    except (ValueError, KeyError, TypeError, ValidationError) as error:
+    except ValidationError as error:
+        told = options.describe(error, FastWeightsConfig, data=stored["config"])
+        raise UserError(f"{path}: {told}") from error
+    except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: not a fast-weight configuration ({error})") from error
     if digest != _digest(content):
         raise UserError(f"{path}: {TENSORS} is not the file it was saved with; half-written?")
@@ -189,7 +202,11 @@ def _identity(fw: FastWeights) -> str:
 
     A state can be read only by the fast weights that wrote it.
     """
-    rule = fw.config.model_dump_json(exclude={"init"}, exclude_defaults=True)
+    config = fw.config
+    if config.update not in RULES:  # what the file says counts, not where it lies
+        digest = _digest(path_of(config.update).read_bytes())
+        config = config.model_copy(update={"update": digest})
+    rule = config.model_dump_json(exclude={"init"}, exclude_defaults=True)
     parts = fingerprint(fw.model, adapters=True), fingerprint(fw.fast), rule
     return blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
 

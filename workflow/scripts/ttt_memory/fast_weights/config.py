@@ -103,11 +103,9 @@ class FastWeightsConfig(BaseModel):
             requires = declared(self.update).requires
         except UserError as error:
             raise ValueError(f"update: {error}") from error
-        for key, value in requires.items():
-            if (found := getattr(self, key, None)) != value:
-                raise ValueError(
-                    f"update {self.update!r} requires {key} {value!r}, found {found!r}"
-                )
+        found = {key: getattr(self, key, None) for key in requires}
+        if found != dict(requires):
+            raise ValueError(f"update {self.update!r} requires {dict(requires)}, found {found}")
         return self
 
     @property

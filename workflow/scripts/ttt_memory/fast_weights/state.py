@@ -69,9 +69,10 @@ class FastState:
         return {i: layer.written.to_dense() for i, layer in self.layers.items()}
 
     def readable(self) -> Self:
-        """The same fast weights in the form that is read; nothing more can be written to them.
+        """The same fast weights in the form that is read.
 
-        `read` does this by itself and keeps the result. What this returns is all that reading
+        Where this is another form than is written (least squares), nothing more can be written to
+        it. `read` does this by itself and keeps the result. What this returns is all that reading
         needs: to keep it alone takes less space where the update rule keeps more for writing.
         """
         return self._written(lambda written: written.readable())

@@ -18,7 +18,11 @@ KEYS = {
 # Key: {old value: new value}.
 VALUES = {"runs.*.train.objective": {"recall": "write_drop_read"}}
 # Old name of a run: new name.
-RUNS = {"recall": "write-drop-read"}
+RUNS = {
+    "recall": "write-drop-read",
+    "recall-long": "write-drop-read-long",
+    "recall-lora": "write-drop-read-lora",
+}
 
 
 def explain(error: ValidationError) -> tuple[list[str], str] | None:

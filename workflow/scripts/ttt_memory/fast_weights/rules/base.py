@@ -96,21 +96,27 @@ class RuleState(ABC):
         return replace(self, **{name: function(t) for name, t in self.tensors().items()})
 
     def readable(self) -> "FactorState":
-        """The same dW in the form that is read, to which nothing more can be written.
+        """The same dW in the form that is read.
 
-        Computed once and kept with the state, which never changes. It is not kept where that
-        would be wrong: a graph of gradients serves one backward pass, and a tensor made in
-        inference mode cannot be used in training.
+        If that is another form than the one that is written, nothing more can be written to it.
+
+        Computed once and kept with the state, which never changes; but not for a state with
+        gradients, since a graph serves one backward pass.
         """
         tensors = self.tensors().values()
         if any(t.requires_grad for t in tensors):
             return self.make_readable()
         kept = vars(self).get("_readable")
         if kept is None:
-            kept = self.make_readable()
-            if not torch.is_inference_mode_enabled() or any(t.is_inference() for t in tensors):
-                object.__setattr__(self, "_readable", kept)  # the dataclass is frozen
+            # What is made in inference mode could not be used in training later.
+            with torch.inference_mode(any(t.is_inference() for t in tensors)):
+                kept = self.make_readable()
+            object.__setattr__(self, "_readable", kept)  # the dataclass is frozen
         return kept
+
+    def __getstate__(self) -> dict[str, object]:
+        """All fields; the readable form that is kept is neither copied nor pickled."""
+        return {name: value for name, value in vars(self).items() if name != "_readable"}
 
     def read(self, z: Tensor) -> Tensor:
         """The product z dW^T, `[B, T, d]`, for z `[B, T, ff]`."""
@@ -289,11 +295,11 @@ def require_one_rule(parts: Sequence[RuleState]) -> None:
     Raises:
         ValueError: names both classes.
     """
-    kinds = sorted({type(part).__name__ for part in parts})
-    if len(kinds) > 1:
+    if len({type(part) for part in parts}) > 1:
+        kinds = sorted(type(part).__name__ for part in parts)
         raise ValueError(
-            f"found states of {' and '.join(kinds)}; expected states of one rule, all as `write`"
-            " left them or all readable"
+            f"found states of {' and '.join(dict.fromkeys(kinds))}; expected states of one rule,"
+            " all as `write` left them or all readable"
         )
 
 

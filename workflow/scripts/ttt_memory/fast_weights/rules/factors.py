@@ -4,6 +4,7 @@ K `[S, ff]` are keys, U `[S, d]` what is written for them, D `[d, ff]` the sum o
 Every rule is read in this form; rules that are sums over tokens are written in it, too.
 """
 
+from abc import abstractmethod
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Self
 
@@ -96,9 +97,9 @@ class FactorRule(UpdateRule):
     own.
     """
 
+    @abstractmethod
     def updates(self, state: FactorState, plan: "ChunkPlan", tokens: Tokens) -> Tensor:
         """U `[B, L, d]`: what to write for the keys of `tokens`, without decay."""
-        raise NotImplementedError
 
     def write(
         self, state: FactorState, plan: "ChunkPlan", tokens: Tokens, queries: Tensor | None
