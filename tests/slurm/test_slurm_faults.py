@@ -57,7 +57,7 @@ def test_scancel_loses_no_step(trial: Trial, told: Note) -> None:
 
 
 def test_time_limit_loses_no_step(trial: Trial, told: Note) -> None:
-    trial.start("--set-resources", f"{TRAINING}:runtime=1")
+    trial.start("--set-resources", f"{TRAINING}:runtime=attempt")  # minutes
     trial.hold()
     told("time limit", "no step", no_step_is_lost(trial, "TIMEOUT"))
 
