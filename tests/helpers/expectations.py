@@ -98,6 +98,7 @@ OWN = {
     "fast_weights/rules/hebbian.py": "",
     "fast_weights/rules/delta.py": "",
     "fast_weights/rules/*.py": f"train {ASKING}",
+    "fast_weights/sizes.py": "recall",
     "fast_weights/*.py": f"train {ASKING}",
     "conversation/config/asking.py": f"{ASKING} provenance",
     "conversation/config/*.py": f"{TRAINING} {ASKING} provenance",
