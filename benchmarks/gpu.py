@@ -34,7 +34,7 @@ from ttt_memory.conversation.config.asking import RecallConfig
 from ttt_memory.conversation.config.training import RunConfig
 from ttt_memory.conversation.models.trained_run import trained_part
 from ttt_memory.conversation.prompts.prompter import Prompter
-from ttt_memory.conversation.recall.conditions import Recall
+from ttt_memory.conversation.recall.ask import Recall
 from ttt_memory.conversation.train.corpus_sampler import CorpusSampler
 from ttt_memory.conversation.train.train_run import train
 from ttt_memory.cost import flop_counter, stopwatch

@@ -20,7 +20,7 @@ from ttt_memory.benchmark import Sample, read_benchmark
 from ttt_memory.conversation.config.asking import RecallConfig
 from ttt_memory.conversation.models.trained_run import load_run
 from ttt_memory.conversation.prompts.prompter import Prompter
-from ttt_memory.conversation.recall.conditions import Recall
+from ttt_memory.conversation.recall.ask import Recall
 from ttt_memory.conversation.recall.naive import answer_naive, write_naive
 from ttt_memory.errors import run
 from ttt_memory.fast_weights import FastWeights

@@ -47,7 +47,7 @@ def preset(kind: str, jobs: int) -> dict:
             "forecast": {
                 "strategies": {"titans_default": None, "mesa": None},
                 "baselines": {"ar_ridge": None, "online_rls": None, "last_value": None},
-                "comparison": {"reference": "no_memory"},
+                "comparison": {"compared_with": "no_memory"},
                 "seeds": list(range(jobs)),
             },
         }

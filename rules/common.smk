@@ -174,7 +174,7 @@ envvars:
 
 
 def closure(script):
-    """The inputs of a rule that are code: its script and the files of this project it imports."""
+    """Code as inputs: a script, and the files of this project that it imports."""
     script = SCRIPTS / script
     return {
         "script": str(script),

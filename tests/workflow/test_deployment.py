@@ -286,7 +286,8 @@ def files_in(folder: Path, layers: int) -> Path:
     (mine / "x.jsonl").write_text('{"text": "Words."}\n')
     (mine / "x.yaml").write_text("{}")
     functions = ("build", *REQUIRED)
-    (mine / "x.py").write_text("".join(f"def {name}(): ...\n" for name in functions))
+    content = "class Rule: ...\n" + "".join(f"def {name}(): ...\n" for name in functions)
+    (mine / "x.py").write_text(content)
     return folder
 
 

@@ -180,7 +180,7 @@ def test_executed_run_leaves_a_report_and_nothing_to_do(executed: Clone) -> None
     assert provenance["seeds"]["runs.write-drop-read"] == [0]
     assert provenance["config"]["results"] == "results/smoke"
     assert provenance["rules"]["recall"]["jobs"] > provenance["rules"]["train"]["jobs"] == 2
-    assert "recall" in (report / "RESULTS.md").read_text(encoding="utf-8")
+    assert "write-drop-read" in (report / "RESULTS.md").read_text(encoding="utf-8")
     assert executed.planned(*SMOKE) == {}
 
 

@@ -64,7 +64,7 @@ def test_results_from_the_future_are_refused_until_made_comparable(finished: Fin
     (told,) = [line for line in str(refused.value).splitlines() if line.startswith("error: ")]
     assert re.match(r"error: results/made\S*: found a change 3\d\d\d s in the future", told)
     assert "Traceback" not in str(refused.value)
-    remedy = told.partition("compare by content: ")[2]
+    remedy = told.partition("compared by content: ")[2]
     subprocess.run(remedy, shell=True, cwd=finished.clone.path, check=True)
     assert finished.planned() == []
     # Edited when the clock was right again, which is earlier than the results were made.
