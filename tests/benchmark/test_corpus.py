@@ -18,7 +18,9 @@ from ttt_memory.benchmark import (
     validate,
 )
 from ttt_memory.benchmark.distractors import content
-from ttt_memory.benchmark.generator.values import held_out
+from ttt_memory.benchmark.generator.lessons import SHARES
+from ttt_memory.benchmark.generator.values import pools
+from ttt_memory.benchmark.sample import REFUSALS, SYNTHETIC, TURN_SEPARATOR
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 LANGUAGES = ("zh", "en")
@@ -35,9 +37,13 @@ def test_every_training_dialogue_is_valid(training):
     assert not {name: fault for name, fault in faults.items() if fault}
 
 
-def test_no_held_out_value_is_ever_trained_on(training):
-    assert not any(held_out(fact.value) for sample in training for fact in sample.facts)
-    assert {sample.split for sample in training} == {"train"}
+def test_no_value_of_training_is_held_out(training):
+    for sample in training:
+        pool = pools(sample.language)
+        assert not any(pool.held_out(fact.value) for fact in sample.facts)
+    assert {(sample.split, sample.level, sample.variant) for sample in training} == {
+        ("train", 1, "")
+    }
 
 
 def test_training_is_varied(training):
@@ -46,15 +52,75 @@ def test_training_is_varied(training):
     assert kinds["pair"] > 1000
     categories = Counter(fact.category for sample in training for fact in sample.facts)
     assert len(categories) == 6
-    synthetic = [sample for sample in training if sample.skeleton_id == "synthetic"]
+    synthetic = [sample for sample in training if sample.skeleton_id == SYNTHETIC]
     assert 0.65 < len(synthetic) / len(training) < 0.75
     questions = [probe.question for sample in synthetic for probe in sample.probes]
     assert len(set(questions)) > 0.6 * len(questions)
     values = [fact.value for sample in training for fact in sample.facts]
-    assert len(set(values)) > 0.75 * len(values)
+    assert len(set(values)) > 0.7 * len(values)
     # Facts stand in every quarter of the dialogues.
-    places = Counter(4 * fact.start // len(s.dialogue) for s in synthetic for fact in s.facts)
+    places = Counter(
+        4 * fact.start // len(s.sessions[0])
+        for s in synthetic
+        for fact in s.facts
+        if not fact.session
+    )
     assert min(places.values()) > 0.15 * places.total()
+
+
+def test_every_kind_of_training_sample_has_its_share(training):
+    changed = [sample for sample in training if any(fact.replaces for fact in sample.facts)]
+    later = [s for s in changed if any(fact.replaces and fact.session for fact in s.facts)]
+    three = [sample for sample in training if len(sample.sessions) == 3]
+    two = [s for s in training if len(s.sessions) == 2 and s not in later]
+    for found, wanted in (
+        (len(changed) - len(later), SHARES["changed"]),
+        (len(later) - len(three), SHARES["changed later"]),
+        (len(two), SHARES["two"]),
+        (len(three), SHARES["three"]),
+    ):
+        assert found / len(training) == pytest.approx(wanted, abs=0.025)
+
+
+def test_a_changed_value_is_asked_for_and_its_rival_is_the_old_one(training):
+    asked = 0
+    for sample in training:
+        values = {fact.fact_id: fact for fact in sample.facts}
+        old = {fact.value for fact in sample.facts if not fact.replaces}
+        for probe in sample.probes:
+            new = any(values[name].replaces for name in probe.required_facts[-1:])
+            if new and not probe.kind.startswith("pair"):
+                asked += 1
+                assert probe.rival is not None
+                assert probe.gold not in old
+            assert new or probe.rival is None or probe.kind.startswith("pair")
+    assert asked > 500
+
+
+def test_nothing_answers_some_questions_of_a_third_of_the_dialogues(training):
+    refusals = [sum(not probe.answerable for probe in sample.probes) for sample in training]
+    assert 0.25 < sum(map(bool, refusals)) / len(refusals) < 0.45
+    assert {p.gold for s in training for p in s.probes if not p.answerable} == {
+        REFUSALS[training[0].language]
+    }
+
+
+def test_questions_about_one_of_two_dialogues_name_its_speakers(training):
+    two = [
+        sample
+        for sample in training
+        if len(sample.sessions) == 2 and not any(fact.replaces for fact in sample.facts)
+    ]
+    assert len(two) > 200
+    for sample in two:
+        separator = TURN_SEPARATOR[sample.language]
+        speakers = [
+            {turn.partition(separator)[0] for turn in session.split("\n")}
+            for session in sample.sessions
+        ]
+        for probe in sample.probes:
+            named = [sum(name in probe.question for name in names) > 1 for names in speakers]
+            assert sum(named) == 1, probe.question
 
 
 def test_the_same_seed_gives_the_same_dialogues():
@@ -67,7 +133,7 @@ def test_the_same_seed_gives_the_same_dialogues():
 def test_the_share_of_synthetic_dialogues_is_kept():
     for share in (0.0, 1.0):
         made = corpus.dialogues("en", 0, 30, synthetic_share=share)
-        assert {sample.skeleton_id == "synthetic" for sample in made} == {bool(share)}
+        assert {sample.skeleton_id == SYNTHETIC for sample in made} == {bool(share)}
 
 
 def test_script_writes_dialogues_in_row_groups_and_training_passages(tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ from ttt_memory.benchmark.sample import Fact
 def of(language: str, dialogue: str, value: str, question: str) -> str:
     start = dialogue.index(value)
     fact = Fact("F1", "", "numeric", "s", value, start, start + len(value))
-    return grounding(language, question, dialogue, [fact])
+    return grounding(language, question, (dialogue,), [fact])
 
 
 EN = (
@@ -52,10 +52,18 @@ def test_chinese(value, question, expected):
     assert of("zh", ZH, value, question) == expected
 
 
+def test_the_utterance_is_looked_for_in_the_session_of_the_fact():
+    sessions = ("Ida: Lovely vans, number 4417.", "Otto: The old pier. Number 3616.")
+    fact = Fact("F1", "", "numeric", "s", "3616", 27, 31, session=1)
+    assert sessions[1][27:31] == "3616"
+    assert grounding("en", "Which pier?", sessions, [fact]) == "shared"
+    assert grounding("en", "Which vans?", sessions, [fact]) == "none"
+
+
 def test_one_of_two_required_facts_is_enough():
     facts = []
     for value in ("4417", "Ida"):
         start = EN.rindex(value)
         facts.append(Fact("F", "", "person", "s", value, start, start + len(value)))
-    assert grounding("en", "How lovely?", EN, facts[:1]) == "none"
-    assert grounding("en", "How lovely?", EN, facts) == "shared"
+    assert grounding("en", "How lovely?", (EN,), facts[:1]) == "none"
+    assert grounding("en", "How lovely?", (EN,), facts) == "shared"

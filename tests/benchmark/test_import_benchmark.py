@@ -58,7 +58,7 @@ def test_fields_spans_and_kinds(tmp_path):
     first, second, third = read_samples(path)
     assert (first.language, first.split, first.distractor) == ("zh", "published", None)
     budget, place = first.facts
-    assert (budget.value, first.dialogue[budget.start : budget.end]) == ("150万", "150万")
+    assert (budget.value, first.sessions[0][budget.start : budget.end]) == ("150万", "150万")
     assert (place.value, place.start, place.end) == ("", -1, -1)
     assert (first.probes[0].kind, first.probes[0].grounding) == ("budget", "unknown")
     assert [probe.kind for probe in second.probes] == ["pair:place-budget", "bridge:place-budget"]
@@ -160,7 +160,7 @@ def test_parquet_is_checked_as_well(tmp_path):
     write_table(path, [row], schemas.BENCHMARK, {})
     with pytest.raises(UserError, match="fact 'F1': its span is not its value"):
         read_benchmark(path)
-    row["dialogue"] = None
+    row["sessions"] = None
     write_table(path, [row], schemas.BENCHMARK, {})
-    with pytest.raises(UserError, match="row 0: a column other than distractor is null"):
+    with pytest.raises(UserError, match="row 0: a column other than distractor and rival is null"):
         read_benchmark(path)

@@ -158,7 +158,7 @@ def test_write_drop_read_training_uses_them_as_distractors_of_every_language(tmp
     run = settings(context_share=0.0, empty_share=0.0)
     (own,) = prompter().ids(["zzzz zzzz zzzz"])
     for step in range(4):
-        _, distractor = BatchMaker(sampler, run.train).batch(step, 0).texts
+        *_, distractor = BatchMaker(sampler, run.train).batch(step, 0).texts
         assert set(distractor.packed.input_ids[distractor.written].tolist()) <= set(own)
 
 

@@ -6,13 +6,21 @@ from dataclasses import replace
 import pytest
 
 from ttt_memory.benchmark import BenchmarkConfig, Fact, Probe, Sample, generate, validate
+from ttt_memory.benchmark.sample import SPLITS as SPLIT_NAMES
 
-SPLITS = {"train": 1, "heldout_values": 1, "heldout_skeletons": 1, "heldout_both": 1}
+SPLITS = dict.fromkeys(SPLIT_NAMES, 1)
 
 
 @pytest.mark.parametrize(
     ("levels", "count", "tokens"),
-    [((1,), 5000, (2000, 4000)), ((2,), 4000, (2000, 4000)), ((3,), 1000, (60, 90))],
+    [
+        ((1,), 3000, (2000, 4000)),
+        ((2,), 2500, (2000, 4000)),
+        ((3,), 500, (60, 90)),
+        ((4,), 1000, (2000, 4000)),
+        ((5,), 1500, (2000, 4000)),
+        ((6,), 1500, (2000, 4000)),
+    ],
 )
 def test_ten_thousand_samples_are_valid(levels, count, tokens):
     config = BenchmarkConfig(
@@ -34,7 +42,7 @@ def sample(**changes) -> Sample:
     categories = ("person", "spatial", "temporal", "numeric", "relational")
     texts = ("{} chairs", "the vote is in {}", "it is on {}", "it costs {}", "Nora Keller is {}")
     facts = tuple(
-        Fact(f"F{i}", text.format(value), category, "s", value, at, at + len(value))
+        Fact(f"F{i}", text.format(value), category, f"s{i}", value, at, at + len(value))
         for i, (value, category, text, at) in enumerate(
             zip(values, categories, texts, map(dialogue.index, values), strict=True), 1
         )
@@ -43,7 +51,7 @@ def sample(**changes) -> Sample:
         Probe("P1", "What is the chair?", values[4], "bridge:role", ("F1", "F5"), "none"),
         Probe("P2", "Where and when?", "Vance Hall; 14 April", "pair:values", ("F2", "F3"), "none"),
     )
-    whole = Sample("S", 2, "en", "train", "k", dialogue, None, facts, probes)
+    whole = Sample("S", 2, "en", "train", "k", (dialogue,), None, facts, probes)
     return replace(whole, **changes)
 
 
@@ -59,26 +67,61 @@ def with_probe(index: int, **changes) -> Sample:
     return sample(probes=tuple(probes))
 
 
-def test_the_small_sample_is_valid():
+def changed(**changes) -> Sample:
+    """The small sample with a later session that moves the date, as level 4 asks for it."""
+    moved = "Otto: Something came up.\nIda: The vote is on 2 May now."
+    start = moved.index("2 May")
+    new = Fact("F6", "it is on 2 May", "temporal", "s3*1", "2 May", start, start + 5, session=1)
+    probe = Probe("P1", "When is the vote?", "2 May", "date", ("F6",), "none", rival="14 April")
+    whole = sample(
+        level=4,
+        sessions=(*sample().sessions, moved),
+        facts=(*sample().facts, new),
+        probes=(probe,),
+        variant="next session",
+    )
+    return replace(whole, **changes)
+
+
+def asked(**changes) -> Sample:
+    """The changed sample with another probe."""
+    return changed(probes=(replace(changed().probes[0], **changes),))
+
+
+REFUSED = {"kind": "unanswerable", "gold": "I don't know.", "required_facts": (), "rival": None}
+# At level 5 the rival is told about something else of the same type.
+OF_WHOM = {
+    "facts": (*changed().facts[:5], replace(changed().facts[5], slot="other")),
+    "level": 5,
+    "variant": "two speakers",
+}
+
+
+def test_the_small_samples_are_valid():
     assert validate(sample()) == []
+    assert validate(changed()) == []
+    assert validate(replace(asked(**REFUSED), level=6, variant="near miss")) == []
+    assert validate(replace(asked(**REFUSED), level=1, variant="")) == []  # training mixes them
 
 
 PLAIN = {"kind": "role", "required_facts": ("F5",)}
 BROKEN = {
-    "4 facts, expected 5 to 10": sample(facts=sample().facts[1:], probes=sample().probes[1:]),
+    "4 facts in session 0, expected 5 to 10": sample(
+        facts=sample().facts[1:], probes=sample().probes[1:]
+    ),
     "expected one of": sample(split="test"),
     "level 2 with a distractor": sample(distractor="Rain fell."),
     "level 3 with no distractor": sample(level=3),
     "no probe": sample(probes=()),
-    "is not a turn": sample(dialogue=sample().dialogue + "\nwell"),
+    "is not a turn": sample(sessions=(sample().sessions[0] + "\nwell",)),
     "fact id 'F1' twice": with_fact(1, fact_id="F1"),
     "probe id 'P1' twice": with_probe(1, probe_id="P1"),
     "question 'What is the chair?' twice": with_probe(1, question="What is the chair?"),
     "category 'food'": with_fact(1, category="food"),
     "is not at its offsets": with_fact(3, start=0, end=4),
-    "occurs 2 times": sample(dialogue=sample().dialogue + " On 14 April."),
+    "occurs 2 times": sample(sessions=(sample().sessions[0] + " On 14 April.",)),
     "its text does not contain its value": with_fact(2, text="it is soon"),
-    "wrong for split 'heldout_both'": sample(split="heldout_both"),
+    "wrong for split 'all_new'": sample(split="all_new"),
     "occurs in the distractor": sample(level=3, distractor="A vance hall burned."),
     "one value contains the other": with_fact(2, value="Vance", start=46, end=51),
     "requires facts ('F9',)": with_probe(0, required_facts=("F9",)),
@@ -94,6 +137,31 @@ BROKEN = {
     "does not contain the value of the first": with_probe(0, required_facts=("F2", "F5")),
     "type money has category numeric, the fact has relational": with_probe(0, kind="bridge:money"),
     "value 'lead wool analyst' is not of type team": with_probe(0, kind="bridge:team"),
+    "level 4 with variant ''": changed(variant=""),
+    "level 2 with variant 'near miss'": sample(variant="near miss"),
+    "no rival at level 4": asked(rival=None),
+    "rival '3 May' is no other value": asked(rival="3 May"),
+    "rival '2 May' is no other value": asked(rival="2 May"),
+    "rival '14 April' is told about s3": changed(**{**OF_WHOM, "facts": changed().facts}),
+    "type date has category temporal, the fact has numeric": asked(rival="$835"),
+    "the question names no speaker": changed(**OF_WHOM),
+    "the value of F3 was replaced": asked(required_facts=("F3",), gold="14 April", rival="2 May"),
+    "slot 's3' is not in the order": changed(
+        facts=(
+            *changed().facts[:2],
+            replace(changed().facts[2], slot="s3*1"),
+            *changed().facts[3:5],
+            replace(changed().facts[5], slot="s3"),
+        )
+    ),
+    "kind 'unanswerable' at level 4": asked(**REFUSED),
+    "kind 'date' at level 6": changed(level=6, variant="near miss"),
+    'expected "I don\'t know."': replace(
+        asked(**{**REFUSED, "gold": "No."}), level=6, variant="near miss"
+    ),
+    "of a question that nothing answers": replace(
+        asked(**{**REFUSED, "rival": "2 May"}), level=6, variant="near miss"
+    ),
 }
 
 

@@ -7,9 +7,10 @@ imported = importers.read_samples("published.json")
 - `sample`, `schemas`, `files`: what a sample is, its columns, its Parquet files.
 - `generate`, `card`, `validity`: the generated benchmark, its description, the check of a sample.
 - `corpus`, `own_texts`: what models train on, generated or from the user's files.
+- `json_files`: reading JSON of others.
 - `generator/`: how one dialogue is made from values, skeletons and families of facts.
 - `distractors/`: unrelated text.
-- `importers/`: benchmarks of others, one file per layout.
+- `importers/`: own and public conversations, and benchmarks of others, one file per layout.
 """
 
 from importlib import import_module

@@ -5,9 +5,10 @@ Dialogues use training skeletons or are synthetic. Their values are never held o
 
 import json
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import chain, islice
 from itertools import count as counter
-from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,8 +17,8 @@ import pyarrow.parquet as pq
 from .. import io
 from . import distractors, schemas
 from .config import CorpusConfig
-from .generator import composer
-from .generator.skeletons import skeletons
+from .generator.lessons import training_sample
+from .generator.values import pools
 from .sample import Sample
 
 SYNTHETIC_SHARE = 0.7
@@ -36,25 +37,37 @@ def dialogues(
     `bridge:*` and `pair:*`). Their grounding is "unknown".
     """
     rng = random.Random(f"corpus/{language}/{seed}")
-    written = skeletons(language)
     fields = {"level": 1, "split": "train", "grounded": False}
     for i in counter() if count is None else range(count):
         fields["sample_id"] = f"train-{language}-{seed}-{i:06d}"
-        if rng.random() < synthetic_share:
-            yield composer.dialogue(language, rng, **fields)
-        else:
-            skeleton = written[int(rng.random() * len(written))]
-            yield skeleton.fill(False, (1, 2), rng, **fields)
+        yield training_sample(language, rng.random() < synthetic_share, rng, **fields)
 
 
-def write_dialogues(path: str | Path, config: CorpusConfig, metadata: dict) -> Iterator[int]:
-    """Write the dialogues of `config` as Parquet; yield the number written so far."""
+def write_dialogues(
+    path: str | Path, config: CorpusConfig, metadata: dict, own: Sequence[Sample] = ()
+) -> Iterator[int]:
+    """Write the dialogues of `config` and the `own` ones as Parquet; yield the number so far."""
     streams = [
         dialogues(language, config.seed, synthetic_share=config.synthetic_share)
         for language in config.languages
     ]
     rows = (next(streams[number % len(streams)]).row() for number in range(config.dialogues))
+    if own:
+        rows = chain(rows, (sample.row() for sample in copies(own, times_of(own, config))))
     return write_rows(path, rows, schemas.BENCHMARK, metadata)
+
+
+def times_of(own: Sequence[Sample], config: CorpusConfig) -> int:
+    """How often each own conversation stands in the corpus, so that they have their share of it."""
+    share = config.conversations.share
+    return max(1, round(config.dialogues * share / (1 - share) / len(own)))
+
+
+def copies(samples: Sequence[Sample], times: int) -> Iterator[Sample]:
+    """All `samples`, so many times. The ids of copies end in ~2, ~3, ..."""
+    yield from samples
+    for copy in range(2, times + 1):
+        yield from (replace(s, sample_id=f"{s.sample_id}~{copy}") for s in samples)
 
 
 def write_rows(
@@ -85,6 +98,8 @@ def passages(config: CorpusConfig) -> list[dict]:
         language = config.languages[number % len(config.languages)]
         rng = random.Random(f"passages/{language}/{config.seed}/{number}")
         topic, words = distractors.passage(rng, language, "train")
+        while pools(language).held_out(words):
+            topic, words = distractors.passage(rng, language, "train")
         passage_id = f"passage-{language}-{config.seed}-{number:06d}"
         rows.append({"passage_id": passage_id, "language": language, "topic": topic, "text": words})
     return rows

@@ -9,6 +9,8 @@ from ..errors import UserError
 from . import schemas
 from .sample import Sample
 
+NULLABLE = ("distractor", "rival")
+
 
 def write_benchmark(path: str | Path, samples: Sequence[Sample], metadata: dict) -> None:
     """Write `samples` as Parquet with the columns of `schemas.BENCHMARK`."""
@@ -26,7 +28,9 @@ def read_benchmark(path: str | Path, at_least: int = 1) -> list[Sample]:
     rows = io.read_arrow(path, schemas.BENCHMARK).to_pylist()
     incomplete = [number for number, row in enumerate(rows) if None in _required(row)]
     if incomplete:
-        raise UserError(f"{path}: row {incomplete[0]}: a column other than distractor is null")
+        raise UserError(
+            f"{path}: row {incomplete[0]}: a column other than {' and '.join(NULLABLE)} is null"
+        )
     samples = [Sample.from_row(row) for row in rows]
     if samples or at_least:
         check_integrity(samples, path)
@@ -36,7 +40,7 @@ def read_benchmark(path: str | Path, at_least: int = 1) -> list[Sample]:
 def _required(row: dict) -> list:
     """All values of a row that must not be null."""
     parts = [row, *(row["facts"] or []), *(row["probes"] or [])]
-    return [value for part in parts for key, value in part.items() if key != "distractor"]
+    return [value for part in parts for key, value in part.items() if key not in NULLABLE]
 
 
 def check_integrity(samples: Iterable[Sample], path: str | Path) -> None:
@@ -44,8 +48,9 @@ def check_integrity(samples: Iterable[Sample], path: str | Path) -> None:
 
     Raises:
         UserError: there is no sample; two samples have the same id; within one sample, two facts or
-            two probes have the same id, a probe requires no fact or a fact that is not there, or
-            the characters from `start` to `end` are not the fact's value.
+            two probes have the same id, a probe requires no fact although it is answerable, or a
+            fact that is not there, there is no such session, or the characters from `start` to
+            `end` are not the fact's value.
     """
     samples = list(samples)
     if not samples:
@@ -60,10 +65,16 @@ def check_integrity(samples: Iterable[Sample], path: str | Path) -> None:
         if twice := repeated(probe.probe_id for probe in sample.probes):
             raise UserError(f"{where}: probe id {twice!r} occurs twice; expected unique ids")
         for fact in sample.facts:
-            if fact.start >= 0 and sample.dialogue[fact.start : fact.end] != fact.value:
+            if not 0 <= fact.session < len(sample.sessions):
+                raise UserError(
+                    f"{where}: fact {fact.fact_id!r}: session {fact.session}, expected one below "
+                    f"{len(sample.sessions)}"
+                )
+            said = sample.sessions[fact.session]
+            if fact.start >= 0 and said[fact.start : fact.end] != fact.value:
                 raise UserError(f"{where}: fact {fact.fact_id!r}: its span is not its value")
         for probe in sample.probes:
-            if not probe.required_facts:
+            if not probe.required_facts and probe.answerable:
                 raise UserError(f"{where}: probe {probe.probe_id!r} requires no fact")
             for fact_id in probe.required_facts:
                 if fact_id not in facts:

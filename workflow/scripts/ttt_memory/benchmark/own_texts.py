@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..errors import UserError
+from .json_files import lines, shown
 from .sample import TURN_SEPARATOR
 
 SUFFIXES = (".jsonl", ".parquet")
@@ -62,7 +63,7 @@ def read_texts(file: Path) -> Iterator[str | Chat]:
         raise UserError(f"{file}: expected a file that ends in {' or '.join(SUFFIXES)}")
     if not file.is_file():
         raise UserError(f"{file}: no such file")
-    rows = _lines(file) if file.suffix == ".jsonl" else _rows(file)
+    rows = lines(file) if file.suffix == ".jsonl" else _rows(file)
     for where, row in rows:
         yield _parsed(row, where)
 
@@ -115,19 +116,6 @@ def _conversations(messages: Chat, characters: int) -> Iterator[str | Chat]:
         yield part
 
 
-def _lines(file: Path) -> Iterator[tuple[str, Any]]:
-    with open(file, "rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            where = f"{file}: line {number}"
-            try:
-                row = json.loads(line.decode("utf-8"))
-            except ValueError as error:
-                raise UserError(f"{where}: not readable as JSON in UTF-8 ({error})") from error
-            yield where, row
-
-
 def _rows(file: Path) -> Iterator[tuple[str, Any]]:
     try:
         table = pq.ParquetFile(file)
@@ -149,12 +137,12 @@ def _rows(file: Path) -> Iterator[tuple[str, Any]]:
 def _parsed(row: Any, where: str) -> str | Chat:
     if not isinstance(row, dict):
         raise UserError(
-            f"{where}: found {_shown(row)}, expected an object with 'messages' or 'text'"
+            f"{where}: found {shown(row)}, expected an object with 'messages' or 'text'"
         )
     if "messages" in row:
         messages = row["messages"]
         if not isinstance(messages, list) or not messages:
-            raise UserError(f"{where}: messages: found {_shown(messages)}, expected a filled list")
+            raise UserError(f"{where}: messages: found {shown(messages)}, expected a filled list")
         return [_turn(turn, f"{where}: messages[{i}]") for i, turn in enumerate(messages)]
     if "text" in row:
         return _string(row["text"], f"{where}: text")
@@ -163,15 +151,11 @@ def _parsed(row: Any, where: str) -> str | Chat:
 
 def _turn(message: Any, where: str) -> dict[str, str]:
     if not isinstance(message, dict):
-        raise UserError(f"{where}: found {_shown(message)}, expected an object")
+        raise UserError(f"{where}: found {shown(message)}, expected an object")
     return {name: _string(message.get(name), f"{where}.{name}") for name in ("role", "content")}
 
 
 def _string(value: Any, where: str) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise UserError(f"{where}: found {_shown(value)}, expected text that is not empty")
+        raise UserError(f"{where}: found {shown(value)}, expected text that is not empty")
     return value
-
-
-def _shown(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, default=str)[:80]

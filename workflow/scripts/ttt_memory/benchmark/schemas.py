@@ -10,8 +10,9 @@ FACT = pa.struct(
         ("category", pa.string()),
         ("slot", pa.string()),
         ("value", pa.string()),
-        ("start", pa.int32()),  # offset of the value in the dialogue, in characters; -1: unknown
+        ("start", pa.int32()),  # offset of the value in its session, in characters; -1: unknown
         ("end", pa.int32()),  # offset of the character after the value; -1: unknown
+        ("session", pa.int32()),  # which of the sample's sessions states it, from 0
     ]
 )
 
@@ -23,6 +24,8 @@ PROBE = pa.struct(
         ("kind", pa.string()),  # type of the answer; see sample.Probe
         ("required_facts", pa.list_(pa.string())),
         ("grounding", pa.string()),  # "shared", "none" or "unknown"; see generator.grounding
+        ("accepted", pa.list_(pa.string())),  # other right answers
+        ("rival", pa.string()),  # a wrong answer that is counted by itself; may be null
     ]
 )
 
@@ -33,10 +36,11 @@ BENCHMARK = pa.schema(
         ("language", pa.string()),
         ("split", pa.string()),
         ("skeleton_id", pa.string()),
-        ("dialogue", pa.string()),
-        ("distractor", pa.string()),  # null at levels 1 and 2
+        ("sessions", pa.list_(pa.string())),  # texts that are written one after the other
+        ("distractor", pa.string()),  # null but at level 3
         ("facts", pa.list_(FACT)),
         ("probes", pa.list_(PROBE)),
+        ("variant", pa.string()),  # the form of its level; see sample.Sample
     ]
 )
 

@@ -1,30 +1,29 @@
-"""Write a synthetic dialogue of two or three speakers, and the questions about it."""
+"""A synthetic dialogue of two or three speakers, composed fact by fact, and its questions."""
 
-import random
+from dataclasses import replace
 
-from ..sample import TURN_SEPARATOR, Sample
-from .draft import Draft, Question, build
+from ..sample import TURN_SEPARATOR, UNANSWERABLE
+from .draft import Draft, FactLine, Question
 from .families import BRIDGED_BY
-from .fragments import SPEAKERS, PlacedFragment
+from .filled import Filled
+from .frames import continued
 from .grammar import Nodes, expand, pick, text
 from .plan import Plan, PlannedFact
 
 FRAGMENTS = (0, 0, 0, 1, 1, 1, 2, 2, 3)  # the number of fragments is one of these
+FACTS = (5, 9)  # the fewest and the most facts of a dialogue
 MAX_PAIRS = 2  # questions for two facts at once
 _NOTHING = ("",)
-# A question that begins so goes on in lower case after another question.
-_WH = ("What", "Who", "When", "Where", "Which", "How", "Whom", "By", "For", "At", "On", "To")
 
 
-def dialogue(language: str, rng: random.Random, **fields) -> Sample:
-    """A synthetic sample. None of its values is held out.
-
-    `fields` are the sample's sample_id, level and split, and `grounded` as in `draft.build`.
-    """
-    while True:
-        sample = _Composer(Plan(language, rng)).sample(**fields)
-        if sample is not None:
-            return sample
+def planned(plan: Plan, facts: tuple[int, int]) -> Plan:
+    """Draw the fragments and facts of `plan`, the fewest and most of which are given."""
+    wanted = plan.rng.randint(*facts)
+    for _ in range(pick(FRAGMENTS, plan.rng)):
+        plan.add_fragment(wanted)
+    while len(plan.facts) < wanted - plan.given():
+        plan.add_fact()
+    return plan
 
 
 def _may_say(fact: PlannedFact, speaker: int) -> bool:
@@ -34,48 +33,52 @@ def _may_say(fact: PlannedFact, speaker: int) -> bool:
     return (fact.speaker != speaker) if fact.told else (fact.speaker == speaker)
 
 
-class _Composer:
+class Composed:
+    """The dialogue of a plan. A sample may hold several; the methods are those of `Filled`."""
+
     def __init__(self, plan: Plan):
-        self.plan = plan
-        self.rng = plan.rng
-        self.wording = plan.wording
-        self.draft = Draft(plan.language)
+        self.plan, self.draft = plan, Draft(plan.language)
+        self.rng, self.wording = plan.rng, plan.wording
         self.talk = self.rng.randint(2, 7)  # sentences of small talk left
 
-    def sample(self, **fields) -> Sample | None:
-        """Draw facts, write the turns and ask the questions. None if a question is ambiguous."""
-        rng, plan = self.rng, self.plan
-        wanted = rng.randint(5, 9)
-        for _ in range(pick(FRAGMENTS, rng)):
-            plan.add_fragment(wanted)
-        while len(plan.facts) < wanted - plan.given():
-            plan.add_fact()
-        if rng.random() < 0.5:
-            rng.shuffle(plan.facts)
-        self._write()
-        category = plan.pool.category
-        facts = [(f.slot, category[f.value_type], self._statement(f)) for f in plan.facts]
-        asked = [Question(f.value_type, self._question(f), (f.slot,)) for f in plan.facts]
-        asked += self._bridges()
-        values = {fact.slot: fact.value for fact in plan.facts}
-        types = {fact.slot: fact.value_type for fact in plan.facts}
-        for placed in plan.placed:
-            facts += placed.facts(rng)
-            asked += placed.asked(rng)
-            slots = placed.slots()
-            values |= {slots[name]: value for name, value in placed.values.items()}
-            types |= {slots[name]: kind for name, kind in placed.fragment.slots.items()}
-        for i, name in enumerate(plan.names):
-            if f"S{i}" in self.draft.marks:
-                values[f"S{i}"] = name
-        asked += self._pairs([ask for ask in asked if ask.kind != "bridge"])
-        return build(self.draft, values, facts, asked, types, skeleton_id="synthetic", **fields)
+    @property
+    def speakers(self) -> list[tuple[str, str | None]]:
+        """The name of each speaker, and its slot in the draft."""
+        plan = self.plan
+        return [(name, plan.speaker_slot(i)) for i, name in enumerate(plan.names)]
+
+    def drafted(self) -> tuple[dict[str, str], dict[str, str]]:
+        """The value and the type of each slot of the draft."""
+        values = {slot: name for name, slot in self.speakers}
+        types = dict.fromkeys(values, "given")
+        values |= {fact.slot: fact.value for fact in self.plan.facts}
+        types |= {fact.slot: fact.value_type for fact in self.plan.facts}
+        for placed in self.plan.placed:
+            more_values, more_types = placed.drafted()
+            values, types = values | more_values, types | more_types
+        return values, types
+
+    def facts(self) -> list[FactLine]:
+        """The facts, by the draft's slots."""
+        made = [self._fact(fact) for fact in self.plan.facts]
+        return made + [fact for placed in self.plan.placed for fact in placed.facts()]
+
+    def _fact(self, fact: PlannedFact) -> FactLine:
+        said = pick(fact.family.say or fact.family.me, self.rng)
+        category = self.plan.pool.category[fact.value_type]
+        return fact.slot, category, text(said, self.rng, self._bound(fact))
 
     # Turns
 
-    def _write(self) -> None:
-        """Write all facts as turns. A fact is stated, or one speaker asks and another answers."""
+    def write(self, draft: Draft) -> int:
+        """Write all facts as turns, and return the number of the last speaker.
+
+        A fact is stated, or one speaker asks and another answers.
+        """
+        self.draft = draft
         pending, last = list(self.plan.facts), -1
+        if self.rng.random() < 0.5:
+            self.rng.shuffle(pending)
         if self.rng.random() < 0.5:
             last = self._begin(self.plan.others(last))
             self._sentence(self.wording.opener)
@@ -98,21 +101,24 @@ class _Composer:
                 last = self._begin(self.plan.others(last))
                 self._sentence(self.wording.filler)
         if self.rng.random() < 0.4:
-            self._begin(self.plan.others(last))
+            last = self._begin(self.plan.others(last))
             self._sentence(self.wording.closer)
+        return last
 
-    def _place(self, placed: PlacedFragment, last: int) -> int:
+    def _place(self, placed: Filled, last: int) -> int:
         """Write a fragment's turns. If its first speaker spoke last, another speaks before it."""
-        begins = placed.speakers[SPEAKERS.index(placed.fragment.turns[0][0])]
-        if begins == last:
+        turns = placed.skeleton.turns
+        first, final = (self.plan.names.index(placed.values[turns[i][0]]) for i in (0, -1))
+        if first == last:
             self._begin(self.plan.others(last))
             self._sentence(self.wording.filler)
-        return placed.write(self.draft, self.rng)
+        placed.write(self.draft)
+        return final
 
     def _begin(self, able: list[int]) -> int:
         """Begin the turn of one of the speakers `able`."""
         speaker = pick(able, self.rng)
-        self.draft.turn(self.plan.names[speaker], f"S{speaker}")
+        self.draft.turn(self.plan.names[speaker], self.plan.speaker_slot(speaker))
         return speaker
 
     def _ask_in_dialogue(self, pending: list[PlannedFact], askers: list[int]) -> int:
@@ -160,9 +166,9 @@ class _Composer:
         self, options: tuple[Nodes, ...], fact: PlannedFact | None = None, fresh: bool = True
     ) -> None:
         """Append one of `options`; if `fresh`, as a new sentence (space, capital letter)."""
-        out = self.draft.out
-        if fresh and out[-1] != TURN_SEPARATOR[self.draft.language]:
-            out.append(self.wording.space)
+        out, space = self.draft.out, self.wording.space
+        if fresh and not out[-1].endswith((TURN_SEPARATOR[self.draft.language], " ")):
+            out.append(space)
         begin = len(out)
         nodes = pick(options, self.rng)
         if fact is None:
@@ -180,11 +186,28 @@ class _Composer:
 
     # Questions
 
-    def _statement(self, fact: PlannedFact) -> str:
-        return text(pick(fact.family.say or fact.family.me, self.rng), self.rng, self._bound(fact))
+    def asked(self) -> list[Question]:
+        """A question for each fact, for facts about values of others, and for some pairs."""
+        single = [self._question(fact) for fact in self.plan.facts]
+        double = self._bridges()
+        for placed in self.plan.placed:
+            single += placed.asked(levels=(1,))
+            double += placed.asked(levels=(2,))
+        return single + double + self._pairs(single)
 
-    def _question(self, fact: PlannedFact) -> str:
-        return _capital(text(pick(fact.family.ask, self.rng), self.rng, fact.bound))
+    def missing(self) -> list[Question]:
+        """A question that nothing answers; it has a word in common with one that is answered."""
+        fact = self.plan.near_miss()
+        return [] if fact is None else [self.unanswered(fact)]
+
+    def unanswered(self, fact: PlannedFact) -> Question:
+        """The question for a fact that nobody states."""
+        return replace(self._question(fact), kind=UNANSWERABLE, slots=())
+
+    def _question(self, fact: PlannedFact) -> Question:
+        question = _capital(text(pick(fact.family.ask, self.rng), self.rng, fact.bound))
+        noun = fact.family.np and text(pick(fact.family.np, self.rng), self.rng, fact.bound)
+        return Question(fact.value_type, question, (fact.slot,), noun=noun or None)
 
     def _bridges(self) -> list[Question]:
         asked = []
@@ -201,20 +224,39 @@ class _Composer:
     def _pairs(self, single: list[Question]) -> list[Question]:
         """Questions for two facts at once, each made of two questions for one fact."""
         asked = []
+        values, _ = self.drafted()
         for _ in range(int(self.rng.random() * (MAX_PAIRS + 1))):
             first, second = self.rng.sample(single, 2)
             one, two = (ask.text.rstrip("?？.") for ask in (first, second))
-            if two.split(" ")[0] in _WH:
-                two = two[:1].lower() + two[1:]
+            two = continued(second.text) or two
             question = text(pick(self.wording.pair, self.rng), self.rng, {"Q1": one, "Q2": two})
             pair = Question("pair", question, first.slots + second.slots)
             # One question may contain the answer to the other. Then the pair is left out.
-            if not any(self._value_of(slot) in question for slot in pair.slots):
+            if not any(values[slot] in question for slot in pair.slots):
                 asked.append(pair)
         return asked
 
-    def _value_of(self, slot: str) -> str:
-        return self.draft.out[self.draft.marks[slot][0]]
+    # Changes
+
+    def changeable(self) -> list[str]:
+        """The slots of the facts that no other fact is about."""
+        about = {slot for fact in self.plan.facts for slot in fact.slots.values()}
+        return [fact.slot for fact in self.plan.facts if fact.slot not in about]
+
+    def able(self, drafted: str) -> list[int]:
+        """The speakers who can state the fact of a slot."""
+        fact = self._planned(drafted)
+        return [i for i in range(len(self.plan.names)) if _may_say(fact, i)]
+
+    def change(self, draft: Draft, drafted: str, new_slot: str, value: str) -> FactLine:
+        """Say that a slot has a new value, and return the new fact."""
+        fact = replace(self._planned(drafted), slot=new_slot, value=value)
+        self._clause(fact, fresh=True)
+        self._put(self.wording.stop)
+        return self._fact(fact)
+
+    def _planned(self, drafted: str) -> PlannedFact:
+        return next(fact for fact in self.plan.facts if fact.slot == drafted)
 
 
 def _capital(question: str) -> str:

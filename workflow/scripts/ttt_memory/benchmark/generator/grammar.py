@@ -140,6 +140,12 @@ def mentions(nodes: Nodes, variable: str) -> bool:
     )
 
 
+def named(nodes: Nodes) -> set[str]:
+    """The variables of `nodes`, those within alternatives included."""
+    inside = [named(option) for kind, options in nodes if kind == CHOICE for option in options]
+    return {name for kind, name in nodes if kind == VARIABLE}.union(*inside)
+
+
 def _size(nodes: Nodes) -> int:
     sizes = []
     for kind, payload in nodes:

@@ -21,7 +21,7 @@ RULE = (
     "or in the question that this utterance answers. `none`: there is no such word. Content words "
     "are, in English, all words but stop words, without their endings; in Chinese, all pairs of "
     "neighbouring characters but those of function characters and of question words. The value of "
-    "the fact and the speaker's name do not count."
+    "the fact and the speaker's name do not count. Questions that nothing answers have `none`."
 )
 _WORD = re.compile(r"[a-z0-9]+")
 _CJK = re.compile(r"[\u3400-\u9fff]+")
@@ -29,16 +29,18 @@ _STOP = {key: frozenset(words.split()) for key, words in load_yaml("stopwords.ya
 _STOP_CHARACTERS = frozenset("".join(_STOP["zh"]))
 
 
-def grounding(language: str, question: str, dialogue: str, required: Sequence[Fact]) -> str:
+def grounding(
+    language: str, question: str, sessions: Sequence[str], required: Sequence[Fact]
+) -> str:
     """Whether the question shares a content word with an utterance of a required fact.
 
     Returns:
         "shared" or "none".
     """
-    asked = _words(language, question)
+    asked = content_words(language, question)
     for fact in required:
-        stated = utterance(dialogue, fact, TURN_SEPARATOR[language])
-        if asked & _words(language, stated):
+        stated = utterance(sessions[fact.session], fact, TURN_SEPARATOR[language])
+        if asked & content_words(language, stated):
             return "shared"
     return "none"
 
@@ -55,7 +57,7 @@ def utterance(dialogue: str, fact: Fact, separator: str) -> str:
     return said
 
 
-def _words(language: str, text: str) -> set[str]:
+def content_words(language: str, text: str) -> set[str]:
     """The content words of `text`."""
     if language == "zh":
         return {

@@ -1,11 +1,13 @@
 """The plan of a synthetic dialogue: its facts, its fragments and its speakers, drawn at random."""
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .families import BRIDGED_BY, Family, wording
-from .fragments import PlacedFragment, fragments
+from .filled import Filled
+from .fragments import SPEAKERS, fragments
 from .grammar import pick
+from .skeletons import Skeleton
 from .values import pools
 
 TRIES = 20  # attempts to draw a fact or a thing that fits
@@ -25,22 +27,43 @@ class PlannedFact:
     told: bool = False  # another speaker states it, in the second person
     bridge: "PlannedFact | None" = None  # the fact whose value this one is about
 
+    @property
+    def key(self) -> tuple:
+        """What tells this fact from others of its topic."""
+        words = (self.bound.get(k, self.bound.get(f"{k}.0")) for k in self.family.key)
+        return (self.family.topic, *words)
+
 
 class Plan:
     """The facts, fragments and speakers of one dialogue. No two of them can be confused."""
 
-    def __init__(self, language: str, rng: random.Random):
+    def __init__(
+        self,
+        language: str,
+        rng: random.Random,
+        taken: list[str],
+        prefix: str = "",
+        speakers: int | None = None,
+        beside: "Plan | None" = None,
+    ):
+        """`taken` are the values of the sample so far; `prefix` makes the slots unique in it.
+
+        There are two or three speakers unless their number is given. No fact can be confused with
+        one of the plan `beside` it either.
+        """
         self.language = language
         self.rng = rng
+        self.prefix = prefix
         self.wording = wording(language)
         self.pool = pools(language)
         self.facts: list[PlannedFact] = []
-        self.placed: list[PlacedFragment] = []
-        self._taken: list[str] = []  # values and things that occur already
-        self._keys: set[tuple] = set()
-        self._nouns: set[str] = set()  # nouns such as "deposit" that occur already
-        self._bare_nouns: set[str] = set()  # those of them that are used without a thing
-        count = 2 if rng.random() < 0.9 else 3
+        self.placed: list[Filled] = []
+        self._taken = taken  # values and things that occur already
+        self._keys: set[tuple] = beside._keys if beside else set()
+        # Nouns such as "deposit" that occur already, and those of them used without a thing.
+        self._nouns: set[str] = beside._nouns if beside else set()
+        self._bare_nouns: set[str] = beside._bare_nouns if beside else set()
+        count = speakers or (2 if rng.random() < 0.9 else 3)
         self.names = [self._value("given") for _ in range(count)]
 
     def others(self, last: int) -> list[int]:
@@ -49,22 +72,31 @@ class Plan:
 
     def given(self) -> int:
         """The number of facts in the fragments."""
-        return sum(len(placed.fragment.facts) for placed in self.placed)
+        return sum(len(placed.skeleton.facts) for placed in self.placed)
+
+    def speaker_slot(self, speaker: int) -> str:
+        """The draft's slot of a speaker."""
+        return f"{self.prefix}S{speaker}"
 
     def add_fragment(self, wanted: int) -> None:
         """Add a fragment, unless it is there or the fragments would have over `wanted` facts."""
         fragment = pick(fragments(self.language), self.rng)
-        used = any(placed.fragment is fragment for placed in self.placed)
+        used = any(placed.skeleton is fragment for placed in self.placed)
         if used or self.given() + len(fragment.facts) > wanted:
             return
         first = int(self.rng.random() * len(self.names))
         second = pick(self.others(first), self.rng)
-        values = {"a": self.names[first], "b": self.names[second]}
+        self._place(fragment, (first, second))
+
+    def _place(self, fragment: Skeleton, speakers: tuple[int, int]) -> None:
+        values = {name: self.names[i] for name, i in zip(SPEAKERS, speakers, strict=True)}
         for slot, value_type in fragment.slots.items():
             if slot not in values:
                 values[slot] = self._value(value_type)
-        prefix = f"K{len(self.placed)}"
-        self.placed.append(PlacedFragment(fragment, prefix, values, (first, second)))
+        slots = {slot: f"{self.prefix}K{len(self.placed)}{slot}" for slot in values}
+        for name, i in zip(SPEAKERS, speakers, strict=True):
+            slots[name] = self.speaker_slot(i)
+        self.placed.append(Filled(fragment, values, slots, self.rng))
 
     def _value(self, value_type: str) -> str:
         value = self.pool.draw(value_type, False, self.rng, self._taken)
@@ -77,7 +109,8 @@ class Plan:
             return self._value("person")
         for _ in range(TRIES):
             entity = self.wording.grammar.draw(rule, self.rng)
-            if not any(entity in other or other in entity for other in self._taken):
+            overlaps = any(entity in other or other in entity for other in self._taken)
+            if not overlaps and not self.pool.held_out(entity):
                 break
         self._taken.append(entity)
         return entity
@@ -92,6 +125,8 @@ class Plan:
                 fact = self._similar(previous)
             elif previous and draw < 0.55 and previous.value_type in BRIDGED_BY:
                 fact = self._bridging(previous)
+            elif previous and draw < 0.75 and previous.speaker is not None:
+                fact = self._of_other_speaker(previous)
             else:
                 fact = self._fresh(pick(self.wording.families, rng), {}, {})
             if fact is not None:
@@ -107,6 +142,59 @@ class Plan:
         slots = {k: v for k, v in other.slots.items() if k == keep}
         return self._fresh(other.family, kept, slots)
 
+    def _of_other_speaker(self, other: PlannedFact) -> PlannedFact | None:
+        """The same about another speaker."""
+        speaker = pick(self.others(other.speaker), self.rng)
+        slots = other.slots | {"P": self.speaker_slot(speaker)}
+        fact = self._fresh(other.family, other.bound | {"P": self.names[speaker]}, slots, speaker)
+        if fact is not None:
+            fact.told = other.told
+        return fact
+
+    def lacks(self, fact: PlannedFact) -> bool:
+        """Whether nobody states a fact like `fact` here."""
+        return fact.key not in self._keys
+
+    def near_miss(self) -> PlannedFact | None:
+        """A fact that nobody states: like one of the facts, but with at least one other word."""
+        for _ in range(TRIES):
+            fact = self._similar(pick(self.facts, self.rng)) if self.facts else None
+            if fact is not None:
+                return fact
+        return None
+
+    def twin(self, prefix: str) -> "Plan":
+        """A plan with the same facts and fragments, but other values and other speakers.
+
+        Where a fact is about a speaker or a value, the copy is about the one in its place.
+        """
+        other = Plan(self.language, self.rng, self._taken, prefix, len(self.names))
+        other._keys = set(self._keys)
+        other._nouns, other._bare_nouns = set(self._nouns), set(self._bare_nouns)
+        for placed in self.placed:
+            first, second = (self.names.index(placed.values[name]) for name in SPEAKERS)
+            other._place(placed.skeleton, (first, second))
+        # By slot: the slot and the word that stand in its place.
+        instead = {
+            self.speaker_slot(i): (other.speaker_slot(i), name)
+            for i, name in enumerate(other.names)
+        }
+        copies: dict[str, PlannedFact] = {}
+        for fact in self.facts:
+            about = {name: instead[slot] for name, slot in fact.slots.items()}
+            copy = replace(
+                fact,
+                slot=f"{prefix}V{len(other.facts)}",
+                value=other._value(fact.value_type),
+                bound=fact.bound | {name: word for name, (_, word) in about.items()},
+                slots={name: slot for name, (slot, _) in about.items()},
+                bridge=fact.bridge and copies[fact.bridge.slot],
+            )
+            instead[fact.slot], copies[fact.slot] = (copy.slot, copy.value), copy
+            other._keys.add(copy.key)
+            other.facts.append(copy)
+        return other
+
     def _bridging(self, first: PlannedFact) -> PlannedFact | None:
         """A fact about the value of `first`."""
         variable = BRIDGED_BY[first.value_type]
@@ -118,21 +206,21 @@ class Plan:
             fact.bridge = first
         return fact
 
-    def _fresh(self, family: Family, bound: dict, slots: dict) -> PlannedFact | None:
+    def _fresh(
+        self, family: Family, bound: dict, slots: dict, speaker: int | None = None
+    ) -> PlannedFact | None:
         """A fact of `family`, or None if it could be confused with another."""
         before = len(self._taken)
-        fact = PlannedFact(
-            f"V{len(self.facts)}", pick(family.types, self.rng), "", family, bound, slots
-        )
+        slot, value_type = f"{self.prefix}V{len(self.facts)}", pick(family.types, self.rng)
+        fact = PlannedFact(slot, value_type, "", family, bound, slots, speaker)
         self._bind(fact)
         bound = fact.bound
-        key = (family.topic, *(bound.get(k, bound.get(f"{k}.0")) for k in family.key))
         unsaid = "P" in bound and fact.speaker is None and not family.say
         noun, bare = bound.get("N"), family.topic == "bare"
-        if unsaid or key in self._keys or not self._distinct(noun, bare):
+        if unsaid or fact.key in self._keys or not self._distinct(noun, bare):
             del self._taken[before:]
             return None
-        self._keys.add(key)
+        self._keys.add(fact.key)
         fact.value = self._value(fact.value_type)
         return fact
 
@@ -148,7 +236,7 @@ class Plan:
                 # With three speakers it is not clear who "you" is.
                 fact.told = bool(family.thee) and len(self.names) == 2 and rng.random() < 0.3
                 bound["P"] = self.names[fact.speaker]
-                fact.slots = fact.slots | {"P": f"S{fact.speaker}"}
+                fact.slots = fact.slots | {"P": self.speaker_slot(fact.speaker)}
             elif source.words:
                 bound |= source.forms(variable, pick(source.words, rng))
             elif source.verbs:
@@ -164,7 +252,7 @@ class Plan:
         if noun is None:
             return True
         others = self._nouns if bare else self._bare_nouns
-        if noun in others or any(noun in placed.fragment.words for placed in self.placed):
+        if noun in others or any(noun in placed.skeleton.words for placed in self.placed):
             return False
         self._nouns.add(noun)
         if bare:

@@ -1,7 +1,7 @@
 """Skeletons: hand-written dialogues with slots for values, and questions about these values.
 
 Training uses those in `data/training_skeletons_<language>.yaml`. It never sees those in
-`data/heldout_skeletons_<language>.yaml`. A skeleton is
+`data/heldout_skeletons_<language>.yaml`, and it never sees a wording under `ask_new`. A skeleton is
 
     id: en-clinic
     slots: {a: given, b: given, physio: person, room: room}   # slot: type of its value
@@ -9,40 +9,56 @@ Training uses those in `data/training_skeletons_<language>.yaml`. It never sees 
       - [a, "<Morning|Hello>, {b}. Who sees you today?"]      # the speaker is a slot or a name
       - [b, "{physio}, in {room}."]
     facts:                                                    # stated where the value stands first
-      - {slot: physio, text: "{b} is seen by {physio}", ask: ["Who sees {b} today?"]}
+      - slot: room
+        text: "{b} is seen in {room}"
+        ask: ["In which room is {b} seen?", ...]              # at least three wordings
+        ask_new: ["Any idea where {b} has to go?"]            # wordings that training never shows
+        change: ["You are not seen there, {b}, but in {room}."]   # may be left out: a new value
     compose:                                                  # questions that need two facts
-      - {kind: bridge, slots: [physio, room], ask: ["..."]}
+      - {kind: bridge, slots: [physio, room], ask: ["..."], ask_new: ["..."]}
+    missing:                                                  # questions that nothing answers
+      - {ask: ["What does the visit cost?"], ask_new: ["..."]}
+    same_kind: true   # may be left out: the speakers tell facts of the same types about themselves
 """
 
-import random
 from dataclasses import dataclass
 from functools import cache
 
 from ...errors import UserError
-from ..sample import Sample
-from .draft import Draft, Question, build
-from .grammar import VARIABLE, Grammar, Nodes, pick, text
-from .values import Pools, load_yaml, pools
+from ..sample import UNANSWERABLE
+from .grammar import Grammar, Nodes, named
+from .values import load_yaml, pools
 
 MIN_FACTS, MAX_FACTS = 5, 10
+FEWEST_WORDINGS = 3  # of a question of a fact that training shows
+FEWEST_CHANGES = 3  # facts of a skeleton with sentences that change them
+FEWEST_MISSING = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The wordings of a question about the facts in `slots`; `new` ones are never trained on.
+
+    `kind` is the type of the value, `bridge`, `pair`, or `unanswerable` (without slots).
+    """
+
+    kind: str
+    slots: tuple[str, ...]
+    ask: tuple[Nodes, ...]
+    new: tuple[Nodes, ...]
+
+    def wordings(self, new: bool) -> tuple[Nodes, ...]:
+        """The wordings that training shows, or the new ones."""
+        return self.new if new else self.ask
 
 
 @dataclass(frozen=True, slots=True)
 class SkeletonFact:
-    """A fact: its slot, its statement, and the questions that ask for its value."""
+    """A fact: its slot, its statement, and sentences that state a new value."""
 
     slot: str
     text: Nodes
-    ask: tuple[Nodes, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Composition:
-    """Questions that need the facts of two slots."""
-
-    kind: str  # "bridge" or "pair"
-    slots: tuple[str, str]
-    ask: tuple[Nodes, ...]
+    change: tuple[Nodes, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,48 +70,20 @@ class Skeleton:
     slots: dict[str, str]
     turns: tuple[tuple[str, Nodes], ...]
     facts: tuple[SkeletonFact, ...]
-    compose: tuple[Composition, ...]
+    single: tuple[Asked, ...]
+    compose: tuple[Asked, ...]
+    missing: tuple[Asked, ...]
+    same_kind: bool
     words: str  # all that is said, as written in the file
 
-    def fill(self, heldout: bool, levels: tuple[int, ...], rng: random.Random, **fields) -> Sample:
-        """A sample with newly drawn values, all of them held out or none.
+    def speakers(self) -> list[str]:
+        """The speakers, in the order in which they speak first."""
+        return list(dict.fromkeys(speaker for speaker, _ in self.turns))
 
-        `levels` (1, 2) says which probes it has: of one fact, of two, or both. `fields` are the
-        sample's sample_id, level and split, and `grounded` as in `draft.build`.
-        """
-        while True:
-            sample = self._draw(pools(self.language), heldout, levels, rng, **fields)
-            if sample is not None:
-                return sample
-
-    def _draw(
-        self, pool: Pools, heldout: bool, levels: tuple, rng: random.Random, **fields
-    ) -> Sample | None:
-        values: dict[str, str] = {}
-        for slot, value_type in self.slots.items():
-            values[slot] = pool.draw(value_type, heldout, rng, list(values.values()))
-        draft = Draft(self.language)
-        itself = {slot: slot for slot in self.slots}
-        for speaker, words in self.turns:
-            draft.turn(values.get(speaker, speaker), speaker if speaker in values else None)
-            draft.say(words, rng, values, itself)
-        facts = [
-            (fact.slot, pool.category[self.slots[fact.slot]], text(fact.text, rng, values))
-            for fact in self.facts
-        ]
-        asked = []
-        if 1 in levels:
-            for fact in self.facts:
-                question = text(pick(fact.ask, rng), rng, values)
-                asked.append(Question(self.slots[fact.slot], question, (fact.slot,)))
-        if 2 in levels:
-            for pair in self.compose:
-                asked.append(
-                    Question(pair.kind, text(pick(pair.ask, rng), rng, values), pair.slots)
-                )
-        return build(
-            draft, values, facts, asked, self.slots, skeleton_id=self.skeleton_id, **fields
-        )
+    @property
+    def has_pair(self) -> bool:
+        """Whether at least two speakers have names that are drawn."""
+        return sum(speaker in self.slots for speaker in self.speakers()) > 1
 
 
 @cache
@@ -112,13 +100,30 @@ def skeletons(language: str, held_out: bool = False) -> tuple[Skeleton, ...]:
     if len({skeleton.skeleton_id for skeleton in made}) < len(made):
         raise UserError(f"{name}: two skeletons have the same id, expected unique ids")
     for skeleton in made:
-        if not MIN_FACTS <= len(skeleton.facts) <= MAX_FACTS:
-            count = len(skeleton.facts)
-            raise UserError(
-                f"{name}: skeleton {skeleton.skeleton_id!r} has {count} facts, expected"
-                f" {MIN_FACTS} to {MAX_FACTS}"
-            )
+        _check_counts(f"{name}: skeleton {skeleton.skeleton_id!r}", skeleton)
     return made
+
+
+def _check_counts(where: str, skeleton: Skeleton) -> None:
+    """Whether there are enough facts, wordings, changes and questions that nothing answers."""
+    facts = len(skeleton.facts)
+    if not MIN_FACTS <= facts <= MAX_FACTS:
+        raise UserError(f"{where} has {facts} facts, expected {MIN_FACTS} to {MAX_FACTS}")
+    for item in skeleton.single:
+        if len(item.ask) < FEWEST_WORDINGS:
+            raise UserError(
+                f"{where}: {len(item.ask)} questions under `ask` about {item.slots}, expected at"
+                f" least {FEWEST_WORDINGS}"
+            )
+    for item in (*skeleton.single, *skeleton.compose, *skeleton.missing):
+        if not item.new:
+            raise UserError(f"{where}: no question under `ask_new` about {item.slots}")
+    for key, found, fewest in (
+        ("facts with `change`", sum(bool(f.change) for f in skeleton.facts), FEWEST_CHANGES),
+        ("entries under `missing`", len(skeleton.missing), FEWEST_MISSING),
+    ):
+        if found < fewest:
+            raise UserError(f"{where}: {found} {key}, expected at least {fewest}")
 
 
 def compile_skeleton(entry: dict, language: str, grammar: Grammar, name: str) -> Skeleton:
@@ -135,46 +140,59 @@ def compile_skeleton(entry: dict, language: str, grammar: Grammar, name: str) ->
     unknown = set(slots.values()) - set(pools(language).category)
     if unknown:
         raise UserError(f"{where}: unknown value type {min(unknown)!r}")
+
+    def lines(given: dict, key: str) -> tuple[Nodes, ...]:
+        return tuple(grammar.compile(line, slots) for line in given.get(key, ()))
+
+    def asked(given: dict, kind: str, about: list[str]) -> Asked:
+        return Asked(kind, tuple(about), lines(given, "ask"), lines(given, "ask_new"))
+
     try:
-        turns = tuple((turn[0], grammar.compile(turn[1], slots)) for turn in entry["turns"])
-        facts = tuple(_compile_fact(fact, slots, grammar) for fact in entry["facts"])
-        compose = tuple(_compile_composition(pair, slots, grammar) for pair in entry["compose"])
+        skeleton = Skeleton(
+            skeleton_id=entry["id"],
+            language=language,
+            slots=slots,
+            turns=tuple((turn[0], grammar.compile(turn[1], slots)) for turn in entry["turns"]),
+            facts=tuple(
+                SkeletonFact(
+                    fact["slot"], grammar.compile(fact["text"], slots), lines(fact, "change")
+                )
+                for fact in entry["facts"]
+            ),
+            single=tuple(
+                asked(fact, slots[fact["slot"]], [fact["slot"]]) for fact in entry["facts"]
+            ),
+            compose=tuple(asked(pair, pair["kind"], pair["slots"]) for pair in entry["compose"]),
+            missing=tuple(asked(given, UNANSWERABLE, []) for given in entry.get("missing", ())),
+            same_kind=entry.get("same_kind", False),
+            words="\n".join(turn[1] for turn in entry["turns"]),
+        )
     except (KeyError, TypeError, UserError) as error:
         raise UserError(f"{where}: {error}") from error
-    _check(where, slots, facts, compose)
-    words = "\n".join(turn[1] for turn in entry["turns"])
-    return Skeleton(entry["id"], language, slots, turns, facts, compose, words)
+    _check(where, skeleton)
+    return skeleton
 
 
-def _compile_fact(entry: dict, slots: dict, grammar: Grammar) -> SkeletonFact:
-    ask = tuple(grammar.compile(question, slots) for question in entry["ask"])
-    return SkeletonFact(entry["slot"], grammar.compile(entry["text"], slots), ask)
-
-
-def _compile_composition(entry: dict, slots: dict, grammar: Grammar) -> Composition:
-    ask = tuple(grammar.compile(question, slots) for question in entry["ask"])
-    return Composition(entry["kind"], tuple(entry["slots"]), ask)
-
-
-def _check(where: str, slots: dict, facts: tuple, compose: tuple) -> None:
-    stated = {fact.slot for fact in facts}
-    if len(stated) < len(facts):
+def _check(where: str, skeleton: Skeleton) -> None:
+    stated = {fact.slot for fact in skeleton.facts}
+    if len(stated) < len(skeleton.facts):
         raise UserError(f"{where}: two facts have the same slot, expected a slot for each")
-    for item in (*facts, *compose):
-        wanted = (item.slot,) if isinstance(item, SkeletonFact) else item.slots
-        if not set(wanted) <= (stated & set(slots)):
+    for item in (*skeleton.single, *skeleton.compose, *skeleton.missing):
+        if not set(item.slots) <= (stated & set(skeleton.slots)):
             raise UserError(
-                f"{where}: found slots {wanted}, expected slots that have a fact and a type"
+                f"{where}: found slots {item.slots}, expected slots that have a fact and a type"
             )
-        for question in item.ask:
-            named = {payload for kind, payload in question if kind == VARIABLE}
-            if wanted[-1] in named or (len(wanted) == 2 and wanted[0] in named):
-                raise UserError(f"{where}: a question about {wanted} contains a value it hides")
         if not item.ask:
-            raise UserError(f"{where}: no question about {wanted}")
-    for pair in compose:
+            raise UserError(f"{where}: no question about {item.slots}")
+        for question in (*item.ask, *item.new):
+            if named(question) & set(item.slots):
+                raise UserError(f"{where}: a question about {item.slots} contains a value it hides")
+    for pair in skeleton.compose:
         if pair.kind not in ("bridge", "pair") or len(set(pair.slots)) != 2:
             raise UserError(
                 f"{where}: found composition {pair.kind!r} of {pair.slots}, expected 'bridge' or"
                 " 'pair' of two different slots"
             )
+    for fact in skeleton.facts:
+        if any(fact.slot not in named(sentence) for sentence in fact.change):
+            raise UserError(f"{where}: a change of {fact.slot!r} does not state its new value")

@@ -9,12 +9,12 @@ fact. The probe may belong to another sample with the same conversation, since t
 benchmark share conversations.
 """
 
-import json
 import re
 from pathlib import Path
 
 from ...errors import UserError
 from ..files import check_integrity
+from ..json_files import load
 from ..sample import Fact, Probe, Sample
 
 _CJK = re.compile(r"[\u3400-\u9fff]")
@@ -33,14 +33,7 @@ def read_published(path: str | Path) -> list[Sample]:
             (sample and field are named); or `files.check_integrity` finds a fault.
     """
     path = Path(path)
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not readable as UTF-8 text ({error})") from error
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path}: malformed JSON: {error}") from error
+    data = load(path)
     entries = _field(data, "samples", list, f"{path}")
     values: dict[tuple[str, str], str] = {}
     for number, entry in enumerate(entries):
@@ -98,7 +91,7 @@ def _sample(entry: dict, values: dict[tuple[str, str], str]) -> Sample:
         language="zh" if _CJK.search(dialogue) else "en",
         split="published",
         skeleton_id=entry["skeleton_id"],
-        dialogue=dialogue,
+        sessions=(dialogue,),
         distractor=entry.get("distractor"),
         facts=tuple(_fact(fact, dialogue, values) for fact in entry["facts"]),
         probes=tuple(_probe(probe, slots) for probe in entry["probes"]),
