@@ -121,7 +121,7 @@ class ParallelMLP(nn.Module):
         """`[1, T, d]` -> `[1, T, d]`."""
         layers = {self.layer: self.fast[str(self.layer)]}
         mask = torch.ones(x.shape[:2], dtype=torch.bool)
-        call = Write(self.config, layers, self.empty, mask, None, "drop")
+        call = Write(self.config, layers, self.empty, mask, None, "drop", None)
         call.enter(self.layer, x)
         z = self.mlp.act_fn(self.mlp.gate_proj(x)) * self.mlp.up_proj(x)
         return call.down(self.layer, z, self.mlp.down_proj(z))

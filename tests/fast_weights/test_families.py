@@ -205,7 +205,7 @@ def test_lanes_of_probes_answer_as_one_by_one(cell, tmp_path):
         loaded(tmp_path, kind, shape, True, attention, vocab_size=size),
         settings(lr=3.0, layers=(0, 1)),
     )
-    state = write_naive(fw, CONTEXTS[0]).concat(write_naive(fw, CONTEXTS[1]))
+    state = write_naive(fw, CONTEXTS[:1]).concat(write_naive(fw, CONTEXTS[1:2]))
     limit = WINDOW + 2
     found = answer(fw, prompter(), QUESTIONS, None, state, limit)
     in_context = answer(fw, prompter(), QUESTIONS, CONTEXTS, None, limit)

@@ -33,9 +33,17 @@ def update(request, own) -> str:
     return own if request.param == OWN else request.param
 
 
-@pytest.fixture(params=[{"gate": "top"}, {"gate": "layer", "read_while_writing": True}], ids=str)
+@pytest.fixture(
+    params=[
+        {"gate": "top"},
+        {"gate": "layer", "read_while_writing": True},
+        {"gate": "layer", "recency": 0.3, "learn_recency": True},
+        {"gate": "layer", "recency": 0.02, "read_while_writing": True},  # reaches the least ridge
+    ],
+    ids=str,
+)
 def options(request, update) -> dict:
-    """Each rule, writing alone and read while it is written."""
+    """Each rule, writing alone and read while it is written, with texts that age and without."""
     return {"update": update, **request.param}
 
 
@@ -46,26 +54,39 @@ def test_a_rule_is_one_file_and_its_name_in_one_list():
     assert found == set(RULES)
 
 
-def test_equals_the_oracle(options):
-    """Hidden states, dW and what a probe reads are those of the loop with a dense weight."""
-    fw = memory(**options)
-    ids, probe = tokens(1, 21), tokens(1, 6, seed=1)
-    result = fw.write(ids)
-    hidden, dw = DenseLoop(fw).write(ids[0], torch.ones(21, dtype=torch.float64))
-    torch.testing.assert_close(result.hidden[0], hidden, rtol=1e-8, atol=1e-8)
-    for layer, found in dense(result.state).items():
+@pytest.mark.parametrize("lengths", [[21], [5, 3, 4], [9, 14, 6]], ids=str)
+def test_equals_the_oracle(options, lengths):
+    """Of one text or several: hidden states, dW, what a probe reads, and all gradients."""
+    fw, probe = memory(**options), tokens(1, 6, seed=1)
+    loop, state, dw = DenseLoop(fw), None, None
+    for number, length in enumerate(lengths):
+        ids = tokens(1, length, seed=number)
+        result = fw.write(ids, state=state)
+        state = result.state
+        hidden, dw = loop.write(ids[0], torch.ones(length, dtype=torch.float64), dw)
+        torch.testing.assert_close(result.hidden[0], hidden, rtol=1e-8, atol=1e-8)
+    for layer, found in dense(state).items():
         torch.testing.assert_close(found[0], dw[layer], rtol=1e-8, atol=1e-8)
-    read = fw.read(result.state, input_ids=probe, output_hidden_states=True).hidden_states[-1]
-    expected = DenseLoop(fw).read(probe[0], dw)
+    read = fw.read(state, input_ids=probe, output_hidden_states=True).hidden_states[-1]
+    expected = loop.read(probe[0], dw)
     torch.testing.assert_close(read[0], expected, rtol=1e-8, atol=1e-8)
+    parameters = list(fw.fast_parameters())
+    ways = torch.randn_like(expected)
+    gradients = [
+        torch.autograd.grad((out * ways).sum(), parameters, materialize_grads=True)
+        for out in (read[0], expected)
+    ]
+    for found, wanted in zip(*gradients, strict=True):
+        scale = wanted.abs().max().clamp_min(1)  # the norms of transformers round to float32
+        torch.testing.assert_close(found / scale, wanted / scale, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("cuts", [[5], [1, 2, 9], [4, 8]])
 def test_split_anywhere_is_the_whole(options, cuts):
-    """A text in parts, KV cache kept: the same state, and the same gradients of it."""
+    """A second text in parts, KV cache kept: the same state, and the same gradients of it."""
     fw, ids = memory(**options), tokens(2, 13)
-    whole = fw.write(ids)
-    state = cache = None
+    before = fw.write(tokens(2, 6, seed=5)).state
+    whole, state, cache = fw.write(ids, state=before), before, None
     for start, stop in zip([0, *cuts], [*cuts, 13], strict=True):
         part = fw.write(
             ids[:, start:stop], state=state, past_key_values=cache, use_cache=True, flush=stop == 13
@@ -74,7 +95,9 @@ def test_split_anywhere_is_the_whole(options, cuts):
     assert apart(state, whole.state) < 1e-10
     parameters = list(fw.fast_parameters())
     gradients = [
-        torch.autograd.grad(sum(dw.sin().sum() for dw in dense(s).values()), parameters)
+        torch.autograd.grad(
+            sum(dw.sin().sum() for dw in dense(s).values()), parameters, retain_graph=True
+        )
         for s in (state, whole.state)
     ]
     for found, expected in zip(*gradients, strict=True):
@@ -82,31 +105,43 @@ def test_split_anywhere_is_the_whole(options, cuts):
 
 
 def test_padding_is_never_written_and_rows_never_meet(options):
-    """A padded batch is its rows one by one."""
-    fw, ids = memory(**options), tokens(3, 14)
+    """A padded batch is its rows one by one; a row without text stays as it is."""
+    fw, ids, more = memory(**options), tokens(3, 14), tokens(3, 7, seed=3)
     mask = torch.arange(14) < torch.tensor([[14], [5], [9]])
-    batch = fw.write(ids, mask).state
-    for row, length in enumerate(mask.sum(1).tolist()):
+    second = torch.arange(7) < torch.tensor([[3], [0], [7]])
+    batch = fw.write(more, write_mask=second, state=fw.write(ids, mask).state).state
+    lengths = zip(mask.sum(1).tolist(), second.sum(1).tolist(), strict=True)
+    for row, (length, after) in enumerate(lengths):
         alone = fw.write(ids[row : row + 1, :length]).state
+        if after:
+            alone = fw.write(more[row : row + 1, :after], state=alone).state
         assert apart(batch.index([row]), alone) < 1e-10
-        assert batch.written[row] == length
+        assert batch.written[row] == length + after
 
 
 def test_rows_are_taken_and_put_back(options):
     """`index` and `concat`, from tokens and from the folded form; the next text goes on alike."""
     fw = memory(**options)
-    state = fw.write(tokens(2, 9), flush=False).state
+    state = fw.write(tokens(2, 5, seed=6)).state
+    state = fw.write(tokens(2, 9), state=state, flush=False).state
     for form in (state, state.fold(always=True)):
         again = form.index([1]).concat(form.index([0])).index([1, 0])
         assert apart(again, state) < 1e-10
         more = tokens(2, 7, seed=3)
-        assert apart(fw.write(more, state=again).state, fw.write(more, state=state).state) < 1e-10
+        for flushed in (True, False):  # the next text, and more of the same
+            ends = [fw.flush(s) if flushed else s for s in (again, state)]
+            assert apart(*(fw.write(more, state=s).state for s in ends)) < 1e-10
+    young = fw.write(tokens(1, 4)).state
+    joined = young.concat(state.index([1]))
+    assert apart(joined.index([0]), young) < 1e-10
+    assert apart(joined.index([1]), state.index([1])) < 1e-10
 
 
 def test_saved_and_loaded(options, tmp_path):
     """A state goes on after a file as before; its readable form can be kept alone."""
     fw, path = memory(**options), tmp_path / "state.safetensors"
-    state, more = fw.write(tokens(2, 9), flush=False).state.detach(), tokens(2, 7, seed=3)
+    state, more = fw.write(tokens(2, 5, seed=6)).state, tokens(2, 7, seed=3)
+    state = fw.write(tokens(2, 9), state=state, flush=False).state.detach()
     save_state(fw, state, path)
     loaded = load_state(fw, path)
     assert apart(loaded, state) == 0
@@ -139,6 +174,37 @@ def test_merging_is_writing_one_after_the_other(update):
     for text in texts:
         expected = fw.write(text.expand(2, -1), state=expected).state
     assert apart(state.merge(apart_written), expected) < 1e-10
+
+
+def test_merged_texts_count_as_part_of_the_last(update):
+    """With recency, too: as if written on in the last text; what is held grows no older."""
+    fw = memory(update=update, gate="layer", recency=0.3)
+    if fw.config.ordered:
+        return
+    state = fw.write(tokens(2, 4, seed=2), state=fw.write(tokens(2, 9)).state).state
+    texts, expected = tokens(2, 6, seed=1), state
+    for text in texts:
+        same = torch.ones(2, dtype=torch.bool)
+        expected = fw.write(text.expand(2, -1), state=expected, same_text=same).state
+    merged = state.merge(fw.write(texts).state)
+    assert apart(merged, expected) < 1e-10
+    more = tokens(2, 5, seed=7)
+    assert apart(*(fw.write(more, state=s).state for s in (merged, expected))) < 1e-10
+
+
+@pytest.mark.parametrize("recency", [0.3, 1.0])
+def test_a_text_counts_once_whatever_its_segments(update, recency):
+    """Segments of a text are one text; two texts in a row are not, if texts have an age."""
+    fw = memory(update=update, gate="layer", recency=recency, chunk=4)
+    first, second = tokens(2, 4), tokens(2, 7, seed=1)
+    waiting = fw.write(first, flush=False).state  # at the end of a chunk: no token is pending
+    expected = fw.write(second, state=waiting).state
+    ended = fw.flush(waiting)
+    segment = fw.write(second, state=ended, same_text=torch.tensor([True, False])).state
+    text = fw.write(second, state=ended).state
+    assert apart(segment.index([0]), expected.index([0])) == 0
+    assert apart(segment.index([1]), text.index([1])) == 0
+    assert (apart(text, expected) > 1e-3) == (recency < 1)
 
 
 def test_a_file_of_ones_own_is_told_what_it_lacks(tmp_path):

@@ -292,6 +292,8 @@ def test_a_fingerprint_tells_models_apart(tmp_path):
         ({"gate": "top", "read_while_writing": True}, "read_while_writing"),
         ({"gate": "topp"}, "gate"),
         ({"decay": 1.5}, "decay"),
+        ({"recency": 0.0}, "recency"),
+        ({"learn_recency": True}, "expected it below 1, found 1"),
         ({"momentum": 0.9}, "momentum"),
     ],
 )

@@ -10,7 +10,8 @@ from transformers import DynamicCache
 from fast_weights_models import apart, dense, memory, tiny, tokens
 from ttt_memory.fast_weights import FastState, LayerState
 from ttt_memory.fast_weights.chunks import ChunkPlan, Pending
-from ttt_memory.fast_weights.rules import load
+from ttt_memory.fast_weights.rules import least_squares, load
+from ttt_memory.fast_weights.rules.states import RuleState
 from ttt_memory.fast_weights.write import KeysAndValues, advance
 
 OPTIONS = [
@@ -242,6 +243,38 @@ def test_least_squares_has_no_order():
         ]
     assert apart(ahead, back) < 1e-12
     assert apart(*swapped) > 1e-2
+
+
+def sessions(recency: float, values: torch.Tensor, keys: torch.Tensor) -> RuleState:
+    """S texts of n tokens each, `[S, n, ...]` float32, of strength 1, by least squares."""
+    state = load("mesa").State.empty(1, values.shape[2], keys.shape[2], keys)
+    counts = least_squares.counts(torch.ones(1, keys.shape[1]))
+    for number, (value, key) in enumerate(zip(values, keys, strict=True)):
+        state = state.age(torch.tensor([recency])) if number else state
+        state = state.append(keys=key[None], values=value[None], counts=counts)
+    return state
+
+
+@pytest.mark.parametrize("folded", [False, True])
+@pytest.mark.parametrize("recency", [0.5, 0.3])
+@pytest.mark.parametrize("old", [0, 3, 6])
+def test_the_later_of_two_equal_keys_wins_and_all_else_is_kept(old, recency, folded):
+    """Eight texts of 20 random keys; four keys of one return in the last, with other values."""
+    torch.manual_seed(0)
+    keys = torch.nn.functional.normalize(torch.randn(8, 20, 384), dim=-1)
+    values = torch.nn.functional.normalize(torch.randn(8, 20, 128), dim=-1)
+    keys[7, :4] = keys[old, :4]
+    aged, ageless = (sessions(factor, values, keys) for factor in (recency, 1.0))
+    read = (aged.fold() if folded else aged).read(keys.flatten(0, 1)[None]).reshape(values.shape)
+    plain = ageless.read(keys.flatten(0, 1)[None]).reshape(values.shape)
+    share = 1 / (1 + recency ** (7 - old))  # of equal keys the weighted mean is returned
+    expected = share * values[7, :4] + (1 - share) * values[old, :4]
+    assert (read[7, :4] - expected).norm(dim=-1).max() < 0.05
+    for text in range(7):
+        own = slice(4, None) if text == old else slice(None)
+        error = (read[text, own] - values[text, own]).norm(dim=-1).mean()
+        without = (plain[text, own] - values[text, own]).norm(dim=-1).mean()
+        assert error < without + (0.02 if recency == 0.5 else 0.12)
 
 
 @pytest.mark.parametrize("update", ["hebbian", "mesa"])

@@ -350,7 +350,7 @@ def test_least_squares_of_rounded_factors(form, limit):
     finally:
         torch.set_float32_matmul_precision("highest")
     assert 1e-5 < rounded[0] < limit
-    assert max(rounded) < max(limit, 4e-3)
+    assert max(rounded) < max(limit, 8e-3)  # 3e-3 to 5e-3, by the processor
 
 
 def _halves(cut: int) -> tuple[slice, slice]:
@@ -363,7 +363,8 @@ def storage(state: FastState) -> int:
     tensors = [t for layer in layers for t in layer.written.tensors().values()]
     tensors += [t for layer in layers for t in vars(layer.pending).values()]
     found = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}
-    return sum(found.values()) + state.pending.nbytes + state.written.nbytes
+    counters = (state.pending, state.written, state.open)
+    return sum(found.values()) + sum(t.nbytes for t in counters)
 
 
 @pytest.mark.parametrize("length", [4, 60])
@@ -394,3 +395,19 @@ def test_a_state_is_solved_once_but_for_gradients():
     for a, b in zip(first, again, strict=True):
         assert a.abs().max() > 0
         assert a.equal(b)
+
+
+@both_updates
+def test_fast_weights_that_are_not_finite_are_neither_read_nor_saved(update, tmp_path):
+    fw, path = memory(chunk=2, update=update), tmp_path / "state.safetensors"
+    state = fw.write(tokens(1, 4)).state.detach()
+    layer = state.layers[2]
+    values = torch.full_like(next(iter(layer.written.tensors().values())), torch.nan)
+    name = layer.written.TOKENS[0]
+    broken = {**state.layers, 2: replace(layer, written=replace(layer.written, **{name: values}))}
+    broken = replace(state, layers=broken)
+    with torch.no_grad(), pytest.raises(UserError, match="layer 2: the fast weights are not fin"):
+        fw.read(broken, input_ids=tokens(1, 3))
+    with pytest.raises(UserError, match=rf"not written: 2\.written\.{name} of the state"):
+        save_state(fw, broken, path)
+    assert not path.exists()

@@ -74,12 +74,22 @@ class DenseLoop:
 
     fw: FastWeights
 
-    def write(self, ids: Tensor, weight: Tensor) -> tuple[Tensor, dict[int, Tensor]]:
-        """Hidden states `[T, d]` and dW by layer `[d, ff]`, for ids and write weights `[T]`."""
+    def write(
+        self, ids: Tensor, weight: Tensor, dw: dict[int, Tensor] | None = None
+    ) -> tuple[Tensor, dict[int, Tensor]]:
+        """Hidden states `[T, d]` and dW by layer `[d, ff]`, for ids and write weights `[T]`.
+
+        `dw` is what the text written just before left.
+        """
         config, self.seen = self.fw.config, []
-        dw = {i: torch.zeros_like(self.fw.base_weight(i)) for i in config.layers}
+        none = {i: torch.zeros_like(self.fw.base_weight(i)) for i in config.layers}
+        if dw is None:
+            dw, self.memos = none, {i: {} for i in config.layers}
+        else:
+            dw = {i: self._aged(i, t) for i, t in dw.items()}
+        self.start, self.memos_before, self.memos = dw, self.memos, {}
         if not config.read_while_writing:
-            hidden, z, x = self._forward(ids, dw)
+            hidden, z, x = self._forward(ids, none)
             return hidden, self._written(z, x, hidden, weight)
         hidden, cache = [], DynamicCache()
         for start in range(0, len(ids), config.chunk):
@@ -110,6 +120,10 @@ class DenseLoop:
         self.inputs = {i: seen["x", i][0] for i in dw}
         return out.last_hidden_state[0], {i: seen["z", i][0] for i in dw}, x
 
+    def _aged(self, layer: int, dw: Tensor) -> Tensor:
+        recency = torch.as_tensor(self.fw.fast[str(layer)].recency(dw.dtype), dtype=dw.dtype)
+        return naive.age(dw, recency, self.fw.config.update, self.memos[layer])
+
     def _written(self, z, x, hidden, weight) -> dict[int, Tensor]:
         """DW after all pieces up to this one, each time from the first."""
         config = self.fw.config
@@ -124,10 +138,11 @@ class DenseLoop:
         self.seen.append(piece)
         for i in z:
             fast = self.fw.fast[str(i)]
+            self.memos[i] = dict(self.memos_before[i])
             parts = zip(*(before[i] for before in self.seen), strict=True)
             new[i] = naive.write(
                 *(torch.cat(part) for part in parts),
-                torch.zeros_like(self.fw.base_weight(i)),
+                self.start[i],
                 lr=config.lr * (fast.log_rate.exp() if config.learn_lr else 1.0),
                 conv=fast.conv,
                 proj=fast.proj,
@@ -136,6 +151,7 @@ class DenseLoop:
                 update=config.update,
                 decay=config.decay,
                 flush=config.flush,
+                memo=self.memos[i],
             )[1]
         return new
 

@@ -8,8 +8,10 @@ keys of length one (ours)                               KeysAndValues.keys      
 V - K dW^T, token by token (arXiv 2102.11174)           rules/delta.py          test_forms
 least squares over all tokens (arXiv 2506.05233)        rules/mesa.py           test_forms
 decay dW_i (ours)                                       ChunkPlan.fade          test_forms
+recency of texts (ours)                                 RuleState.age           test_invariants
 g_t = clamp(w . u_t / ||u_t|| + b, 0, 1) (ours)         FastLayer.gate          test_models
 y = down(z) + z dW^T                                    FactorState.read        test_models
+dW ~ its largest singular vectors (ours)                compact.py              test_compact
 
 `injection` gives a model fast weights; `passes` is one forward pass of it; `layer` holds the
 learned parts; `chunks` and `write` write one piece of text by one of the `rules`; `state` is what

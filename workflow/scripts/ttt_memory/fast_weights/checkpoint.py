@@ -25,16 +25,16 @@ from ..errors import UserError
 from ..io import beside, write_json
 from .base_model import check_shapes, fingerprint
 from .chunks import Pending
-from .config import FastWeightsConfig
+from .compact import CompactState
+from .config import CONFIG, OWN_RULE, FastWeightsConfig
 from .injection import FastWeights, inject
 from .rules import RULES, path_of
-from .rules.base import RuleState
 from .rules.factors import FactorState
-from .state import FastState, LayerState
+from .rules.states import RuleState
+from .state import COUNTERS, FastState, LayerState
 
-TENSORS, CONFIG = "fast_weights.safetensors", "fast_weights.json"
-OWN_RULE = "update_rule.py"  # the copy of an update rule that does not come with this package
-FORMAT = "2"  # of a state file; 1 had one layout of tensors for all update rules
+TENSORS = "fast_weights.safetensors"
+FORMAT = "3"  # of a state file; 2 did not say whether a text has ended
 
 
 def save(fw: FastWeights, folder: str | Path) -> None:
@@ -44,20 +44,18 @@ def save(fw: FastWeights, folder: str | Path) -> None:
     The JSON comes last and holds the digest of the tensors: `load` refuses a folder cut short.
     """
     content = save_tensors(_plain(fw.fast.state_dict()))
-    with beside(Path(folder) / TENSORS) as temporary:
-        temporary.write_bytes(content)
-    config = fw.config.model_dump(mode="json")
-    if fw.config.update not in RULES:
-        rule = path_of(fw.config.update).read_bytes()
-        with beside(Path(folder) / OWN_RULE) as temporary:
-            temporary.write_bytes(rule)
-        config["update"] = OWN_RULE
-    stored = {
-        "config": config,
-        "tensors": _digest(content),
-        "base": fingerprint(fw.model, adapters=True),
-    }
-    write_json(Path(folder) / CONFIG, stored)
+    _store(Path(folder), content, fw.config, fingerprint(fw.model, adapters=True))
+
+
+def copy_rounded(folder: str | Path, out: str | Path, dtype: torch.dtype) -> None:
+    """Copy what `save` wrote with its learned parameters rounded to `dtype`; `load` reads both.
+
+    Raises:
+        UserError: a file is missing or damaged.
+    """
+    content, config, base = _read(Path(folder))
+    tensors = {name: t.to(dtype) for name, t in load_tensors(content).items()}
+    _store(Path(out), save_tensors(tensors), config, base)
 
 
 def load(folder: str | Path, model: PreTrainedModel) -> FastWeights:
@@ -67,48 +65,64 @@ def load(folder: str | Path, model: PreTrainedModel) -> FastWeights:
         UserError: the folder or a file is missing, damaged, or does not fit the model; or the
             fast weights were trained on another.
     """
-    folder = Path(folder)
-    for path in (folder, folder / CONFIG, folder / TENSORS):
-        if not path.exists():
-            inside = [p.parent for p in folder.glob(f"*/{CONFIG}")]
-            meant = f"; is {inside[0]} meant?" if len(inside) == 1 else ""
-            raise UserError(
-                f"{path}: not found; expected a folder with {CONFIG} and {TENSORS}{meant}"
-            )
-    content = (folder / TENSORS).read_bytes()
-    config, base = _config(folder / CONFIG, content)
+    content, config, base = _read(Path(folder))
     try:
         fw = inject(model, config)
     except UserError as error:
         raise UserError(f"{folder}: does not fit the model: {error}") from error
     try:
-        tensors = load_tensors(content)
-        where = f"{folder / TENSORS}: does not fit the model"
-        check_shapes(where, tensors, fw.fast.state_dict())
-        if (found := fingerprint(model, adapters=True)) != base:
-            raise UserError(
-                f"{folder}: fast weights of another model: trained on one with fingerprint {base},"
-                f" found {model.name_or_path!r} with {found}"
-            )
+        _fill(fw, Path(folder), content, base)
     except BaseException:
         fw.eject()
         raise
-    fw.fast.load_state_dict(tensors)
     return fw
 
 
-def save_state(fw: FastWeights, state: FastState, path: str | Path) -> None:
-    """Write `state`, which `fw` has written, to one safetensors file, atomically.
+def fill(fw: FastWeights, folder: str | Path) -> None:
+    """Give `fw` the learned parameters that `save` wrote; its configuration stays its own.
 
     Raises:
-        UserError: `fw` has other layers or sizes.
+        UserError: the folder or a file is missing, damaged, or does not fit; or the fast weights
+            were trained on another model.
+    """
+    content, _, base = _read(Path(folder))
+    _fill(fw, Path(folder), content, base)
+
+
+def _fill(fw: FastWeights, folder: Path, content: bytes, base: str) -> None:
+    tensors = load_tensors(content)
+    where = f"{folder / TENSORS}: does not fit the model"
+    check_shapes(where, tensors, fw.fast.state_dict())
+    if (found := fingerprint(fw.model, adapters=True)) != base:
+        raise UserError(
+            f"{folder}: fast weights of another model: trained on one with fingerprint {base},"
+            f" found {fw.model.name_or_path!r} with {found}"
+        )
+    fw.fast.load_state_dict(tensors)
+
+
+def save_state(
+    fw: FastWeights, state: FastState, path: str | Path, limit: int | None = None
+) -> None:
+    """Write `state`, which `fw` has written, to one safetensors file, atomically.
+
+    With `limit`, in at most as many bytes a row (`FastState.compact`); the names and shapes in the
+    file take a few hundred bytes more.
+
+    Raises:
+        UserError: `fw` has other layers or sizes, the limit cannot be met, or the state is not
+            finite.
     """
     fw.check_state(state)
-    tensors = {"pending": state.pending, "written": state.written}
+    state = state if limit is None else state.compact(limit)
+    tensors = {name: getattr(state, name) for name in COUNTERS}
     for i, layer in state.layers.items():
         tensors |= {f"{i}.written.{name}": t for name, t in layer.written.tensors().items()}
         tensors |= {f"{i}.pending.{name}": t for name, t in vars(layer.pending).items()}
     tensors = _plain(tensors)
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise UserError(f"{path}: not written: {name} of the state is not finite")
     metadata = {
         "format": FORMAT,
         "kind": type(next(iter(state.layers.values())).written).__name__,
@@ -134,15 +148,19 @@ def load_state(fw: FastWeights, path: str | Path) -> FastState:
             f"{path}: written by other fast weights; expected a state of the same model, learned"
             " parameters and configuration"
         )
-    kinds = {kind.__name__: kind for kind in (fw.rule.State, FactorState)}
+    kinds = {kind.__name__: kind for kind in (fw.rule.State, FactorState, CompactState)}
     kind = kinds.get(metadata["kind"])
     if kind is None:
         raise UserError(f"{path}: found {metadata['kind']}, expected one of {', '.join(kinds)}")
-    layers = {i: _layer(kind, f"{i}.", tensors, path) for i in fw.config.layers}
-    state = FastState(layers, tensors.pop("pending", None), tensors.pop("written", None))
-    if tensors or state.pending is None or state.written is None:
-        found = ", ".join(sorted(tensors)) or "without pending and written"
-        raise UserError(f"{path}: other tensors than expected: {found}")
+    try:
+        counters = {name: tensors.pop(name) for name in COUNTERS}
+        batch = len(counters["written"])
+        layers = {i: _layer(fw, i, kind, tensors, batch) for i in fw.config.layers}
+    except KeyError as error:
+        raise UserError(f"{path}: tensor {error} is missing") from error
+    if tensors:
+        raise UserError(f"{path}: other tensors than expected: {', '.join(sorted(tensors))}")
+    state = FastState(layers, **counters)
     return state.to(fw.base_weight(fw.config.layers[0]).device, fw.dtype)
 
 
@@ -158,25 +176,49 @@ def _state_file(path: str | Path) -> tuple[dict[str, str], dict[str, Tensor]]:
         raise UserError(f"{path}: not a saved fast-weight state ({error})") from error
     if metadata.get("format") == FORMAT and {"kind", "fast_weights", "tensors"} <= metadata.keys():
         return metadata, tensors
-    if {"memory", "tensors"} <= metadata.keys():
-        raise UserError(
-            f"{path}: a state of an earlier version of this package; write its text again"
-        )
+    if metadata.get("format", "1").isdigit() and "tensors" in metadata:
+        raise UserError(f"{path}: a state of another version of this package; write its text again")
     raise UserError(f"{path}: not a saved fast-weight state (its metadata names no known format)")
 
 
 def _layer(
-    kind: type[RuleState], prefix: str, tensors: dict[str, Tensor], path: str | Path
+    fw: FastWeights, layer: int, kind: type[RuleState], tensors: dict[str, Tensor], batch: int
 ) -> LayerState:
-    """Take the tensors of one layer out of `tensors`."""
-    try:
-        pending = Pending(*(tensors.pop(f"{prefix}pending.{f.name}") for f in fields(Pending)))
-        tokens = {name: tensors.pop(f"{prefix}written.{name}") for name in kind.TOKENS}
-        names = [name for name in kind.SUMS if f"{prefix}written.{kind.SUMS[0]}" in tensors]
-        sums = {name: tensors.pop(f"{prefix}written.{name}") for name in names}
-    except KeyError as error:
-        raise UserError(f"{path}: tensor {error} is missing") from error
-    return LayerState(kind(**tokens, **sums), pending)
+    """Take the tensors of one layer out of `tensors`; KeyError names one that is missing."""
+    pending = Pending(*(tensors.pop(f"{layer}.pending.{f.name}") for f in fields(Pending)))
+    prefix = f"{layer}.written."
+    own = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+    known = set(own)
+    written = kind.from_tensors(own, batch, tuple(fw.base_weight(layer).shape))
+    for name in known - set(own):
+        del tensors[prefix + name]
+    return LayerState(written, pending)
+
+
+def _store(folder: Path, content: bytes, config: FastWeightsConfig, base: str) -> None:
+    """Write the tensors, then the JSON with their digest; `base` is the model's fingerprint."""
+    with beside(folder / TENSORS) as temporary:
+        temporary.write_bytes(content)
+    stored = config.model_dump(mode="json")
+    if config.update not in RULES:
+        rule = path_of(config.update).read_bytes()
+        with beside(folder / OWN_RULE) as temporary:
+            temporary.write_bytes(rule)
+        stored["update"] = OWN_RULE
+    write_json(folder / CONFIG, {"config": stored, "tensors": _digest(content), "base": base})
+
+
+def _read(folder: Path) -> tuple[bytes, FastWeightsConfig, str]:
+    """The tensors' file, the configuration and the base's fingerprint that `save` wrote."""
+    for path in (folder, folder / CONFIG, folder / TENSORS):
+        if not path.exists():
+            inside = [p.parent for p in folder.glob(f"*/{CONFIG}")]
+            meant = f"; is {inside[0]} meant?" if len(inside) == 1 else ""
+            raise UserError(
+                f"{path}: not found; expected a folder with {CONFIG} and {TENSORS}{meant}"
+            )
+    content = (folder / TENSORS).read_bytes()
+    return content, *_config(folder / CONFIG, content)
 
 
 def _config(path: Path, content: bytes) -> tuple[FastWeightsConfig, str]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .rules.base import joined
+from .rules.states import joined
 
 
 @dataclass(frozen=True, eq=False)

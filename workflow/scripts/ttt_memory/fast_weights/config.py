@@ -8,6 +8,10 @@ from ..errors import UserError
 from ..options import InputPath
 from .rules import RULES, declared
 
+# Files of a folder of fast weights: this configuration, with digests; and a copy of an update rule
+# that does not come with this package.
+CONFIG, OWN_RULE = "fast_weights.json", "update_rule.py"
+
 
 class FastWeightsConfig(BaseModel):
     """Which layers have fast weights, and how they are written.
@@ -67,6 +71,17 @@ class FastWeightsConfig(BaseModel):
     decay: float = Field(
         1.0, gt=0, le=1, description="Factor on dW at each chunk; 1 forgets nothing."
     )
+    recency: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Factor on all that is held when a new text begins. By least squares it is the"
+        " weight of earlier texts: where keys conflict the later text outweighs them, and all else"
+        " is recalled whole. By other rules it is a factor on dW. 1: texts have no age.",
+    )
+    learn_recency: bool = Field(
+        False, description="Learn one such factor for each layer, between 0 and 1, from recency."
+    )
     flush: bool = Field(
         True,
         description="Write the last, partial chunk of a text; otherwise drop it, as published.",
@@ -90,6 +105,8 @@ class FastWeightsConfig(BaseModel):
             raise ValueError(f"conv_width {self.conv_width} is even; expected an odd width")
         if self.init == "copy" and self.conv_width == 1:
             raise ValueError('init "copy" takes the next token: expected conv_width 3 or more')
+        if self.learn_recency and self.recency == 1:
+            raise ValueError("learn_recency starts from recency: expected it below 1, found 1")
         if self.gate == "top" and self.read_while_writing:
             raise ValueError(
                 'gate "top" needs the top layer before the first write: '
@@ -110,8 +127,9 @@ class FastWeightsConfig(BaseModel):
 
     @property
     def ordered(self) -> bool:
-        """Whether a state depends on the order in which texts were written.
+        """Whether what a text writes depends on what was written before.
 
-        If it does not, states of texts written apart can be merged (`FastState.merge`).
+        If it does not, states of texts written apart can be merged (`FastState.merge`). Recency
+        does not forbid that: merged texts count as part of the last text.
         """
         return declared(self.update).ordered or self.decay < 1 or self.read_while_writing

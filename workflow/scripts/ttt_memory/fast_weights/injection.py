@@ -9,7 +9,7 @@ Outside `write` and `read` the hooks return at once: the model is the base model
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -121,7 +121,7 @@ class FastWeights(nn.Module):
             )
             for i, shape in shapes.items()
         }
-        return FastState(layers, count, count)
+        return FastState(layers, count, count, count.bool())
 
     def write(
         self,
@@ -131,6 +131,7 @@ class FastWeights(nn.Module):
         write_weight: Tensor | None = None,
         write_mask: Tensor | None = None,
         flush: bool = True,
+        same_text: Tensor | None = None,
         logits: bool = False,
         **model_kwargs: object,
     ) -> WriteResult:
@@ -144,7 +145,10 @@ class FastWeights(nn.Module):
             write_weight: `[B, T]` float, at least 0, multiplies the gated write of each token.
             write_mask: `[B, T]` bool, the tokens to write; needed beside a 4-D attention mask.
             flush: the text ends here: its partial chunk is written, or dropped if the
-                configuration says so. False lets it wait in the state for the next call.
+                configuration says so. False lets it wait in the state for the next call, which
+                then goes on with the same text.
+            same_text: `[B]` bool, rows in which this is a further segment of a text whose last
+                segment was flushed: what they hold grows no older (`recency`).
             logits: also compute the logits.
             model_kwargs: go to the model: position_ids, past_key_values, ...
 
@@ -162,7 +166,7 @@ class FastWeights(nn.Module):
         if state.batch != len(input_ids):
             raise ValueError(f"a state of {state.batch} rows for a batch of {len(input_ids)}")
         end = "wait" if not flush else "write" if self.config.flush else "drop"
-        call = Write(self.config, self._layers, state, mask, write_weight, end)
+        call = Write(self.config, self._layers, state, mask, write_weight, end, same_text)
         model_kwargs.setdefault("use_cache", model_kwargs.get("past_key_values") is not None)
         run = self.model if logits else self.model.get_decoder()
         with running(self, call):
@@ -178,11 +182,11 @@ class FastWeights(nn.Module):
     def flush(self, state: FastState) -> FastState:
         """End the texts of `state`: what is pending is written or dropped, as `write` would do."""
         if not state.pending.any():
-            return self.check_state(state)
+            return replace(self.check_state(state), open=torch.zeros_like(state.open))
         state = self._check_goes_on(state)
         mask = torch.zeros(state.batch, 0, dtype=torch.bool, device=state.pending.device)
         end = "write" if self.config.flush else "drop"
-        call = Write(self.config, self._layers, state, mask, None, end)
+        call = Write(self.config, self._layers, state, mask, None, end, None)
         return call.without_text()
 
     def read(self, state: FastState, repeat: int = 1, **model_kwargs: object) -> ModelOutput:

@@ -13,13 +13,15 @@ PROJ_STD = 0.02  # diagonal of the projection that the published code starts fro
 
 
 class FastLayer(nn.Module):
-    """Rate, convolution, projection and gate of one layer with hidden size d, inner size ff."""
+    """Rate, recency, convolution, projection and gate of one layer of hidden size d, inner ff."""
 
     def __init__(self, config: FastWeightsConfig, d: int, ff: int) -> None:
         super().__init__()
         self.config, self.d, self.ff = config, d, ff
         # The rate is lr exp(log_rate): always positive, and exactly lr at the start.
         self.log_rate = nn.Parameter(torch.zeros(())) if config.learn_lr else None
+        start = torch.tensor(config.recency).logit()
+        self.recency_logit = nn.Parameter(start) if config.learn_recency else None
         self.conv = nn.Parameter(self._conv()) if config.conv_width > 1 else None
         self.proj = nn.Parameter(self._proj()) if config.projection else None
         gated = config.gate != "none"
@@ -48,6 +50,11 @@ class FastLayer(nn.Module):
             proj=None if self.proj is None else self.proj.to(dtype),
             normalise=self.config.key_norm == "l2",
         )
+
+    def recency(self, dtype: torch.dtype) -> Tensor | float:
+        """What all that the layer holds is multiplied by when a text begins, in (0, 1]."""
+        logit = self.recency_logit
+        return self.config.recency if logit is None else logit.to(dtype).sigmoid()
 
     def gate(self, u: Tensor) -> Tensor:
         """Write gate `[B, T]` in [0, 1] for hidden states u `[B, T, d]`.

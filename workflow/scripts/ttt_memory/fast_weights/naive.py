@@ -20,6 +20,7 @@ def write(
     update: str,
     decay: float,
     flush: bool,
+    memo: dict | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Write one sequence into one layer.
 
@@ -36,11 +37,13 @@ def write(
         update: the update rule, whose `naive_step` says what one token adds, for rate times gate.
         decay: factor on dW at each chunk.
         flush: a partial last chunk is written.
+        memo: what the rule keeps beside dW from token to token, and from text to text.
 
     Returns:
         What each token reads, `[T, d]`, and dW afterwards, `[d, ff]`.
     """
-    step, memo, read = rules.naive_step(update), {}, []
+    step, read = rules.naive_step(update), []
+    memo = {} if memo is None else memo
     for start in range(0, len(z), chunk):
         piece = slice(start, start + chunk)
         read.append(z[piece] @ dense.T)
@@ -53,6 +56,11 @@ def write(
             change = change + step(dense + change, key, value, lr * weight[piece][t], memo)
         dense = decay * dense + change
     return torch.cat(read), dense
+
+
+def age(dense: Tensor, recency: Tensor, update: str, memo: dict) -> Tensor:
+    """DW `[d, ff]` as a text begins: all that is held weighs `recency` times as much as before."""
+    return rules.naive_age(update)(dense, recency, memo)
 
 
 def gate(u: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ import copy
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import Self
 
 import torch
@@ -14,8 +15,8 @@ from .chunks import ChunkPlan, Pending
 from .config import FastWeightsConfig
 from .layer import FastLayer
 from .rules import load
-from .rules.base import KEEP_FACTORS
 from .rules.products import full_precision
+from .rules.states import KEEP_FACTORS, RuleState
 from .state import FastState, LayerState
 from .write import advance
 
@@ -123,7 +124,9 @@ class Read(Pass):
 class Write(Pass):
     """A pass that writes the tokens of `mask` `[B, T]` bool, scaled by `weight` `[B, T]`.
 
-    `end` says what becomes of a partial last chunk, as in `ChunkPlan.build`.
+    `end` says what becomes of a partial last chunk, as in `ChunkPlan.build`. A row that holds
+    something grows older if a text of it begins: if any token of the row is written, its last text
+    has ended, and it is not one of the rows `same_text` `[B]`.
     """
 
     def __init__(
@@ -134,6 +137,7 @@ class Write(Pass):
         mask: Tensor,
         weight: Tensor | None,
         end: str,
+        same_text: Tensor | None,
     ) -> None:
         super().__init__(fast)
         self.config, self.fast, self.weight = config, fast, weight
@@ -145,6 +149,11 @@ class Write(Pass):
         self.token_embeds = self.final_hidden = None
         self.plans = self._plans(state, mask, end)
         self.pending = self.plans[-1][1].left
+        some = mask.any(1)
+        begins = some & ~state.open & (state.written > 0)
+        begins = begins if same_text is None else begins & ~same_text
+        self.older = begins if config.recency < 1 and begins.any() else None
+        self.open = state.open | some if end == "wait" else torch.zeros_like(state.open)
         self.written = state.written + sum(plan.written.sum(1) for _, plan in self.plans)
 
     def _plans(self, state: FastState, mask: Tensor, end: str) -> list[tuple[slice, ChunkPlan]]:
@@ -193,14 +202,26 @@ class Write(Pass):
                 if self.config.gate == "top":
                     self.gates[layer] = self._gate(layer, self.final_hidden)
                 self._write(layer)
-        return FastState(self.layer_states, self.pending, self.written)
+        return self._state()
 
     def without_text(self) -> FastState:
         """The state after a text of no tokens: only what is pending may be written."""
         for layer, state in self.layer_states.items():
             self.z[layer], self.targets[layer] = state.pending.z[:, :0], state.pending.target[:, :0]
             self._write(layer)
-        return FastState(self.layer_states, self.pending, self.written)
+        return self._state()
+
+    def _state(self) -> FastState:
+        return FastState(self.layer_states, self.pending, self.written, self.open)
+
+    def _aged(self, layer: int) -> LayerState:
+        """What the layer held before the text, older where one begins."""
+        state = self.layer_states[layer]
+        if self.older is None:
+            return state
+        like = state.pending.z
+        factor = torch.where(self.older, self.fast[layer].recency(like.dtype), like.new_ones(()))
+        return replace(state, written=state.written.age(factor))
 
     def _gate(self, layer: int, u: Tensor) -> Tensor:
         with full_precision(u):
@@ -208,7 +229,7 @@ class Write(Pass):
 
     def _write(self, layer: int) -> Tensor | None:
         """Write the layer's tokens; return what they read `[B, T, d]`, if that is asked."""
-        state = self.layer_states[layer]
+        state = self._aged(layer)
         dtype = state.pending.z.dtype
         z, target = self.z.pop(layer).to(dtype), self.targets.pop(layer).to(dtype)
         weight = self.gates.get(layer, z.new_ones(z.shape[:2]))
@@ -223,8 +244,16 @@ class Write(Pass):
             for cut, plan in self.plans:
                 text = Pending(z[:, cut], target[:, cut], weight[:, cut])
                 out, state = advance(state, plan, self.rule, made, text, reads)
-                if state.written.outgrown(KEEP_FACTORS):
-                    state = LayerState(state.written.fold(), state.pending)
+                state = replace(state, written=self._settled(state.written))
                 outs.append(out)
         self.layer_states[layer] = state
         return torch.cat(outs, 1) if reads else None
+
+    def _settled(self, written: RuleState) -> RuleState:
+        """Without tokens that a closed gate kept out, and folded if there are still too many.
+
+        While training all tokens stay: the gradient says whether a closed gate should open.
+        """
+        if self.config.gate != "none" and not torch.is_grad_enabled():
+            written = written.trim()
+        return written.fold() if written.outgrown(KEEP_FACTORS) else written

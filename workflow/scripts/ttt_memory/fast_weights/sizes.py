@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from .config import FastWeightsConfig
 from .rules import load
-from .rules.base import KEEP_FACTORS, NOTHING, Held, UpdateRule
+from .rules.base import NOTHING, Held, UpdateRule
+from .rules.states import KEEP_FACTORS
 
 NUMBER_BYTES = 4  # a state is float32
 

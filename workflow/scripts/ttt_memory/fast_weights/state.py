@@ -8,13 +8,16 @@ import torch
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
+from ..errors import UserError
 from .chunks import Pending
-from .rules.base import RuleState, concat, stack_rows
+from .compact import compact
 from .rules.factors import FactorState
+from .rules.states import RuleState, concat, stack_rows
 
 if TYPE_CHECKING:
     from .injection import FastWeights
 
+COUNTERS = ("pending", "written", "open")  # the fields of `FastState` beside its layers
 Rows = Sequence[int] | Tensor  # row numbers, or a bool tensor [B]
 
 
@@ -35,6 +38,16 @@ class LayerState:
         """Apply `function` to every tensor."""
         return replace(self, written=self.written.map(function), pending=self.pending.map(function))
 
+    def reset(self, gone: Tensor) -> Self:
+        """Empty the rows where `gone` `[B]` bool."""
+        pending = self.pending.map(lambda t: t.masked_fill(gone.view(-1, *[1] * (t.ndim - 1)), 0))
+        return replace(self, written=self.written.reset(gone), pending=pending)
+
+    def to(self, *args: object, **kwargs: object) -> Self:
+        """Move or cast like `Tensor.to`."""
+        pending = self.pending.map(lambda t: t.to(*args, **kwargs))
+        return replace(self, written=self.written.to(*args, **kwargs), pending=pending)
+
 
 @dataclass(frozen=True, eq=False)
 class FastState:
@@ -47,6 +60,7 @@ class FastState:
     layers: dict[int, LayerState]
     pending: Tensor  # [B] int64: tokens waiting in the partial chunk
     written: Tensor  # [B] int64: tokens written since the row was empty
+    open: Tensor  # [B] bool: the last text has not ended, what is written next belongs to it
 
     @property
     def batch(self) -> int:
@@ -61,8 +75,13 @@ class FastState:
     @property
     def nbytes(self) -> int:
         """Bytes of all tensors; see `RuleState.nbytes`."""
-        counters = self.pending.nbytes + self.written.nbytes
+        counters = self.pending.nbytes + self.written.nbytes + self.open.nbytes
         return counters + sum(layer.nbytes for layer in self.layers.values())
+
+    @property
+    def row_bytes(self) -> list[int]:
+        """Bytes of each row, taken alone: without the padding that other rows make necessary."""
+        return [self.index([row]).nbytes for row in range(self.batch)]
 
     def to_dense(self) -> dict[int, Tensor]:
         """The change dW of each layer, `[B, d, ff]`."""
@@ -74,8 +93,40 @@ class FastState:
         Where this is another form than is written (least squares), nothing more can be written to
         it. `read` does this by itself and keeps the result. What this returns is all that reading
         needs: to keep it alone takes less space where the update rule keeps more for writing.
+
+        Raises:
+            UserError: without gradients, the fast weights of a layer are not finite.
         """
-        return self._written(lambda written: written.readable())
+        layers = {}
+        for i, layer in self.layers.items():
+            try:
+                layers[i] = replace(layer, written=layer.written.readable())
+            except UserError as error:
+                raise UserError(f"layer {i}: {error}") from error
+        return replace(self, layers=layers)
+
+    def compact(self, limit: int) -> Self:
+        """The same fast weights in at most `limit` bytes a row, with the least error of dW.
+
+        Each row gets the form that is nearest to its dW (see `compact.py`), whatever other rows
+        hold; layers share the bytes evenly. A state of rank 0 is left where there is room for
+        nothing. It has no gradient and can only be read.
+
+        Raises:
+            UserError: a text has not ended, or `limit` is less than the counters of a row take.
+        """
+        if self.pending.any():
+            raise UserError("tokens wait for their chunk: end the text (`FastWeights.flush`) first")
+        counters = sum(getattr(self, n).element_size() for n in COUNTERS)
+        if limit < counters:
+            raise UserError(f"a state of {limit} bytes a row; expected at least {counters}")
+        each = (limit - counters) // len(self.layers)
+
+        def compacted(layer: LayerState) -> LayerState:
+            none = Pending.empty(self.batch, *layer.written.sizes, layer.pending.z)
+            return LayerState(compact(layer.written, each), none)
+
+        return self._map(compacted)
 
     def index(self, rows: Rows) -> Self:
         """The given rows, in the given order; a row may be taken several times."""
@@ -84,7 +135,7 @@ class FastState:
             i: LayerState(layer.written.index(rows), layer.pending.map(lambda t: t[rows]))
             for i, layer in self.layers.items()
         }
-        return type(self)(layers, self.pending[rows], self.written[rows])
+        return type(self)(layers, self.pending[rows], self.written[rows], self.open[rows])
 
     def concat(self, others: "FastState | Sequence[FastState]") -> Self:
         """The rows of this state followed by those of the others.
@@ -100,15 +151,15 @@ class FastState:
             pending = (stack_rows([getattr(p.pending, name) for p in layers]) for name in names)
             return LayerState(concat([layer.written for layer in layers]), Pending(*pending))
 
-        pending = torch.cat([s.pending for s in states])
-        written = torch.cat([s.written for s in states])
-        return type(self)({i: stacked(i) for i in self.layers}, pending, written)
+        counters = (torch.cat([getattr(s, n) for s in states]) for n in COUNTERS)
+        return type(self)({i: stacked(i) for i in self.layers}, *counters)
 
     def merge(self, texts: "FastState") -> Self:
         """Every row joined by all rows of `texts`, as if each had been written into it.
 
         Exact for rules whose tokens have no order, if neither was read while it was written and
-        there was no decay. See `RuleState.merge`.
+        there was no decay. With recency they count as part of the row's last text: nothing that the
+        row holds grows older, and the texts do not age each other. See `RuleState.merge`.
 
         Raises:
             ValueError: tokens of `texts` are pending; the rule depends on the order of tokens; or
@@ -127,11 +178,8 @@ class FastState:
         gone = torch.zeros(self.batch, dtype=torch.bool, device=self.pending.device)
         gone[self._rows(rows)] = True
 
-        def clear(t: Tensor) -> Tensor:
-            return t.masked_fill(gone.view(-1, *[1] * (t.ndim - 1)), 0)
-
-        state = self._map(lambda layer: layer.map(clear))
-        return replace(state, pending=clear(self.pending), written=clear(self.written))
+        counters = {n: getattr(self, n).masked_fill(gone, 0) for n in COUNTERS}
+        return replace(self._map(lambda layer: layer.reset(gone)), **counters)
 
     def scale(self, alpha: float) -> Self:
         """Multiply dW by alpha in every layer; what is pending stays as it is."""
@@ -174,10 +222,10 @@ class FastState:
         return self._map(lambda layer: layer.map(Tensor.detach))
 
     def to(self, *args: object, **kwargs: object) -> Self:
-        """Move or cast like `Tensor.to`; `pending` and `written` are moved, never cast."""
+        """Move or cast like `Tensor.to`; counters are moved, never cast."""
         device = torch.empty(0, device=self.pending.device).to(*args, **kwargs).device
-        state = self._map(lambda layer: layer.map(lambda t: t.to(*args, **kwargs)))
-        return replace(state, pending=self.pending.to(device), written=self.written.to(device))
+        state = self._map(lambda layer: layer.to(*args, **kwargs))
+        return replace(state, **{n: getattr(self, n).to(device) for n in COUNTERS})
 
     def _map(self, function: Callable[[LayerState], LayerState]) -> Self:
         return replace(self, layers={i: function(layer) for i, layer in self.layers.items()})

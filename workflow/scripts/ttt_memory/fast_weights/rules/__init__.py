@@ -103,6 +103,11 @@ def naive_step(update: str) -> Any:
     return getattr(_module(update), "naive_step", None)
 
 
+def naive_age(update: str) -> Any:
+    """The oracle of what becomes of dW when a text begins: by default all of it is multiplied."""
+    return getattr(_module(update), "naive_age", lambda dw, factor, memo: factor * dw)
+
+
 @cache
 def _module(update: str) -> ModuleType:
     path = path_of(update)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from .base import Held, Tokens, joined
+from .base import Held, Tokens
 from .factors import FactorRule, FactorState
+from .states import joined
 
 if TYPE_CHECKING:
     from ..chunks import ChunkPlan

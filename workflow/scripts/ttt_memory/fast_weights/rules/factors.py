@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import torch
 from torch import Tensor
 
-from .base import RuleState, Tokens, UpdateRule
+from .base import Tokens, UpdateRule
 from .products import full_precision, product
+from .states import RuleState
 
 if TYPE_CHECKING:
     from ..chunks import ChunkPlan
@@ -58,7 +59,9 @@ class FactorState(RuleState):
         return self
 
     def readable(self) -> "FactorState":
-        """Itself."""
+        """Itself, if it is finite or has gradients."""
+        if not any(t.requires_grad for t in self.tensors().values()):
+            self.require_finite()
         return self
 
     def read(self, z: Tensor) -> Tensor:

@@ -21,6 +21,9 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 
 from .products import plain_product
 
+# The smallest factor on ||dW||^2 that the ages of texts lead to: below it float32 cannot tell two
+# similar keys of the latest text from one.
+LEAST_RIDGE = 1e-3
 SOLVABLE = 0.99  # a token's error weighs at most 1 / (1 - 0.99) times as much as the norm of dW
 
 

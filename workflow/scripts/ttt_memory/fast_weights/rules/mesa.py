@@ -6,10 +6,20 @@ and C the diagonal of the counts, this is
 
     dW = (P + V^T C K) (1 + A + K^T C K)^-1
 
-where P and A are the sums of tokens that were folded. Tokens have no order: writing more and
-merging only add to what is kept, and the system is solved when it is read (`least_squares`).
+where P and A are the sums of tokens that were folded. Tokens of a text have no order: writing more
+and merging only add to what is kept, and the system is solved when it is read (`least_squares`).
+
+A recency rho below 1 gives texts an age. When a text begins, the counts of all earlier tokens, P
+and A are multiplied by rho, and so is the 1, here the ridge lambda:
+
+    dW = (P + V^T C K) (lambda + A + K^T C K)^-1,   lambda = max(rho^texts, 0.001)
+
+Of two equal keys the values then come back 1 / (1 + rho) to rho / (1 + rho), the later one's first.
+A key that conflicts with no other comes back as whole as before: what matters is its count relative
+to lambda. Once lambda stops at 0.001, after 10 texts at rho 0.5, the oldest texts begin to fade.
 """
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Self
 
@@ -17,15 +27,16 @@ import torch
 from torch import Tensor
 
 from . import least_squares
-from .base import NOTHING, Held, RuleState, Tokens, UpdateRule
+from .base import NOTHING, Held, Tokens, UpdateRule
 from .factors import FactorState
 from .products import full_precision
+from .states import RuleState
 
 if TYPE_CHECKING:
     from ..chunks import ChunkPlan
 
 ORDERED = False  # texts written apart and merged give the state of texts written in turn
-# All tokens weigh alike, and float32 cannot solve for keys longer than one.
+# Chunks have no order, and float32 cannot solve for keys longer than one.
 REQUIRES = {"decay": 1.0, "key_norm": "l2"}
 
 
@@ -35,6 +46,7 @@ class MesaState(RuleState):
 
     TOKENS: ClassVar = ("keys", "values", "counts")
     SUMS: ClassVar = ("products", "gram")
+    ROWS: ClassVar = ("aged",)
     mergeable: ClassVar = not ORDERED
 
     keys: Tensor  # [B, S, ff], K, of length one
@@ -42,6 +54,7 @@ class MesaState(RuleState):
     counts: Tensor  # [B, S], diagonal of C; zero where a row has fewer tokens than another
     products: Tensor | None = None  # [B, d, ff], P
     gram: Tensor | None = None  # [B, ff, ff], A
+    aged: Tensor | None = None  # [B, 1], -log lambda; None: lambda is 1
 
     @classmethod
     def empty(cls, batch: int, d: int, ff: int, like: Tensor) -> Self:
@@ -79,14 +92,33 @@ class MesaState(RuleState):
             return empty
         with full_precision(self.keys):
             if self.folded:
-                whole = self.fold()
+                whole = self._without_ridge(self.fold())
                 return replace(
                     empty, dense=least_squares.Solution.apply(whole.products, whole.gram)
                 )
+            whole = self._without_ridge(self)
             gram = self.keys @ self.keys.mT
             return FactorState(
-                self.keys, least_squares.Factors.apply(gram, self.counts, self.values)
+                self.keys, least_squares.Factors.apply(gram, whole.counts, self.values)
             )
+
+    def age(self, factor: Tensor) -> Self:
+        """Multiply counts, sums and the ridge lambda by `factor` `[B]`."""
+        aged = -factor.log()[:, None]
+        aged = aged if self.aged is None else self.aged + aged
+        state = self._weighed(factor)
+        return replace(state, aged=aged.clamp(max=-math.log(least_squares.LEAST_RIDGE)))
+
+    def _weighed(self, factor: Tensor) -> Self:
+        """All counts and sums times `factor` `[B]`."""
+        sums = {n: getattr(self, n) for n in self.SUMS if self.folded}
+        sums = {n: t * factor[:, None, None] for n, t in sums.items()}
+        return replace(self, counts=self.counts * factor[:, None], **sums)
+
+    @staticmethod
+    def _without_ridge(state: "MesaState") -> "MesaState":
+        """The same problem with lambda 1: everything divided by lambda."""
+        return state if state.aged is None else state._weighed(state.aged[:, 0].exp())
 
     def scale(self, factor: float | Tensor) -> Self:
         """Multiply dW, which is linear in the values."""
@@ -179,7 +211,8 @@ class Rule(UpdateRule):
 def naive_step(dw: Tensor, key: Tensor, value: Tensor, rate_gate: Tensor, memo: dict) -> Tensor:
     """The oracle: what one token adds to dW `[d, ff]`, by recursive least squares.
 
-    `rate_gate` is rate times gate; `memo` keeps the inverse of 1 + sum of c k k^T between tokens.
+    `rate_gate` is rate times gate; `memo` keeps the inverse of lambda + sum of c k k^T between
+    tokens.
     """
     inverse = memo.get("inverse", torch.eye(len(key), dtype=key.dtype))
     strength = 1 - torch.exp(-rate_gate)
@@ -189,3 +222,15 @@ def naive_step(dw: Tensor, key: Tensor, value: Tensor, rate_gate: Tensor, memo: 
     gain = direction / (1 + count * key @ direction)
     memo["inverse"] = inverse - count * torch.outer(direction, gain)
     return count * torch.outer(error, gain)
+
+
+def naive_age(dw: Tensor, factor: Tensor, memo: dict) -> Tensor:
+    """The oracle: dW `[d, ff]` after a text begins; `memo` also keeps lambda."""
+    if "inverse" not in memo:
+        return dw
+    ridge, eye = memo.get("ridge", factor.new_ones(())), torch.eye(dw.shape[1], dtype=dw.dtype)
+    system = memo["inverse"].inverse()
+    gram, products = factor * (system - ridge * eye), factor * dw @ system
+    memo["ridge"] = (factor * ridge).clamp_min(least_squares.LEAST_RIDGE)
+    memo["inverse"] = (gram + memo["ridge"] * eye).inverse()
+    return products @ memo["inverse"]
