@@ -40,13 +40,18 @@ def passages() -> dict[str, list[str]]:
 @cache
 def prompter() -> Prompter:
     """Prompts for a tokenizer that is trained on those texts."""
-    texts = [s.dialogue for s in samples()] + [t for part in passages().values() for t in part]
+    texts = [s.sessions[0] for s in samples()] + [t for part in passages().values() for t in part]
     return Prompter(train_tokenizer(texts, ARCHITECTURE.vocab_size))
 
 
-def sampler(seed: int = 0) -> CorpusSampler:
-    """A sampler over those texts."""
-    return CorpusSampler(samples(), passages(), prompter(), seed, 4)
+def single() -> list[Sample]:
+    """The training dialogues of one session."""
+    return [sample for sample in samples() if len(sample.sessions) == 1]
+
+
+def sampler(seed: int = 0, chosen: list[Sample] | None = None) -> CorpusSampler:
+    """A sampler over those texts, or over the dialogues `chosen`."""
+    return CorpusSampler(chosen or samples(), passages(), prompter(), seed, 4)
 
 
 def model(seed: int = 0):

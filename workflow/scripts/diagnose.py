@@ -12,7 +12,7 @@ from ttt_memory.conversation.config.asking import RecallConfig
 from ttt_memory.conversation.config.base_model import BaseConfig
 from ttt_memory.conversation.models.trained_run import load_run, prepare_device
 from ttt_memory.conversation.prompts.prompter import Prompter
-from ttt_memory.conversation.recall.diagnostics import diagnose
+from ttt_memory.conversation.recall.diagnostics import diagnose, token_gates
 from ttt_memory.errors import run
 from ttt_memory.study import devices
 from ttt_memory.study.provenance import provenance
@@ -29,6 +29,7 @@ def main() -> None:
     parser.add_argument("--base", required=True, help="base model, hub-format folder")
     parser.add_argument("--benchmark", required=True, help="benchmark, Parquet")
     parser.add_argument("--out", required=True, help="statistics, Parquet")
+    parser.add_argument("--gates", help="gates of single tokens, Parquet (default: not written)")
     args = parser.parse_args()
     config = options.section(args.config, "recall", RecallConfig)
     base = options.section(args.config, "base", BaseConfig)
@@ -37,9 +38,12 @@ def main() -> None:
     prompter = Prompter.load(args.base, base.chat_template)
     samples = read_benchmark(args.benchmark)
     fw = load_run(args.model, args.base, device, base.dtype, base.attention)
-    rows = diagnose(fw, prompter, samples, config)
-    rows = [{"run": args.run, "seed": args.seed, **row} for row in rows]
-    io.write_table(args.out, rows, schemas.DIAGNOSTICS, provenance(config, seed=args.seed))
+    note, place = provenance(config, seed=args.seed), {"run": args.run, "seed": args.seed}
+    if args.gates:
+        rows = [place | row for row in token_gates(fw, prompter, samples, config)]
+        io.write_table(args.gates, rows, schemas.GATES, note)
+    rows = [place | row for row in diagnose(fw, prompter, samples, config)]
+    io.write_table(args.out, rows, schemas.DIAGNOSTICS, note)
 
 
 if __name__ == "__main__":

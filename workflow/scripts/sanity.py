@@ -25,6 +25,11 @@ def main() -> None:
     parser.add_argument("--model", required=True, help="folder of the trained run")
     parser.add_argument("--base", required=True, help="base model, hub-format folder")
     parser.add_argument("--benchmark", required=True, help="benchmark, Parquet")
+    parser.add_argument(
+        "--fresh-memory",
+        action="store_true",
+        help="the training left the fast weights as they were",
+    )
     parser.add_argument("--out", required=True, help="results, JSON")
     args = parser.parse_args()
     config = options.section(args.config, "recall", RecallConfig)
@@ -38,7 +43,8 @@ def main() -> None:
     how = settings.dtype, settings.attention
     fw = load_run(args.model, args.base, device, *how)
     base = partial(load_base, args.model, args.base, *how)
-    results = Sanity(fw, base, prompter, samples, config.segment_tokens).run()
+    checks = Sanity(fw, base, prompter, samples, config.segment_tokens, args.fresh_memory)
+    results = checks.run()
     for name, result in results.items():
         print(f"{'ok  ' if result['passed'] else 'FAIL'} {name}: {result['detail']}")
     failed = [name for name, result in results.items() if not result["passed"]]

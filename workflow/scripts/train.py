@@ -5,14 +5,11 @@ python workflow/scripts/train.py --help
 
 import argparse
 
-import torch
-
-from ttt_memory import fast_weights, io, options
+from ttt_memory import io, options
 from ttt_memory.conversation import schemas
 from ttt_memory.conversation.config.base_model import BaseConfig
 from ttt_memory.conversation.config.training import RunConfig
-from ttt_memory.conversation.models.loading import load_model
-from ttt_memory.conversation.models.trained_run import prepare_device, save_run, trained_part
+from ttt_memory.conversation.models.trained_run import prepare_device, save_run, to_train
 from ttt_memory.conversation.prompts.prompter import Prompter
 from ttt_memory.conversation.train.corpus_sampler import CorpusSampler
 from ttt_memory.conversation.train.train_run import build_accelerator, train
@@ -40,10 +37,7 @@ def main() -> None:
     # This makes the device the current one, which Accelerate uses.
     prepare_device(devices.pick("auto"), base, config.train.mixed_precision)
     prompter = Prompter.load(args.base, base.chat_template)
-    model = load_model(args.base, base.dtype, base.attention)
-    torch.manual_seed(args.seed)
-    trained = trained_part(model, config.train)
-    fw = fast_weights.inject(model, config.fast_weights)
+    fw, trained = to_train(config, args.seed, args.base, base.dtype, base.attention)
     sampler = CorpusSampler.load(
         args.corpus, args.passages, prompter, args.seed, config.train.probes_per_dialogue
     )

@@ -28,7 +28,8 @@ def corpus_texts(corpus: str, passages: str) -> Iterator[str]:
     questions = chain.from_iterable([p["question"] for p in probes] for probes in columns["probes"])
     around_probes = ["问：\n答：", "Q: \nA:"]
     texts = io.read_table(passages, benchmark_schemas.PASSAGES)["text"]
-    return chain(columns["dialogue"], questions, around_probes, texts)
+    sessions = chain.from_iterable(columns["sessions"])
+    return chain(sessions, questions, around_probes, texts)
 
 
 def main() -> None:

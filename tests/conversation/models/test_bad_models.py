@@ -241,7 +241,7 @@ def with_positions(base: Path, positions: int) -> None:
 
 
 def test_a_dialogue_longer_than_the_models_positions(script, base, world):
-    longest = max(len(ids) for ids in prompter().ids([s.dialogue for s in samples()]))
+    longest = max(len(ids) for ids in prompter().ids([s.sessions[0] for s in samples()]))
     with_positions(base, longest)
     line = script.train(base)
     assert "the dialogue with a question and its answer has" in line

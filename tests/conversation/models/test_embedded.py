@@ -60,5 +60,5 @@ def test_the_tokenizer_decodes_any_text_it_encoded():
 def test_each_digit_and_each_chinese_character_is_a_token():
     tokenizer = prompter().tokenizer
     assert tokenizer.convert_ids_to_tokens(tokenizer("150")["input_ids"]) == ["1", "5", "0"]
-    chinese = "".join(c for c in samples()[0].dialogue if "\u4e00" <= c <= "\u9fff")
+    chinese = "".join(c for c in samples()[0].sessions[0] if "\u4e00" <= c <= "\u9fff")
     assert tokenizer.tokenize(chinese) == list(chinese)

@@ -72,7 +72,7 @@ def run(base: Path, tmp_path_factory: pytest.TempPathFactory):
 
 def said(fw):
     """Logits without fast weights, and after a dialogue was written."""
-    ids = torch.tensor(prompter().ids([samples()[0].dialogue]))
+    ids = torch.tensor(prompter().ids([samples()[0].sessions[0]]))
     with torch.no_grad():
         state = fw.write(input_ids=ids).state
         return fw.plain(input_ids=ids).logits, fw.read(state, input_ids=ids[:, :9]).logits
@@ -132,7 +132,7 @@ def test_a_loaded_run_has_the_logits_of_the_saved_one(base, run):
     for expected, found in zip(said(fw), said(loaded), strict=True):
         assert torch.equal(expected, found)
     # Without fast weights, the run is the adapted base.
-    ids = torch.tensor(prompter().ids([samples()[0].dialogue]))
+    ids = torch.tensor(prompter().ids([samples()[0].sessions[0]]))
     assert torch.equal(load_base(folder, base)(input_ids=ids).logits, said(fw)[0])
     assert not torch.equal(load_model(base)(input_ids=ids).logits, said(fw)[0])
 
@@ -249,6 +249,32 @@ def test_a_module_that_the_base_does_not_have_is_named():
         UserError, match=r"train.lora.target_modules: Module has no module 'q_proj'"
     ):
         adapt(fused, LORA)
+
+
+def test_below_the_first_layer_with_an_adapter_nothing_trains_and_no_gradient_flows(tmp_path):
+    config = TrainConfig(regime="lora", lora=LoraConfig(rank=2, from_layer=1))
+    own = model()
+    part = trained_part(own, config.model_copy())
+    factors = {name for name, _ in own.named_parameters() if is_adapter(name)}
+    assert factors
+    assert not [name for name in factors if "layers.0." in name]
+    fw = inject(own, FastWeightsConfig(layers=(1,), chunk=8, gate="top"))
+    choose_trained(fw, "lora")
+    seen = []
+    for layer in own.get_decoder().layers:
+        layer.register_forward_hook(lambda m, args, out: seen.append(out.requires_grad))
+    fw.plain(input_ids=torch.tensor([[1, 2, 3]]))
+    assert seen == [False] + [True] * (len(seen) - 1)
+    save_run(fw, tmp_path / "run", part, prompter().tokenizer)
+    save_base(tmp_path / "base")
+    assert {n for n, _ in load_base(tmp_path / "run", tmp_path / "base").named_parameters()} == {
+        n for n, _ in own.named_parameters()
+    }
+
+
+def test_a_first_layer_that_the_model_lacks_is_refused():
+    with pytest.raises(UserError, match=r"from_layer: found 9, expected 0 to \d+: Qwen3"):
+        adapt(model(), LoraConfig(from_layer=9))
 
 
 def test_regime_lora_needs_an_adapter():

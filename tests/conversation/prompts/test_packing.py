@@ -9,7 +9,7 @@ from ttt_memory.conversation.prompts.packing import IGNORE, pack, pad_left, pad_
 def test_packed_probes_get_the_logits_of_rows_of_their_own():
     base, encoded = model(), prompter().encode(samples()[:2])
     packed = pack(
-        [e.dialogue for e in encoded],
+        [e.context for e in encoded],
         [e.questions for e in encoded],
         [e.answers for e in encoded],
     )
@@ -23,7 +23,7 @@ def test_packed_probes_get_the_logits_of_rows_of_their_own():
         chosen = packed.labels[row] != IGNORE
         found, place = logits[row][chosen], 0
         for question, answer in zip(e.questions, e.answers, strict=True):
-            alone = torch.tensor([e.dialogue + question + answer[:-1]])
+            alone = torch.tensor([e.context + question + answer[:-1]])
             with torch.no_grad():
                 expected = base(input_ids=alone).logits[0, -len(answer) :]
             torch.testing.assert_close(found[place : place + len(answer)], expected)

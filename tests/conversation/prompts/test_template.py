@@ -7,7 +7,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from conversation_models import ARCHITECTURE, passages, prompter, samples
+from conversation_models import ARCHITECTURE, passages, prompter, samples, single
 from ttt_memory.benchmark.own_texts import ANY_LANGUAGE, lines_of
 from ttt_memory.conversation.config.asking import RecallConfig
 from ttt_memory.conversation.config.training import EpisodeConfig, RunConfig, TrainConfig
@@ -84,7 +84,8 @@ def rendered(speaker: Prompter, contents: list[str]) -> str:
 
 
 def dialogues(language: str, count: int = 6):
-    return [s for s in samples() if s.language == language][:count]
+    """Dialogues of one session."""
+    return [s for s in single() if s.language == language][:count]
 
 
 def fast_weights(speaker: Prompter):
@@ -96,7 +97,7 @@ def fast_weights(speaker: Prompter):
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_parts_join_to_the_prompt_of_the_template(speaker, language):
     """As a string and as tokens, with no, one and two texts before the question."""
-    first, second = (s.dialogue.strip() for s in dialogues(language, 2))
+    first, second = (s.sessions[0].strip() for s in dialogues(language, 2))
     question = "How much?"
     for texts in ([], [first], [first, second]):
         before = [part for text in texts for part in (text, ACKNOWLEDGEMENT[language])]
@@ -139,9 +140,9 @@ def test_recall_asks_the_prompts_of_the_template_and_keeps_them(speaker):
     for condition in ("A", "B", "C"):
         rows = {(r["sample_id"], r["probe_id"]): r for r in engine.run(condition)}
         for sample in asked:
-            text = speaker.text(sample.dialogue, "en")
+            text = speaker.text(sample.sessions[0], "en")
             (text_ids,) = speaker.ids([text])
-            state = write_naive(fw, text_ids, speaker.opening)
+            state = write_naive(fw, [text_ids], speaker.opening)
             assert state.written.item() == len(text_ids)
             for probe in sample.probes:
                 row = rows[sample.sample_id, probe.probe_id]
@@ -164,16 +165,16 @@ def test_training_writes_the_texts_that_recall_writes(speaker):
         dialogues_per_step=2, episode=EpisodeConfig(), context_share=0.0, empty_share=0.0
     )
     data = CorpusSampler(samples(), passages(), speaker, 0, 4)
-    texts = [s.dialogue for s in samples()]
-    rendered_ids = {tuple(ids) for ids in speaker.texts(texts, [s.language for s in samples()])}
+    rendered_ids = {tuple(ids) for s in samples() for ids in speaker.sessions(s)} | {()}
     for step in range(3):
         batch = BatchMaker(data, config).batch(step, 0)
         start = len(speaker.opening)
-        (text,) = batch.texts
-        for ids, written in zip(text.packed.input_ids, text.written, strict=True):
-            assert tuple(ids[written].tolist()) in rendered_ids
-            assert ids[:start].tolist() == speaker.opening
-            assert not written[:start].any()
+        for text in batch.texts:
+            assert text.written.any()
+            for ids, written in zip(text.packed.input_ids, text.written, strict=True):
+                assert tuple(ids[written].tolist()) in rendered_ids
+                assert ids[:start].tolist() == speaker.opening
+                assert not written[:start].any()
         for ids, positions in zip(batch.packed.input_ids, batch.packed.position_ids, strict=True):
             assert ids[:start].tolist() == speaker.opening
             assert positions[start] == start

@@ -16,13 +16,13 @@ from ttt_memory.conversation.train.episodes import LONGEST, EpisodeMaker, growin
 def test_a_cut_dialogue_holds_the_answers_of_its_probes(turns):
     for seed, sample in enumerate(samples()):
         cut = crop(sample, turns, random.Random(seed))
-        assert cut.dialogue in sample.dialogue
-        assert cut.dialogue.count("\n") <= max(turns, 1) or turns == 50
+        assert any(cut.sessions[0] in session for session in sample.sessions)
+        assert cut.sessions[0].count("\n") <= max(turns, 1) or turns == 50
         assert cut.probes
         facts = {fact.fact_id: fact.value for fact in sample.facts}
         for probe in cut.probes:
             if len(probe.required_facts) == 1:
-                assert facts[probe.required_facts[0]] in cut.dialogue
+                assert facts[probe.required_facts[0]] in cut.sessions[0]
 
 
 def test_dialogues_grow_from_two_turns_to_their_full_length():

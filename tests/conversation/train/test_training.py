@@ -8,7 +8,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from conversation_models import fast_weights, prompter, sampler
+from conversation_models import fast_weights, prompter, sampler, single
 from trained_runs import MIX, losses, run_config, trained
 from ttt_memory.conversation.config.training import (
     EpisodeConfig,
@@ -160,7 +160,7 @@ def test_only_a_write_drop_read_batch_writes_and_its_probes_have_no_context():
 def test_a_write_drop_read_step_also_asks_in_context_and_writes_no_question():
     fw = fast_weights()
     config = run_config(fw, episode=EpisodeConfig(), context_share=0.0, empty_share=0.0).train
-    batch = BatchMaker(sampler(), config).batch(0, 0)
+    batch = BatchMaker(sampler(chosen=single()), config).batch(0, 0)
     (text,) = batch.texts
     objective = Objective(fw, config)
     found = objective(batch)
@@ -191,7 +191,7 @@ def test_shared_distractors_are_written_into_the_state_of_every_dialogue(update,
     episode = EpisodeConfig(step_mix=StepMix(plain=0, **{kind: 1}))
     shape = {"episode": episode, "context_share": 0.0, "empty_share": 0.0}
     config = run_config(fw, share_distractors=True, **shape).train
-    batch = BatchMaker(sampler(), config).batch(0, 0)
+    batch = BatchMaker(sampler(chosen=single()), config).batch(0, 0)
     dialogues, distractors = batch.texts
     assert distractors.shared
     assert len(distractors.written) == len(dialogues.written) == 4

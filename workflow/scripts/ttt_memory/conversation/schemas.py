@@ -1,4 +1,4 @@
-"""The columns of training curves and of diagnostics."""
+"""The columns of training curves, of diagnostics and of the gates of single tokens."""
 
 import pyarrow as pa
 
@@ -33,5 +33,18 @@ DIAGNOSTICS = pa.schema(
         ("low", pa.float64()),
         ("high", pa.float64()),
         ("n", pa.int64()),
+    ]
+)
+
+# One row per token of a session, as a run writes it.
+GATES = pa.schema(
+    [
+        ("run", pa.string()),
+        ("seed", pa.int32()),
+        ("sample_id", pa.string()),
+        ("session", pa.int32()),
+        ("start", pa.int32()),  # of the token in its session, in characters
+        ("end", pa.int32()),
+        ("gate", pa.float32()),  # mean over layers, 0 to 1
     ]
 )

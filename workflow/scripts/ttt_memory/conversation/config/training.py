@@ -1,10 +1,11 @@
 """Typed configuration of training runs and of pretraining."""
 
+from pathlib import Path
 from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
-from ...fast_weights.config import FastWeightsConfig
+from ...fast_weights.config import CONFIG, FastWeightsConfig
 from ...options import InputPath, Options
 
 Count = Annotated[int, Field(ge=1)]
@@ -71,6 +72,12 @@ class EpisodeConfig(Options):
         (30, 250),
         description="Smallest and largest number of distractor tokens in an episode. The number is"
         " drawn log-uniformly.",
+    )
+    foreign_probes: int = Field(
+        0,
+        ge=0,
+        description="Largest number of questions about another dialogue that are asked too. The"
+        " right answer to them is the refusal.",
     )
     distractor_weight: float = Field(
         16.0,
@@ -152,7 +159,13 @@ class LoraConfig(Options):
     alpha: float = Field(32.0, gt=0, description="Scale of an adapter, before division by rank.")
     dropout: float = Field(0.0, ge=0, lt=1, description="Dropout rate on the input of an adapter.")
     target_modules: tuple[Target, ...] = Field(
-        TARGETS, min_length=1, description="Linear maps that get an adapter, in every layer."
+        TARGETS, min_length=1, description="Linear maps that get an adapter."
+    )
+    from_layer: int = Field(
+        0,
+        ge=0,
+        description="First layer whose maps get one. Through the layers below it no gradient"
+        " flows and none of their activations are kept, which makes a step cheaper.",
     )
 
 
@@ -175,7 +188,15 @@ class TrainConfig(Options):
         False,
         description="Keep the dialogue in the KV cache while the probes are asked (a control).",
     )
-    steps: int = Field(600, ge=1, description="Number of optimiser steps.")
+    start: InputPath = Field(
+        "",
+        description="Folder of a trained memory that is trained further, as `train` or"
+        " `publish.py` makes it, or a folder of such folders, each named by its seed. Empty: new"
+        " fast weights, and a new adapter.",
+    )
+    steps: int = Field(
+        600, ge=0, description="Number of optimiser steps. 0: the base stays as it is."
+    )
     dialogues_per_step: int = Field(
         16, ge=1, description="Number of dialogues in a micro-batch of a step."
     )
@@ -208,6 +229,7 @@ class TrainConfig(Options):
         " micro-batch into the state of each of its dialogues: N dialogues with T distractor"
         " tokens each are asked after N T tokens. This needs an update rule whose states add up"
         " (ORDERED is False in its file), decay 1 and read_while_writing false."
+        " With a recency below 1 these distractors count as part of the last text."
         " The states are dense: for the backward pass each layer holds about 2 N ff (ff + d)"
         " numbers.",
     )
@@ -218,7 +240,11 @@ class TrainConfig(Options):
         description="Share of the steps that train condition A alone, with distractors too.",
     )
     empty_share: float = Field(
-        0.02, ge=0, le=1, description="Share of the steps that train condition C alone."
+        0.02,
+        ge=0,
+        le=1,
+        description="Share of the steps that train condition C alone. Its right answer is the"
+        " refusal.",
     )
     lm_weight: float = Field(
         0.1,
@@ -244,6 +270,24 @@ class TrainConfig(Options):
     checkpoint_every: int = Field(
         200, ge=1, description="Number of steps between checkpoints, from which a run can resume."
     )
+
+    @property
+    def trains_memory(self) -> bool:
+        """Whether any step involves the fast weights: not if all of them train condition A or C."""
+        plain = self.regime != "frozen" and self.objective == "write_drop_read"
+        return self.steps > 0 and not (plain and self.context_share + self.empty_share >= 1)
+
+
+# Parts of the folder of a trained run: fast weights, and the base or adapter if that was trained.
+FAST, BASE, ADAPTER = "fast_weights", "base", "adapter"
+CURVE = "curve.parquet"  # the training curve, if it lies in the folder of a memory
+MEMORY = Path(FAST, CONFIG)  # what the folder of a trained memory must hold
+
+
+def memory_of(folder: str | Path, seed: object) -> Path:
+    """The folder of the memory of one seed: `folder` itself, or the one of that name in it."""
+    whole = Path(folder)
+    return whole if (whole / MEMORY).is_file() else whole / str(seed)
 
 
 class RunConfig(Options):

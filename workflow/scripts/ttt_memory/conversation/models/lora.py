@@ -5,11 +5,13 @@ start, and most jobs have no adapter.
 """
 
 import json
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PreTrainedModel
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     import peft
 
 ORIGIN = "base.json"
+_OTHER = "an adapter of another model"
+TENSORS = "adapter_model.safetensors"  # as peft names it
 
 
 def adapt(model: PreTrainedModel, config: LoraConfig) -> "peft.PeftModel":
@@ -31,7 +35,7 @@ def adapt(model: PreTrainedModel, config: LoraConfig) -> "peft.PeftModel":
     of the base.
 
     Raises:
-        UserError: the model has no module of a given name.
+        UserError: the model has no module of a given name, or no such layer.
     """
     import peft
 
@@ -41,12 +45,20 @@ def adapt(model: PreTrainedModel, config: LoraConfig) -> "peft.PeftModel":
             raise UserError(
                 f"train.lora.target_modules: {type(model).__name__} has no module {target!r}"
             )
+    depth = len(model.get_decoder().layers)
+    if config.from_layer >= depth:
+        raise UserError(
+            f"train.lora.from_layer: found {config.from_layer}, expected 0 to {depth - 1}:"
+            f" {type(model).__name__} has {depth} layers"
+        )
     options = peft.LoraConfig(
         task_type="CAUSAL_LM",
         r=config.rank,
         lora_alpha=config.alpha,
         lora_dropout=config.dropout,
         target_modules=list(config.target_modules),
+        # None for all, so that what peft stores of such adapters stays the same.
+        layers_to_transform=list(range(config.from_layer, depth)) if config.from_layer else None,
     )
     return peft.get_peft_model(model, options)
 
@@ -63,6 +75,14 @@ def save(adapted: "peft.PeftModel", folder: Path) -> None:
     write_json(folder / ORIGIN, origin)
 
 
+def base_name(folder: Path) -> str | None:
+    """The name or folder of the base of the adapter in `folder`; None where there is no adapter."""
+    if not (folder / ORIGIN).is_file():
+        return None
+    _, _, origin = _read(folder)
+    return origin["name"]
+
+
 def load(folder: Path, model: PreTrainedModel) -> PreTrainedModel:
     """Put the adapter that `save` wrote on `model`, and return the same model.
 
@@ -72,11 +92,45 @@ def load(folder: Path, model: PreTrainedModel) -> PreTrainedModel:
     import peft
 
     config, tensors, origin = _read(folder)
-    other = f"{folder}: an adapter of another model"
     try:
         adapted = peft.get_peft_model(model, config)
     except ValueError as error:
-        raise UserError(f"{other} ({origin['name']}): {error}") from error
+        raise UserError(f"{folder}: {_OTHER} ({origin['name']}): {error}") from error
+    _fill(adapted, folder, tensors, origin)
+    return model
+
+
+def fill(adapted: "peft.PeftModel", folder: Path) -> None:
+    """Give the adapters of `adapted` the values that `save` wrote.
+
+    Raises:
+        UserError: a file is missing or damaged, the adapters are others, or the base is.
+    """
+    _, tensors, origin = _read(folder)
+    _fill(adapted, folder, tensors, origin)
+
+
+def copy_rounded(folder: Path, out: Path, dtype: torch.dtype) -> None:
+    """Copy what `save` wrote with its factors rounded to `dtype`; `load` reads both.
+
+    Raises:
+        UserError: a file is missing or damaged.
+    """
+    from peft.utils import CONFIG_NAME
+
+    _, tensors, _ = _read(folder)
+    out.mkdir()
+    for name in (CONFIG_NAME, ORIGIN):
+        shutil.copyfile(folder / name, out / name)
+    save_file({n: t.to(dtype) for n, t in tensors.items()}, out / TENSORS, {"format": "pt"})
+
+
+def _fill(
+    adapted: "peft.PeftModel", folder: Path, tensors: dict[str, Tensor], origin: dict[str, str]
+) -> None:
+    import peft
+
+    other, model = f"{folder}: {_OTHER}", adapted.get_base_model()
     own = peft.get_peft_model_state_dict(adapted)
     check_shapes(f"{other} ({origin['name']})", tensors, own)
     found = fingerprint(model)
@@ -86,20 +140,19 @@ def load(folder: Path, model: PreTrainedModel) -> PreTrainedModel:
             f" {origin['fingerprint']}, found {model.name_or_path} with {found}"
         )
     peft.set_peft_model_state_dict(adapted, tensors)
-    return model
 
 
 def _read(folder: Path) -> "tuple[peft.LoraConfig, dict[str, Tensor], dict[str, str]]":
     import peft
-    from peft.utils import CONFIG_NAME, SAFETENSORS_WEIGHTS_NAME
+    from peft.utils import CONFIG_NAME
 
-    for name in (CONFIG_NAME, SAFETENSORS_WEIGHTS_NAME, ORIGIN):
+    for name in (CONFIG_NAME, TENSORS, ORIGIN):
         if not (folder / name).is_file():
             raise UserError(f"{folder / name}: not found; expected an adapter and its {ORIGIN}")
     try:
         origin = json.loads((folder / ORIGIN).read_text(encoding="utf-8"))
         origin = {key: str(origin[key]) for key in ("name", "fingerprint")}
         config = peft.LoraConfig.from_pretrained(folder)
-        return config, load_file(folder / SAFETENSORS_WEIGHTS_NAME), origin
+        return config, load_file(folder / TENSORS), origin
     except (ValueError, TypeError, KeyError, OSError, SafetensorError) as error:
         raise UserError(f"{folder}: not an adapter in peft's format ({error})") from error

@@ -81,7 +81,7 @@ def check_positions(model: PreTrainedModel, prompter: Prompter, samples: list[Sa
     for sample, encoded in zip(long, prompter.encode(long), strict=True):
         pairs = zip(encoded.questions, encoded.answers, strict=True)
         probe = max((len(question) + len(answer) for question, answer in pairs), default=0)
-        found = len(prompter.opening) + len(encoded.dialogue) + probe
+        found = len(prompter.opening) + len(encoded.context) + probe
         if found > longest:
             raise UserError(
                 f"sample {sample.sample_id}: the dialogue with a question and its answer has "
@@ -96,6 +96,7 @@ def _most_tokens(prompter: Prompter, sample: Sample) -> int:
         prompter.question(probe.question, language) + prompter.answer(probe.gold, language)
         for probe in sample.probes
     ]
-    texts = prompter.template.opening, prompter.text(sample.dialogue, language)
-    # Four more: the end token, and a mark that a tokenizer may put before each of the three texts.
-    return 4 + sum(len(t.encode()) for t in (*texts, max(probes, key=len, default="")))
+    sessions = [prompter.text(session, language) for session in sample.sessions]
+    texts = [prompter.template.opening, *sessions, max(probes, key=len, default="")]
+    # One more for each: a mark that a tokenizer may put before a text; and the end token.
+    return 1 + sum(1 + len(text.encode()) for text in texts)

@@ -8,19 +8,18 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ... import io
 from ...errors import UserError
-from ...fast_weights import FastWeights
+from ...fast_weights import FastWeights, inject
 from ...fast_weights import load as load_fast_weights
 from ...fast_weights import save as save_fast_weights
+from ...fast_weights.checkpoint import fill
 from ..config.base_model import Attention, BaseConfig, Dtype
-from ..config.training import TrainConfig
+from ..config.training import ADAPTER, BASE, FAST, RunConfig, TrainConfig, memory_of
 from . import lora
 from .attention_masks import FLASH
 from .loading import load_model
 
 if TYPE_CHECKING:
     from peft import PeftModel
-
-FAST, BASE, ADAPTER = "fast_weights", "base", "adapter"
 
 
 def prepare_device(device: torch.device, base: BaseConfig, mixed_precision: str = "no") -> None:
@@ -75,6 +74,43 @@ def trained_part(
     if config.regime == "lora":
         return lora.adapt(model, config.lora)
     return model if config.regime == "joint" else None
+
+
+def to_train(
+    run: RunConfig, seed: int, base: str | Path, dtype: Dtype, attention: Attention
+) -> "tuple[FastWeights, PreTrainedModel | PeftModel | None]":
+    """The model of a run as its training begins, and the part of the base that it trains.
+
+    It is new, drawn by `seed`, which seeds torch; or it is a trained memory (`train.start`).
+
+    Raises:
+        UserError: a folder is missing, or the memory is of another base, shape or regime.
+    """
+    start = memory_of(run.train.start, seed) if run.train.start else None
+    if start:
+        _check_start(start, run.train)
+    joint = start is not None and run.train.regime == "joint"
+    model = load_model(start / BASE if joint else base, dtype, attention)
+    torch.manual_seed(seed)
+    trained = trained_part(model, run.train)
+    if start and run.train.regime == "lora":
+        lora.fill(trained, start / ADAPTER)
+    fw = inject(model, run.fast_weights)
+    if start:
+        fill(fw, start / FAST)
+    return fw, trained
+
+
+def _check_start(start: Path, config: TrainConfig) -> None:
+    """Refuse a memory of another regime than the run's."""
+    needed = {"joint": BASE, "lora": ADAPTER}.get(config.regime)
+    for part in (BASE, ADAPTER):
+        if (start / part).is_dir() != (part == needed):
+            has = "a" if (start / part).is_dir() else "no"
+            raise UserError(
+                f"train.start: {start} holds {has} folder {part!r}, expected a memory of regime"
+                f" {config.regime}"
+            )
 
 
 def load_base(

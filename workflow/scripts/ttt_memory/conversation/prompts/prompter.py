@@ -12,6 +12,7 @@ from typing import TypeVar
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from ...benchmark import Sample
+from ...benchmark.sample import REFUSALS
 from ...errors import UserError
 from .template import PromptTemplate, render_chat
 
@@ -20,12 +21,30 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class EncodedDialogue:
-    """A dialogue and its probes as token ids. Each answer ends with the end token."""
+    """The sessions of a dialogue and its probes as token ids. Answers end with the end token.
+
+    Attributes:
+        language: of the dialogue.
+        skeleton: the id of its skeleton.
+        sessions: the ids of each session.
+        questions: the ids of each question.
+        answers: the ids of each answer.
+        answerable: for each question, whether the dialogue answers it.
+        refusal: the answer where nothing was told.
+    """
 
     language: str
-    dialogue: list[int]
+    skeleton: str
+    sessions: list[list[int]]
     questions: list[list[int]]
     answers: list[list[int]]
+    answerable: list[bool]
+    refusal: list[int]
+
+    @property
+    def context(self) -> list[int]:
+        """All sessions, one after the other."""
+        return [token for session in self.sessions for token in session]
 
 
 class Prompter:
@@ -88,11 +107,20 @@ class Prompter:
         """Token ids of rendered dialogues or distractors."""
         return self.ids([self.text(*pair) for pair in zip(texts, languages, strict=True)])
 
+    def sessions(self, sample: Sample) -> list[list[int]]:
+        """Token ids of each rendered session of `sample`."""
+        return self.texts(list(sample.sessions), [sample.language] * len(sample.sessions))
+
     def around(self, ids: list[int], language: str) -> list[int]:
         """Token ids of the rendered form of the text whose own ids are `ids`."""
         if not any(_of(self.template.text, language)):
             return ids
         return self.texts([self.tokenizer.decode(ids)], [language])[0]
+
+    def content(self, ids: list[int], language: str) -> str:
+        """The text whose rendered form has the token ids `ids`."""
+        before, after = _of(self.template.text, language)
+        return self.tokenizer.decode(ids).removeprefix(before).removesuffix(after)
 
     def chat(self, messages: list[dict[str, str]]) -> tuple[str, str]:
         """Render a conversation by the chat template; returns its opening and the rest.
@@ -122,22 +150,26 @@ class Prompter:
     ) -> list[EncodedDialogue]:
         """Encode samples, each with all its probes or with those whose indices are in `probes`."""
         texts: list[str] = []
-        counts = []
+        asked = []
         for i, sample in enumerate(samples):
             chosen = [sample.probes[j] for j in probes[i]] if probes else sample.probes
-            texts.append(self.text(sample.dialogue, sample.language))
+            texts += [self.text(session, sample.language) for session in sample.sessions]
             texts += [self.question(probe.question, sample.language) for probe in chosen]
             texts += [self.answer(probe.gold, sample.language) for probe in chosen]
-            counts.append(len(chosen))
+            texts.append(self.answer(refusal(sample.language), sample.language))
+            asked.append(chosen)
         ids = iter(self.ids(texts))
         return [
             EncodedDialogue(
                 sample.language,
-                next(ids),
-                [next(ids) for _ in range(count)],
-                [[*next(ids), self.end] for _ in range(count)],
+                sample.skeleton_id,
+                [next(ids) for _ in sample.sessions],
+                [next(ids) for _ in chosen],
+                [[*next(ids), self.end] for _ in chosen],
+                [probe.answerable for probe in chosen],
+                [*next(ids), self.end],
             )
-            for sample, count in zip(samples, counts, strict=True)
+            for sample, chosen in zip(samples, asked, strict=True)
         ]
 
     def decode(self, ids: list[int]) -> tuple[str, bool]:
@@ -145,6 +177,11 @@ class Prompter:
         ended = self.end in ids
         kept = ids[: ids.index(self.end)] if ended else ids
         return self.tokenizer.decode(kept, skip_special_tokens=True).strip(), ended
+
+
+def refusal(language: str) -> str:
+    """The right answer, in `language`, to a question that nothing answers."""
+    return REFUSALS.get(language, REFUSALS["en"])
 
 
 def _of(by_language: dict[str, T], language: str) -> T:

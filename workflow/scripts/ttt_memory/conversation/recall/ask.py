@@ -2,7 +2,8 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 
@@ -10,12 +11,14 @@ from ...benchmark import Probe, Sample
 from ...errors import UserError
 from ...fast_weights import FastState, FastWeights
 from ...fast_weights.base_model import positions
-from ...vocabulary import IN_CONTEXT
+from ...vocabulary import ALTERNATIVES, CACHED, IN_CONTEXT, SWEPT
 from ..config.asking import RecallConfig
 from ..prompts.prompter import Prompter, prompt_hash
-from .answers import Answer, answer
+from .alternatives import METHODS
+from .answers import Answer, prefill
 from .batch_sizes import BatchSizes
 from .episodes import Episode, EpisodeMaker
+from .kept import Costs, Engine, Kept
 from .write_dialogues import write_texts
 
 
@@ -27,6 +30,7 @@ class Recall:
     ):
         self.fw, self.prompter, self.samples, self.config = fw, prompter, samples, config
         self.maker = EpisodeMaker(prompter, samples, config)
+        self.engine = Engine(fw, prompter, config)
         self._sizes = BatchSizes(fw, config)
         # What some conditions read in place of the state that was written.
         self._changed: dict[str, Callable[[FastState, Episode], FastState]] = {
@@ -35,30 +39,53 @@ class Recall:
         }
 
     def run(self, condition: str, shard: tuple[int, int] = (0, 1)) -> list[dict]:
-        """Rows of schemas.PREDICTIONS (without run and seed) of every `shard[1]`-th episode."""
+        """Rows of schemas.PREDICTIONS (without run and seed) of every `shard[1]`-th episode.
+
+        A sweep goes on where a text is too long for the base model's positions: at that setting
+        and distance nothing is asked, and the rows say so.
+
+        Raises:
+            UserError: a text of a condition, or a segment or question, is longer than that.
+        """
         index, count = shard
         every = self.maker.episodes(condition)
+        tokens = self._too_long(every, condition)
         episodes = [episode for i, episode in enumerate(every) if i % count == index]
-        self._check_positions(episodes, condition)
-        rows = []
-        for batch in self._sizes.batches(episodes, condition in IN_CONTEXT):
-            rows += self._sizes.ask(batch, lambda part: self._ask(part, condition))
-        return sorted(rows, key=lambda row: (row["setting"], row["sample_id"], row["probe_id"]))
+        rows = [
+            {"condition": condition, "too_long": tokens[_place(episode)], **row}
+            for episode in episodes
+            if _place(episode) in tokens
+            for row in _unasked(episode)
+        ]
+        episodes = [episode for episode in episodes if _place(episode) not in tokens]
+        # Of one distance at once: the times of a batch are those of its rows.
+        for distance in dict.fromkeys(episode.distance for episode in episodes):
+            chosen = [episode for episode in episodes if episode.distance == distance]
+            for batch in self._sizes.batches(chosen, condition in CACHED):
+                rows += self._sizes.ask(batch, lambda part: self._ask(part, condition))
+        order = ("distance", "setting", "sample_id", "probe_id")
+        return sorted(rows, key=lambda row: [row[name] for name in order])
 
-    def _check_positions(self, episodes: list[Episode], condition: str) -> None:
-        """Refuse, before any work, what does not fit the base model's positions."""
+    def _too_long(self, episodes: list[Episode], condition: str) -> dict[tuple[str, int], int]:
+        """What does not fit the base model's positions: the places of a sweep, with their tokens.
+
+        Anything else that does not fit is refused, before any work.
+        """
         longest = positions(self.fw.model)
         episodes = [episode for episode in episodes if episode.asked]
         if longest is None or not episodes:
-            return
+            return {}
+        whole, places = condition in CACHED, {}
         questions = {self._rendered(s, p) for episode in episodes for _, s, p in episode.asked}
         asked = max(map(len, self.prompter.ids(sorted(questions)))) + self.config.max_new_tokens
         for episode in episodes:
-            whole = condition in IN_CONTEXT
             segment = min(self.config.segment_tokens, episode.tokens)
             found = episode.tokens + asked if whole else max(segment, asked)
             found += len(self.prompter.opening)
-            if found > longest:
+            if found > longest and whole and condition in SWEPT:
+                place = _place(episode)
+                places[place] = max(found, places.get(place, 0))
+            elif found > longest:
                 what = (
                     "dialogue, question and answer have" if whole else "a segment or question has"
                 )
@@ -67,41 +94,70 @@ class Recall:
                     f" tokens (recall.segment_tokens, recall.max_new_tokens), "
                     f"expected at most {longest}, the positions of the base model"
                 )
+        return places
 
     def _rendered(self, sample: Sample, probe: Probe) -> str:
         return self.prompter.question(probe.question, sample.language)
 
     def _ask(self, batch: list[Episode], condition: str) -> list[dict]:
-        started = time.perf_counter()
         rendered = [
             [self._rendered(sample, probe) for _, sample, probe in episode.asked]
             for episode in batch
         ]
         questions = [self.prompter.ids(texts) for texts in rendered]
-        contexts = state = None
-        if condition in IN_CONTEXT:
-            contexts = [[token for text in episode.texts for token in text] for episode in batch]
-        elif any(episode.texts for episode in batch):
-            state = self._state(batch, condition)
-        answers = answer(
-            self.fw, self.prompter, questions, contexts, state, self.config.max_new_tokens
-        )
-        seconds = (time.perf_counter() - started) / sum(len(episode.asked) for episode in batch)
+        probes = sum(map(len, questions))
         rows = []
-        for b, episode in enumerate(batch):
-            rows += self._rows(episode, condition, rendered[b], questions[b], answers[b], seconds)
+        for kept in self._keep(batch, condition):
+            started = time.perf_counter()
+            answers = kept.answer(questions)
+            seconds = (time.perf_counter() - started) / probes
+            for b, episode in enumerate(batch):
+                found = self._rows(episode, kept, b, rendered[b], questions[b], answers[b])
+                times = {"write_seconds": kept.seconds / len(batch), "answer_seconds": seconds}
+                rows += [{"condition": condition, **row, **times} for row in found]
         return rows
 
-    def _state(self, batch: list[Episode], condition: str) -> FastState:
+    def _keep(self, batch: list[Episode], condition: str) -> Iterator[Kept]:
+        """What `condition` keeps of the texts: once, or an alternative at each of its settings."""
+        if condition in ALTERNATIVES:
+            yield from METHODS[condition](self.engine, batch)
+        elif condition in IN_CONTEXT:
+            yield self._in_context(batch)
+        elif any(episode.texts for episode in batch):
+            yield self._fast_weights(batch, condition)
+        else:
+            yield Kept(self.engine.answer, [Costs() for _ in batch], 0.0)
+
+    def _in_context(self, batch: list[Episode]) -> Kept:
+        started = time.perf_counter()
+        contexts = [episode.ids for episode in batch]
+        context = prefill(self.fw.plain, self.prompter, contexts, self.fw.model.device)
+        seconds = time.perf_counter() - started
+        costs = [
+            Costs(
+                self.engine.decoder.cache_bytes(episode.tokens),
+                self.engine.prefill_flops(episode.tokens),
+                episode.tokens,
+            )
+            for episode in batch
+        ]
+        answer = partial(self.engine.answer, contexts=context)
+        return Kept(answer, costs, seconds, visible=True)
+
+    def _fast_weights(self, batch: list[Episode], condition: str) -> Kept:
+        started = time.perf_counter()
         texts = [episode.texts for episode in batch]
         state = write_texts(self.fw, self.prompter, texts, self.config.segment_tokens)
         # From here on it is only read: keep nothing that only writing needs.
         state = state.readable()
-        if condition not in self._changed:
-            return state
-        change = self._changed[condition]
-        rows = [change(state.index([b]), episode) for b, episode in enumerate(batch)]
-        return rows[0].concat(rows[1:])
+        rows = [state.index([b]) for b in range(len(batch))]
+        costs = [self.engine.written(*pair) for pair in zip(batch, rows, strict=True)]
+        if condition in self._changed:
+            change = self._changed[condition]
+            rows = [change(*pair) for pair in zip(rows, batch, strict=True)]
+            state = rows[0].concat(rows[1:])
+        seconds = time.perf_counter() - started
+        return Kept(partial(self.engine.answer, state=state), costs, seconds)
 
     def _generator(self, sample: Sample) -> torch.Generator:
         seed = random.Random(f"{self.config.seed}/{sample.sample_id}").getrandbits(62)
@@ -110,35 +166,68 @@ class Recall:
     def _rows(
         self,
         episode: Episode,
-        condition: str,
+        kept: Kept,
+        place: int,
         rendered: list[str],
         questions: list[list[int]],
         answers: list[Answer],
-        seconds: float,
     ) -> list[dict]:
-        in_context = condition in IN_CONTEXT
-        text = self.prompter.tokenizer.decode([t for ids in episode.texts for t in ids])
-        before = self.prompter.template.opening + (text if in_context else "")
-        return [
-            {
-                "condition": condition,
-                "setting": episode.setting,
-                "order": order,
-                "sample_id": sample.sample_id,
-                "probe_id": probe.probe_id,
-                "prediction": said.text,
-                "ended": said.ended,
-                "prompt": before + question,
-                "prompt_hash": prompt_hash(before + question),
-                "prompt_tokens": len(self.prompter.opening)
-                + len(ids)
-                + (episode.tokens if in_context else 0),
-                "written": "" if in_context else text,
-                "written_tokens": 0 if in_context else episode.tokens,
-                "new_tokens": said.new_tokens,
-                "seconds": seconds,
-            }
-            for (order, sample, probe), question, ids, said in zip(
-                episode.asked, rendered, questions, answers, strict=True
+        """Rows without condition and times; `place` is that of the episode in its batch."""
+        decode, opening = self.prompter.tokenizer.decode, len(self.prompter.opening)
+        text, costs, decoder = decode(episode.ids), kept.costs[place], self.engine.decoder
+        again = kept.again[place] if kept.again else [[] for _ in questions]
+        shown = episode.tokens if kept.visible else 0
+        kv_bytes = decoder.cache_bytes(episode.tokens)
+        rows = []
+        for (order, sample, probe), question, ids, more, said in zip(
+            episode.asked, rendered, questions, again, answers, strict=True
+        ):
+            prompt = self.prompter.template.opening + (text if kept.visible else decode(more))
+            prompt += question
+            rows.append(
+                {
+                    "setting": episode.setting if kept.setting is None else kept.setting,
+                    "distance": episode.distance,
+                    "order": order,
+                    "sample_id": sample.sample_id,
+                    "probe_id": probe.probe_id,
+                    "prediction": said.text,
+                    "too_long": 0,
+                    "ended": said.ended,
+                    "prompt": prompt,
+                    "prompt_hash": prompt_hash(prompt),
+                    "prompt_tokens": opening + shown + len(more) + len(ids),
+                    "written": "" if kept.visible else text,
+                    "written_tokens": 0 if kept.visible else episode.tokens,
+                    "new_tokens": said.new_tokens,
+                    "state_bytes": costs.state_bytes,
+                    "text_bytes": len(text.encode()),
+                    "kv_bytes": kv_bytes,
+                    "kv_bytes_of_layers": kv_bytes * len(self.fw.config.layers) // decoder.layers,
+                    "write_flops": costs.write_flops,
+                    "answer_flops": self.engine.answer_flops(
+                        costs, len(more), len(ids), said.new_tokens
+                    ),
+                }
             )
-        ]
+        return rows
+
+
+def _unasked(episode: Episode) -> list[dict]:
+    """What is known of the probes of an episode that is not asked."""
+    return [
+        {
+            "setting": episode.setting,
+            "distance": episode.distance,
+            "order": order,
+            "sample_id": sample.sample_id,
+            "probe_id": probe.probe_id,
+            "prediction": "",
+        }
+        for order, sample, probe in episode.asked
+    ]
+
+
+def _place(episode: Episode) -> tuple[str, int]:
+    """Setting and distance of an episode; as text, since NaN is not itself."""
+    return str(episode.setting), episode.distance

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from ...benchmark import Sample, distractors
 from ...fast_weights import FastWeights
-from ...vocabulary import SEGMENTS
+from ...vocabulary import HEADLINE_SPLIT, SEGMENTS
 from ..config.asking import RecallConfig
 from ..prompts.prompter import Prompter
 from .write_dialogues import write_texts
@@ -54,14 +54,68 @@ def _measure(
 
 
 def fact_tokens(prompter: Prompter, sample: Sample) -> tuple[list[int], Tensor]:
-    """Ids of the rendered dialogue, and which of them `[T]` are part of a fact's value."""
-    rendered = prompter.text(sample.dialogue, sample.language)
-    encoded = prompter.tokenizer(rendered, add_special_tokens=False, return_offsets_mapping=True)
-    shift = rendered.index(sample.dialogue)
-    spans = [(fact.start + shift, fact.end + shift) for fact in sample.facts if fact.start >= 0]
-    places = encoded["offset_mapping"]
+    """Ids of the rendered first session, and which of them `[T]` are part of a fact's value."""
+    ids, places = _session_tokens(prompter, sample.sessions[0], sample.language)
+    facts = [fact for fact in sample.facts if fact.start >= 0 and fact.session == 0]
+    spans = [(fact.start, fact.end) for fact in facts]
     is_fact = [any(a < end and start < b for start, end in spans) for a, b in places]
-    return encoded["input_ids"], torch.tensor(is_fact)
+    return ids, torch.tensor(is_fact)
+
+
+def _session_tokens(
+    prompter: Prompter, session: str, language: str
+) -> tuple[list[int], list[tuple[int, int]]]:
+    """Ids of a rendered session, and the place of each token in the session, in characters.
+
+    Tokens that the template adds are before 0 or behind the end.
+    """
+    rendered = prompter.text(session, language)
+    encoded = prompter.tokenizer(rendered, add_special_tokens=False, return_offsets_mapping=True)
+    shift = rendered.index(session)
+    return encoded["input_ids"], [(a - shift, b - shift) for a, b in encoded["offset_mapping"]]
+
+
+@torch.no_grad()
+def token_gates(
+    fw: FastWeights, prompter: Prompter, samples: list[Sample], config: RecallConfig
+) -> list[dict]:
+    """Rows of schemas.GATES (without run and seed): how far the gate opens for each token.
+
+    They are of all samples in the split of the verdict, or in that of the sweeps if the benchmark
+    has no such split, since the report chooses its examples later. There are none without a gate.
+    """
+    splits = {sample.split for sample in samples}
+    split = HEADLINE_SPLIT if HEADLINE_SPLIT in splits else config.sweep_split
+    rows = []
+    for sample in (one for one in samples if one.split == split):
+        for number, session in enumerate(sample.sessions):
+            ids, places = _session_tokens(prompter, session, sample.language)
+            for (start, end), gate in zip(places, _gates(fw, prompter, ids, config), strict=False):
+                if start < len(session) and end > 0:
+                    place = {"sample_id": sample.sample_id, "session": number}
+                    rows.append({**place, "start": start, "end": end, "gate": gate})
+    return rows
+
+
+def _gates(
+    fw: FastWeights, prompter: Prompter, ids: list[int], config: RecallConfig
+) -> list[float]:
+    """The mean gate over layers for each token, as recall writes the text; [] without gates."""
+    found = []
+    for place in range(0, len(ids), config.segment_tokens):
+        gates = _written_gates(fw, prompter.opening, ids[place : place + config.segment_tokens])
+        if gates:
+            found += torch.stack(list(gates.values())).mean(0).tolist()
+    return found
+
+
+def _written_gates(fw: FastWeights, opening: list[int], ids: list[int]) -> dict[int, Tensor]:
+    """Gates of the tokens `ids` by layer `[T]`; the opening before them is not written."""
+    start = len(opening)
+    input_ids = torch.tensor([opening + ids], device=fw.model.device)
+    written = (torch.arange(input_ids.shape[1], device=input_ids.device) >= start)[None]
+    gates = fw.write(input_ids=input_ids, write_mask=written).gates or {}
+    return {layer: gate[0, start:].float().cpu() for layer, gate in gates.items()}
 
 
 def _token_means(
@@ -98,12 +152,10 @@ def _gates_and_surprise(
     """Gates by layer `[T]`, and next-token losses `[T]` of the base, NaN for the first token."""
     start = len(opening)
     input_ids = torch.tensor([opening + ids], device=fw.model.device)
-    written = (torch.arange(input_ids.shape[1], device=input_ids.device) >= start)[None]
-    gates = fw.write(input_ids=input_ids, write_mask=written).gates or {}
+    gates = _written_gates(fw, opening, ids)
     logits = fw.plain(input_ids=input_ids).logits[0, start:-1].float()
     # The loss of a token, given all before it, is how much it surprises the model.
     surprise = F.cross_entropy(logits, input_ids[0, start + 1 :], reduction="none")
-    gates = {layer: gate[0, start:].cpu() for layer, gate in gates.items()}
     return gates, F.pad(surprise.cpu(), (1, 0), value=torch.nan)
 
 

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import Self
 
 from ...benchmark import Probe, Sample, distractors
+from ...benchmark.sample import SYNTHETIC
 from ...errors import UserError
+from ...vocabulary import ALTERNATIVES
 from ..config.asking import RecallConfig
 from ..prompts.prompter import Prompter
 
@@ -27,26 +29,46 @@ class Episode:
         texts: token ids of what is written or put in context, in order; each is a document of
             its own.
         setting: alpha, tokens or dialogues of a sweep; NaN otherwise.
+        distance: of an alternative, the tokens of distractor text that the last of its texts has;
+            0 where there is none.
     """
 
     asked: list[tuple[int, Sample, Probe]]
     texts: list[list[int]]
     setting: float = NAN
+    distance: int = 0
 
     @classmethod
-    def about(cls, samples: list[Sample], texts: list[list[int]], setting: float = NAN) -> Self:
+    def about(
+        cls,
+        samples: list[Sample],
+        texts: list[list[int]],
+        setting: float = NAN,
+        distance: int = 0,
+    ) -> Self:
         """Ask every question of `samples` that only one of them answers.
 
         "When is it due?" has as many answers as there are dialogues in the state.
         """
         asked = [(i, sample, probe) for i, sample in enumerate(samples) for probe in sample.probes]
         counts = Counter(probe.question for _, _, probe in asked)
-        return cls([entry for entry in asked if counts[entry[2].question] == 1], texts, setting)
+        asked = [entry for entry in asked if counts[entry[2].question] == 1]
+        return cls(asked, texts, setting, distance)
 
     @property
     def tokens(self) -> int:
         """Tokens of all texts."""
         return sum(map(len, self.texts))
+
+    @property
+    def ids(self) -> list[int]:
+        """All texts, one after the other."""
+        return [token for text in self.texts for token in text]
+
+    @property
+    def dialogue_tokens(self) -> int:
+        """Tokens of the texts before the distractor of an alternative."""
+        return sum(map(len, self.texts[:-1] if self.distance else self.texts))
 
 
 class EpisodeMaker:
@@ -54,8 +76,7 @@ class EpisodeMaker:
 
     def __init__(self, prompter: Prompter, samples: list[Sample], config: RecallConfig) -> None:
         self.prompter, self.samples, self.config = prompter, samples, config
-        dialogues = prompter.texts([s.dialogue for s in samples], [s.language for s in samples])
-        self._dialogues = {s.sample_id: ids for s, ids in zip(samples, dialogues, strict=True)}
+        self._sessions = {s.sample_id: prompter.sessions(s) for s in samples}
         self.makers: dict[str, Callable[[], list[Episode]]] = {
             "A": self._with_distractor_in_context,
             "B": self._dialogue,
@@ -67,6 +88,7 @@ class EpisodeMaker:
             "retention": self._distances,
             "capacity": self._several_dialogues,
             "capacity_context": self._several_dialogues,
+            **dict.fromkeys(ALTERNATIVES, self._alternatives),
         }
 
     def episodes(self, condition: str) -> list[Episode]:
@@ -80,7 +102,7 @@ class EpisodeMaker:
         return self.makers[condition]()
 
     def _dialogue(self) -> list[Episode]:
-        return [Episode.about([s], [self._dialogues[s.sample_id]]) for s in self.samples]
+        return [Episode.about([s], self._sessions[s.sample_id]) for s in self.samples]
 
     def _with_distractor_in_context(self) -> list[Episode]:
         """The dialogue, and the distractor of a level that has one: A has what D has written."""
@@ -94,21 +116,35 @@ class EpisodeMaker:
 
     def _another_dialogue(self) -> list[Episode]:
         return [
-            Episode.about([s], [self._dialogues[self._donor(place).sample_id]])
+            Episode.about([s], self._sessions[self._donor(place).sample_id])
             for place, s in enumerate(self.samples)
         ]
 
     def _scaled(self) -> list[Episode]:
         chosen = self._sweep_samples()
         return [
-            Episode.about([s], [self._dialogues[s.sample_id]], alpha)
+            Episode.about([s], self._sessions[s.sample_id], alpha)
             for alpha in self.config.scales
             for s in chosen
         ]
 
     def _distances(self) -> list[Episode]:
-        chosen = self._sweep_samples()
-        return [self._distant(s, n) for n in self.config.distances for s in chosen]
+        chosen, distances = self._sweep_samples(), self.config.distances
+        return [
+            Episode.about([s], self._distant(s, n, max(distances)), n)
+            for n in distances
+            for s in chosen
+        ]
+
+    def _alternatives(self) -> list[Episode]:
+        """The same dialogues and distractors as of `retention`, without a setting."""
+        distances = self.config.alternative_distances
+        chosen = self._sweep_samples(self.config.alternative_samples)
+        return [
+            Episode.about([s], self._distant(s, n, max(distances)), distance=n)
+            for n in distances
+            for s in chosen
+        ]
 
     def _several_dialogues(self) -> list[Episode]:
         episodes = []
@@ -119,45 +155,54 @@ class EpisodeMaker:
                 groups = len(chosen) // count
                 for g in range(groups):
                     group = chosen[g : groups * count : groups]
-                    texts = [self._dialogues[s.sample_id] for s in group]
+                    texts = [ids for s in group for ids in self._sessions[s.sample_id]]
                     episodes.append(Episode.about(group, texts, count))
         return episodes
 
     def _then_distractor(self, sample: Sample) -> Episode:
         """The dialogue and, if the sample has one, its distractor."""
-        texts = [self._dialogues[sample.sample_id]]
+        texts = list(self._sessions[sample.sample_id])
         if sample.distractor:
             texts += self.prompter.texts([sample.distractor], [sample.language])
         return Episode.about([sample], texts)
 
     def _donor(self, place: int) -> Sample:
-        """The next sample of the same language and level, cyclically: never the sample itself."""
+        """The next sample of the same language and level, cyclically, with another skeleton.
+
+        Two samples of one skeleton may share values: both orders of a change, or two questions
+        about one conversation from elsewhere.
+        """
         own = self.samples[place]
         order = self.samples[place + 1 :] + self.samples[:place]
         for other in order:
-            if (other.language, other.level) == (own.language, own.level):
+            same = own.skeleton_id != SYNTHETIC and other.skeleton_id == own.skeleton_id
+            if (other.language, other.level) == (own.language, own.level) and not same:
                 return other
         raise UserError(
-            f"sample {own.sample_id}: condition W needs two samples of its language and level"
+            f"sample {own.sample_id}: condition W needs two skeletons of its language and level"
         )
 
-    def _sweep_samples(self) -> list[Sample]:
+    def _sweep_samples(self, most: int | None = None) -> list[Sample]:
+        """The samples of the sweeps, or the first `most` of them."""
         chosen = [s for s in self.samples if s.level == 1 and s.split == self.config.sweep_split]
         if not chosen:
             raise UserError(
                 f"recall.sweep_split: no level-1 sample of split {self.config.sweep_split!r}"
             )
-        return chosen[: self.config.sweep_samples]
+        return chosen[: most or self.config.sweep_samples]
 
-    def _distant(self, sample: Sample, tokens: int) -> Episode:
-        """The dialogue, then `tokens` tokens of distractor text that no training has seen."""
-        texts = [self._dialogues[sample.sample_id]]
+    def _distant(self, sample: Sample, tokens: int, most: int) -> list[list[int]]:
+        """The dialogue, then `tokens` tokens of distractor text that no training has seen.
+
+        All distances up to `most` are beginnings of one text.
+        """
+        texts = list(self._sessions[sample.sample_id])
         if tokens:
             rng = random.Random(f"{self.config.seed}/{sample.sample_id}")
             # Ask for twice the length: the generator does not count this model's tokens.
-            text = distractors.text(rng, sample.language, 2 * max(self.config.distances), "heldout")
+            text = distractors.text(rng, sample.language, 2 * most, "heldout")
             ids = self.prompter.ids([text])[0]
             if len(ids) < tokens:
                 raise UserError(f"recall.distances: {tokens} tokens asked, the text has {len(ids)}")
             texts.append(self.prompter.around(ids[:tokens], sample.language))
-        return Episode.about([sample], texts, tokens)
+        return texts

@@ -1,4 +1,4 @@
-"""The oracle of the batched engine: one dialogue, one probe, one token at a time."""
+"""The oracle of the batched engine: one session, one probe, one token at a time."""
 
 from collections.abc import Sequence
 
@@ -11,12 +11,17 @@ from .answers import Answer
 
 
 @torch.no_grad()
-def write_naive(fw: FastWeights, dialogue: list[int], opening: Sequence[int] = ()) -> FastState:
-    """The state after one dialogue, which follows an opening; folded and readable."""
-    ids = torch.tensor([[*opening, *dialogue]], device=fw.model.device)
-    written = torch.ones_like(ids, dtype=torch.bool)
-    written[:, : len(opening)] = False
-    return fw.write(input_ids=ids, write_mask=written).state.fold(always=True).readable()
+def write_naive(
+    fw: FastWeights, sessions: Sequence[list[int]], opening: Sequence[int] = ()
+) -> FastState:
+    """The state after the sessions of one dialogue, each after an opening; folded and readable."""
+    state = None
+    for session in sessions:
+        ids = torch.tensor([[*opening, *session]], device=fw.model.device)
+        written = torch.ones_like(ids, dtype=torch.bool)
+        written[:, : len(opening)] = False
+        state = fw.write(input_ids=ids, write_mask=written, state=state).state
+    return state.fold(always=True).readable()
 
 
 @torch.no_grad()

@@ -18,13 +18,14 @@ def write_texts(
     """Write the texts of each of B rows in order, into `state` if given.
 
     The KV cache is dropped at the end of every text and after each `segment_tokens` tokens of it,
-    so that only the fast weights carry anything on. Each piece follows the opening.
+    so that only the fast weights carry anything on. Each piece follows the opening. What a row
+    holds grows older where a text begins, not where its next segment does.
     """
     opening, device = prompter.opening, fw.model.device
-    segments = [
-        [text[i : i + segment_tokens] for text in row for i in range(0, len(text), segment_tokens)]
-        for row in texts
+    cuts = [
+        [(text, i) for text in row for i in range(0, len(text), segment_tokens)] for row in texts
     ]
+    segments = [[text[i : i + segment_tokens] for text, i in row] for row in cuts]
     for step in range(max(map(len, segments))):
         # A row that has no text left takes part with one token, which is not written.
         present = [row[step] if step < len(row) else [] for row in segments]
@@ -32,5 +33,12 @@ def write_texts(
         ids, mask = (t.to(device) for t in pad_right(rows, prompter.pad))
         written = mask.bool() & torch.tensor([[bool(row)] for row in present], device=device)
         written[:, : len(opening)] = False
-        state = fw.write(input_ids=ids, attention_mask=mask, write_mask=written, state=state).state
+        goes_on = [step < len(row) and row[step][1] > 0 for row in cuts]
+        state = fw.write(
+            input_ids=ids,
+            attention_mask=mask,
+            write_mask=written,
+            state=state,
+            same_text=torch.tensor(goes_on, device=device),
+        ).state
     return state.fold()

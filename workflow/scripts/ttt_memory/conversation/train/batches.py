@@ -39,18 +39,20 @@ class Batch:
             and A on the texts that are written) or "lm".
         texts: the texts to write, in order; none for "context" and "empty".
         packed: the probes, with their context if they may see it; None for "lm".
+        context: probes asked in context although their texts are written in several sessions.
         gate_cost: price of writing, see `TrainConfig.gate_cost`.
     """
 
     objective: str
     texts: list[WrittenText] = field(default_factory=list)
     packed: Packed | None = None
+    context: Packed | None = None
     gate_cost: float = 0.0
 
     @property
     def tokens(self) -> int:
         """Number of tokens that the model processes, padding included."""
-        parts = [text.packed for text in self.texts] + [self.packed]
+        parts = [text.packed for text in self.texts] + [self.packed, self.context]
         return sum(packed.input_ids.numel() for packed in parts if packed)
 
     def to(self, device: torch.device) -> "Batch":
@@ -59,7 +61,8 @@ class Batch:
             replace(text, packed=text.packed.to(device), written=text.written.to(device))
             for text in self.texts
         ]
-        return replace(self, texts=texts, packed=self.packed and self.packed.to(device))
+        packed, context = (part and part.to(device) for part in (self.packed, self.context))
+        return replace(self, texts=texts, packed=packed, context=context)
 
 
 class BatchMaker:
@@ -84,7 +87,7 @@ class BatchMaker:
             packed = self.episodes.context_batch(rng, config.dialogues_per_step)
             return Batch("context", packed=packed)
         if draw < config.context_share + config.empty_share:
-            return Batch("empty", packed=self.episodes.probes([[e] for e in self._draw(rng)]))
+            return Batch("empty", packed=self.episodes.refused(self._draw(rng)))
         return self._write_drop_read(step, kind, rng)
 
     @property
@@ -107,7 +110,7 @@ class BatchMaker:
             return Batch("lm", [WrittenText(packed, _within(packed, spans))])
         rows = []
         for example in self._draw(rng):
-            row = list(example.dialogue)
+            row = list(example.context)
             for question, answer in zip(example.questions, example.answers, strict=True):
                 row += question + answer
             rows.append(row)
@@ -121,11 +124,15 @@ class BatchMaker:
         config, episodes = self.config, self.episodes
         turns = growing_turns(step, config.growing_steps)
         kind = episodes.kind(kinds) if turns is None else "plain"
-        size = episodes.group_size(kinds, kind)
+        sessions = episodes.sessions(kinds, episodes.group_size(kinds, kind), turns)
         # Cut dialogues are shorter, but their questions are not: twice as many cost about as much.
         count = config.dialogues_per_step if turns is None else 2 * config.dialogues_per_step
-        groups = episodes.groups(rng, size, count, turns)
-        texts = [self._dialogues([group[i] for group in groups]) for i in range(len(groups[0]))]
+        groups = episodes.groups(rng, sessions, count, turns)
+        texts = [
+            text
+            for i in range(len(groups[0]))
+            for text in self._dialogues([group[i] for group in groups])
+        ]
         if kind in ("after", "before"):
             tokens = episodes.distractor_tokens(rng)
             weight = log_uniform(rng, 1.0, config.episode.distractor_weight)
@@ -135,18 +142,43 @@ class BatchMaker:
             # depend on the order of writing, so they can come last in an episode `before` as well.
             last = kind == "after" or distractor.shared
             texts.insert(len(texts) if last else 0, distractor)
-        contexts = [group[0].dialogue for group in groups] if config.keep_context else None
+        contexts = [group[0].context for group in groups] if config.keep_context else None
         # The gate learns what is worth writing only after reading works at all.
         cost = config.gate_cost if turns is None else 0.0
-        return Batch("write_drop_read", texts, episodes.probes(groups, contexts), cost)
+        probes = episodes.probes(groups, contexts)
+        return Batch("write_drop_read", texts, probes, self._in_context(groups), cost)
 
-    def _dialogues(self, examples: list[EncodedDialogue]) -> WrittenText:
-        """Dialogues to write. Their probes are also asked in context if condition A is trained."""
-        dialogues = [example.dialogue for example in examples]
-        if self._frozen or not self.config.context_weight:
-            return self._text(dialogues)
-        packed = self.episodes.probes([[example] for example in examples], dialogues)
-        return self._written(packed, dialogues)
+    def _dialogues(self, examples: list[EncodedDialogue]) -> list[WrittenText]:
+        """The sessions of dialogues, to write one after the other.
+
+        If condition A is trained and each dialogue has one session, its probes are also asked in
+        context, in the same pass.
+        """
+        count = max(len(example.sessions) for example in examples)
+        if count == 1 and self._asks_in_context:
+            contexts = [example.context for example in examples]
+            packed = self.episodes.probes([[example] for example in examples], contexts)
+            return [self._written(packed, contexts)]
+        return [
+            self._text([e.sessions[i] if i < len(e.sessions) else [] for e in examples])
+            for i in range(count)
+        ]
+
+    def _in_context(self, groups: list[list[EncodedDialogue]]) -> Packed | None:
+        """The probes that `_dialogues` did not ask in context, since there are several sessions."""
+        together = [
+            example
+            for examples in zip(*groups, strict=True)
+            if any(len(example.sessions) > 1 for example in examples)
+            for example in examples
+        ]
+        if not together or not self._asks_in_context:
+            return None
+        return self.episodes.probes([[e] for e in together], [e.context for e in together])
+
+    @property
+    def _asks_in_context(self) -> bool:
+        return not self._frozen and self.config.context_weight > 0
 
     def _text(self, rows: list[list[int]], weight: float = 1.0) -> WrittenText:
         """Texts to write, without probes."""

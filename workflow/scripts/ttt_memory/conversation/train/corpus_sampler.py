@@ -158,17 +158,29 @@ class CorpusSampler:
         """A generator that depends only on the seed and the given numbers, such as a step."""
         return random.Random("/".join(map(str, (self.seed, *place))))
 
+    def sessions(self, rng: random.Random) -> int:
+        """Draw a number of sessions, each as often as dialogues have it."""
+        return len(rng.choice(self.samples).sessions)
+
     def draw(
-        self, rng: random.Random, count: int, turns: int | None = None
+        self,
+        rng: random.Random,
+        count: int,
+        turns: int | None = None,
+        sessions: int | None = None,
     ) -> list[EncodedDialogue]:
         """Draw `count` dialogues of similar length, with replacement, and some of their probes.
 
-        With `turns`, each dialogue is cut to that many turns, see `crop`.
+        With `turns`, each dialogue is cut to one session of that many turns, see `crop`. With
+        `sessions`, only dialogues of that many sessions are drawn.
         """
-        drawn = rng.choices(self.samples, k=4 * count)
+        samples = self.samples
+        if sessions is not None:
+            samples = [sample for sample in samples if len(sample.sessions) == sessions]
+        drawn = rng.choices(samples, k=4 * count)
         if turns is not None:
             drawn = [crop(sample, turns, rng) for sample in drawn]
-        pool = sorted(drawn, key=lambda s: len(s.dialogue))
+        pool = sorted(drawn, key=lambda sample: sample.characters)
         first = rng.randrange(3 * count + 1)
         chosen = pool[first : first + count]
         most = self.probes_per_dialogue
@@ -179,20 +191,34 @@ class CorpusSampler:
 def crop(sample: Sample, turns: int, rng: random.Random) -> Sample:
     """Cut a dialogue to at most `turns` consecutive turns around a fact that a probe asks for.
 
-    The probes whose facts are all in those turns remain.
+    The probes whose facts are all in those turns remain, and those that nothing answers. Of several
+    sessions, the one with the fact remains. If no probe asks for a fact whose place is known, the
+    whole dialogue remains, as one session.
     """
-    lines = sample.dialogue.splitlines(keepends=True)
-    if len(lines) <= turns:
+    facts = {fact.fact_id: fact for fact in sample.facts if fact.start >= 0}
+    answerable = [
+        probe
+        for probe in sample.probes
+        if probe.answerable and facts.keys() >= set(probe.required_facts)
+    ]
+    if not answerable:
+        return replace(sample, sessions=("".join(sample.sessions),))
+    direct = [probe for probe in answerable if len(probe.required_facts) == 1]
+    asked = facts[rng.choice(direct or answerable).required_facts[0]]
+    lines = sample.sessions[asked.session].splitlines(keepends=True)
+    if len(sample.sessions) == 1 and len(lines) <= turns:
         return sample
+    turns = min(turns, len(lines))
     ends = list(accumulate(map(len, lines)))
-    facts = {fact.fact_id: fact for fact in sample.facts}
-    direct = [probe for probe in sample.probes if len(probe.required_facts) == 1]
-    asked = facts[rng.choice(direct or sample.probes).required_facts[0]]
     place = bisect_right(ends, asked.start)
     # The turn before the fact is kept where possible: it may hold the question that asks for it.
     first = min(max(0, place - rng.randint(min(1, turns - 1), turns - 1)), len(lines) - turns)
     low, high = ends[first] - len(lines[first]), ends[first + turns - 1]
-    kept = {name for name, fact in facts.items() if low <= fact.start and fact.end <= high}
+    kept = {
+        name
+        for name, fact in facts.items()
+        if fact.session == asked.session and low <= fact.start and fact.end <= high
+    }
     probes = tuple(probe for probe in sample.probes if kept.issuperset(probe.required_facts))
-    dialogue = "".join(lines[first : first + turns])
-    return replace(sample, dialogue=dialogue, probes=probes or sample.probes[:1])
+    session = "".join(lines[first : first + turns])
+    return replace(sample, sessions=(session,), probes=probes or sample.probes[:1])

@@ -4,6 +4,7 @@ import math
 import random
 from collections import Counter
 
+from ...benchmark.sample import IMPORTED, SYNTHETIC
 from ..config.training import EpisodeConfig
 from ..prompts.packing import Packed, pack
 from ..prompts.prompter import EncodedDialogue
@@ -13,6 +14,7 @@ from .corpus_sampler import CorpusSampler
 # dialogues, so that they cost about as much.
 TYPICAL = 500
 LONGEST = 12  # turns of a long dialogue
+Pair = tuple[list[int], list[int]]  # token ids of a question and its answer
 
 
 def growing_turns(step: int, steps: int) -> int | None:
@@ -44,8 +46,9 @@ class EpisodeMaker:
         tokens = self.distractor_tokens(rng) if kind in ("after", "before") else 0
         count = count if turns is None else count * LONGEST // turns
         size = self.group_size(rng, kind)
-        groups = self.groups(rng, size, max(2, count * TYPICAL // (TYPICAL + tokens)), turns)
-        contexts = [[t for e in group for t in e.dialogue] for group in groups]
+        count = max(2, count * TYPICAL // (TYPICAL + tokens))
+        groups = self.groups(rng, [None] * size, count, turns)
+        contexts = [[t for e in group for t in e.context] for group in groups]
         if tokens:
             texts = [self.distractor(rng, group, tokens) for group in groups]
             pairs = zip(contexts, texts, strict=True)
@@ -97,30 +100,81 @@ class EpisodeMaker:
         """Draw the number of dialogues in a group; it is 1 unless the kind is `several`."""
         return rng.randint(*self.config.several) if kind == "several" else 1
 
+    def sessions(self, rng: random.Random, size: int, turns: int | None) -> list[int | None]:
+        """Draw the number of sessions of each dialogue of a group of `size`.
+
+        All groups of a step have the same, so that one forward pass writes a session of each. None
+        where `turns` cuts dialogues: one session is left of each.
+        """
+        return [None if turns is not None else self.sampler.sessions(rng) for _ in range(size)]
+
     def groups(
-        self, rng: random.Random, size: int, count: int, turns: int | None = None
+        self,
+        rng: random.Random,
+        sessions: list[int | None],
+        count: int,
+        turns: int | None = None,
     ) -> list[list[EncodedDialogue]]:
-        """Draw `count` dialogues, in groups of `size`."""
-        number = max(1, count // size)
-        examples = self.sampler.draw(rng, number * size, turns)
-        rng.shuffle(examples)
-        return [examples[i * size : (i + 1) * size] for i in range(number)]
+        """Draw `count` dialogues in groups, whose dialogues have as many `sessions` as given."""
+        number = max(1, count // len(sessions))
+        columns = [self.sampler.draw(rng, number, turns, n) for n in sessions]
+        return [list(group) for group in zip(*columns, strict=True)]
 
     def probes(
         self, groups: list[list[EncodedDialogue]], contexts: list[list[int]] | None = None
     ) -> Packed:
         """Pack the probes of each group, after its context if there is one.
 
-        Every row begins with the opening. A question that several dialogues of a group answer is
-        left out.
+        Every row begins with the opening. Questions of the next group are asked too, as many as
+        `foreign_probes` says; the right answer is the refusal.
         """
         opening = self.sampler.prompter.opening
         contexts = [opening + context for context in contexts or [[] for _ in groups]]
-        questions, answers = [], []
-        for group in groups:
-            pairs = [p for e in group for p in zip(e.questions, e.answers, strict=True)]
-            counts = Counter(tuple(question) for question, _ in pairs)
-            kept = [pair for pair in pairs if counts[tuple(pair[0])] == 1]
-            questions.append([question for question, _ in kept])
-            answers.append([answer for _, answer in kept])
+        kept = [asked_of(group) for group in groups]
+        for row, group in enumerate(groups):
+            following = groups[(row + 1) % len(groups)]
+            kept[row] += self._foreign(group, following)
+        questions = [[question for question, _ in pairs] for pairs in kept]
+        answers = [[answer for _, answer in pairs] for pairs in kept]
         return pack(contexts, questions, answers)
+
+    def refused(self, examples: list[EncodedDialogue]) -> Packed:
+        """Pack the probes of each dialogue as condition C trains them: nothing was told."""
+        opening = self.sampler.prompter.opening
+        questions = [example.questions for example in examples]
+        answers = [[example.refusal] * len(example.questions) for example in examples]
+        return pack([opening] * len(examples), questions, answers)
+
+    def _foreign(self, group: list[EncodedDialogue], other: list[EncodedDialogue]) -> list[Pair]:
+        """Questions about a dialogue of `other`, which no dialogue of `group` answers."""
+        if not group or not other:
+            return []
+        told = {tuple(question) for example in group for question in example.questions}
+        skeletons = {example.skeleton for example in group} - {SYNTHETIC}
+        source = other[0]
+        if source.skeleton in skeletons or source.language != group[0].language:
+            return []
+        # A conversation from elsewhere may answer more than its file asks.
+        if any(example.skeleton.startswith(IMPORTED) for example in [*group, source]):
+            return []
+        asked = zip(source.questions, source.answerable, strict=True)
+        unknown = [q for q, answerable in asked if answerable and tuple(q) not in told]
+        return [(question, source.refusal) for question in unknown[: self.config.foreign_probes]]
+
+
+def asked_of(group: list[EncodedDialogue]) -> list[Pair]:
+    """The probes of dialogues in one state or context, each as question and answer.
+
+    A question that several of them answer is left out, and so is one that one of them does not
+    answer, since another one might.
+    """
+    pairs = [
+        (question, answer)
+        for example in group
+        for question, answer, answerable in zip(
+            example.questions, example.answers, example.answerable, strict=True
+        )
+        if answerable or len(group) == 1
+    ]
+    counts = Counter(tuple(question) for question, _ in pairs)
+    return [pair for pair in pairs if counts[tuple(pair[0])] == 1]

@@ -46,6 +46,10 @@ class Objective(nn.Module):
         if batch.objective == "lm":
             return self._lm(batch)
         state, in_context, strengths = self._write(batch.texts)
+        if batch.context:
+            hidden = self._hidden(None, batch.context)
+            chosen = batch.context.labels != IGNORE
+            in_context.append((hidden[chosen], batch.context.labels[chosen]))
         hidden = self._hidden(state, batch.packed)
         total = answer_loss(self.fw.model, hidden, batch.packed.labels)
         losses = Losses(total, total.item())
