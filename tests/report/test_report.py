@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -23,25 +24,41 @@ from ttt_memory.forecast.comparison.leaderboard import leaderboard
 from ttt_memory.forecast.config import ComparisonConfig
 from ttt_memory.report.build import DRAWERS, lay_out
 from ttt_memory.report.config import FIGURES, ReportConfig, RunText
+from ttt_memory.report.equal_bytes import Comparison, points
+from ttt_memory.report.examples import chosen, shaded
 from ttt_memory.report.figures import style
 from ttt_memory.report.results import load
 from ttt_memory.report.summaries import over_seeds
-from ttt_memory.report.tables import em
+from ttt_memory.report.tables import levels, runs
 from ttt_memory.report.tables.table import estimate
 from ttt_memory.scoring import schemas as scoring_schemas
+from ttt_memory.scoring.comparisons import comparisons
 from ttt_memory.scoring.config import ScoringConfig
 from ttt_memory.scoring.metrics import metrics_table
 from ttt_memory.scoring.predictions import read_predictions
 from ttt_memory.scoring.probe_scores import score
+from ttt_memory.scoring.score_files import score_files
+from ttt_memory.scoring.verdict import verdict
+from ttt_memory.vocabulary import HEADLINE_SPLIT, LEVELS, WHOLE
 
 SCRIPT = Path(__file__).parents[2] / "workflow" / "scripts" / "report.py"
 CAPTIONS = Path(__file__).parents[2] / "workflow" / "report"
 SCORING = ScoringConfig(bootstrap=100, permutations=99)
-SAMPLES = scored_runs.samples(8)
+SAMPLES = scored_runs.samples(10)
 RUNS = {
     "b-mini": {"label": "B-mini | frozen", "seeds": [0]},
-    "write-drop-read": {"label": "write-drop-read <joint>"},
-    "no-gate": {"label": "no gate", "differs": "write gate off"},
+    "write-drop-read": {
+        "label": "write-drop-read <joint>",
+        "fast_weights": {"gate": "top"},
+        "train": {"steps": 5, "episode": {"several": [2, 4]}},
+    },
+    "no-gate": {
+        "label": "no gate",
+        "differs": "write gate off",
+        "fast_weights": {"gate": "none"},
+        "train": {"steps": 5, "episode": {"several": [1, 4]}},
+    },
+    "base": {"label": "base as it is", "train": {"steps": 0}},
 }
 
 
@@ -49,10 +66,14 @@ def write_metrics(
     path: Path, name: str, memory: float, seeds: tuple[int, ...], sweeps: bool
 ) -> None:
     rows = scored_runs.run_rows(SAMPLES, name, seeds, memory, sweeps)
+    if name == "base":
+        rows = [row for row in rows if row["condition"] in ("A", "C")]
     given = scored_runs.write(path / "predictions" / f"{name}.parquet", rows)
-    table = metrics_table(score(SAMPLES, read_predictions([str(given)])), SCORING)
+    scored = score(SAMPLES, read_predictions([str(given)]))
+    table = metrics_table(scored, SCORING)
     note = {"versions": {"numpy": "2"}, "config_hash": "f00d", "seed": 0}
     io.write_table(path / "metrics" / f"{name}.parquet", table, scoring_schemas.METRICS, note)
+    io.write_table(path / "scored" / f"{name}.parquet", scored, scoring_schemas.SCORED, {})
 
 
 def write_curve(path: Path, name: str) -> None:
@@ -88,6 +109,23 @@ def write_diagnostics(path: Path, name: str, gated: bool) -> None:
     io.write_table(
         path / "diagnostics" / f"{name}.parquet", frame, conversation_schemas.DIAGNOSTICS, {}
     )
+
+
+def write_comparisons(path: Path) -> None:
+    files = [path / "scored" / f"{name}.parquet" for name in RUNS]
+    scored = pd.concat([io.read_table(file, scoring_schemas.SCORED) for file in files])
+    table = comparisons(scored, "write-drop-read", SCORING)
+    io.write_table(path / "comparisons" / "all.parquet", table, scoring_schemas.COMPARISONS, {})
+
+
+def write_gates(path: Path) -> None:
+    """Of every dialogue the first value is written, and nothing else."""
+    rows = [
+        {"run": "write-drop-read", "seed": 0, "sample_id": one.sample_id, "session": 0}
+        | {"start": one.facts[0].start, "end": one.facts[0].end, "gate": 1.0}
+        for one in SAMPLES
+    ]
+    io.write_table(path / "gates" / "all.parquet", rows, conversation_schemas.GATES, {})
 
 
 FORECAST = {name: ["waves"] for name in ("leaderboard", "forecasts", "forecast-curves", "traces")}
@@ -126,6 +164,9 @@ def inputs(tmp_path_factory) -> Path:
     write_metrics(path, "write-drop-read", 0.95, (0, 1), sweeps=True)
     write_metrics(path, "no-gate", 0.5, (0,), sweeps=False)
     write_metrics(path, "imported", 0.4, (0,), sweeps=False)
+    write_metrics(path, "base", 0.0, (0,), sweeps=False)
+    write_comparisons(path)
+    write_gates(path)
     for name in RUNS:
         write_curve(path, name)
         write_diagnostics(path, name, gated=name == "write-drop-read")
@@ -134,8 +175,8 @@ def inputs(tmp_path_factory) -> Path:
 
 
 def run_script(inputs: Path, out: Path, **parts: list[str]) -> subprocess.CompletedProcess:
-    runs = {name: RUNS[name] for name in parts.pop("runs", list(RUNS))}
-    config = {"report": {"dpi": 60}, "scoring": {}, "runs": runs}
+    texts = {name: RUNS[name] for name in parts.pop("runs", list(RUNS))}
+    config = {"report": {"dpi": 60}, "scoring": {}, "runs": texts}
     command = [sys.executable, SCRIPT, "--config", json.dumps(config), "--out", out]
     command += ["--benchmark", inputs / "benchmark.parquet"]
     for part, names in parts.items():
@@ -147,8 +188,9 @@ def run_script(inputs: Path, out: Path, **parts: list[str]) -> subprocess.Comple
 def full(inputs, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("full") / "report"
     scored = [*RUNS, "imported"]
-    runs = list(RUNS)
-    done = run_script(inputs, out, metrics=scored, curves=runs, diagnostics=runs, **FORECAST)
+    names = list(RUNS)
+    beside = {"scored": names, "gates": ["all"], "comparisons": ["all"], **FORECAST}
+    done = run_script(inputs, out, metrics=scored, curves=names, diagnostics=names, **beside)
     assert done.returncode == 0, done.stderr
     return out
 
@@ -196,6 +238,9 @@ def results(inputs: Path, names: list[str]):
         [inputs / "metrics" / f"{name}.parquet" for name in names],
         [],
         [],
+        [],
+        [],
+        [inputs / "comparisons" / "all.parquet"],
         {name: RunText(**RUNS[name]) for name in RUNS},
         ReportConfig(),
         SCORING,
@@ -228,9 +273,15 @@ def test_every_figure_has_a_drawer_and_a_caption():
 
 
 def test_the_headline_quotes_the_metrics(full, inputs):
-    row = results(inputs, ["write-drop-read"]).one("memory_efficiency", run="write-drop-read")
+    found = results(inputs, ["write-drop-read"])
+    fixed = {"run": "write-drop-read", "split": HEADLINE_SPLIT}
+    row = found.one("memory_efficiency", **fixed)
     text = (full / "RESULTS.md").read_text(encoding="utf-8")
-    assert f"**write-drop-read <joint>: viable.** Memory efficiency {estimate(row)} on all" in text
+    first = f"**write-drop-read <joint>: viable.** Memory efficiency {estimate(row)} on all new, "
+    assert f"{first}{row['n']} probes of {row['dialogues']} dialogues" in text
+    beside = found.one("memory_efficiency", run="write-drop-read", split="new_values")
+    assert f"new values {estimate(beside)}" in section(full, "Verdict")
+    assert found.verdict("write-drop-read") == verdict(row.value, SCORING)
     assert "2 seeds: EM(A)" in text
     assert "**B-mini | frozen: not viable.** Memory efficiency 0.000 [0.000, 0.000]" in text
     assert "**imported (imported): partial.**" in text
@@ -254,6 +305,8 @@ def test_numbers_behind_a_table_are_those_of_the_metrics(full, inputs):
     with (full / "tables" / "conditions_em.csv").open(encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["run"] == "write-drop-read"]
     assert {row["condition"] for row in rows} == {*"ABCDWN", "all"}
+    assert {row["split"] for row in rows} == {HEADLINE_SPLIT}
+    assert {row["metric"] for row in rows} == {"em", "refused", "em_floor", "em_floor_others"}
     for row in rows:
         same = metrics[
             (metrics["metric"] == row["metric"])
@@ -262,7 +315,10 @@ def test_numbers_behind_a_table_are_those_of_the_metrics(full, inputs):
             & (metrics[["level", "category", "position", "probe_order", "language"]] == "all").all(
                 axis=1
             )
-            & (metrics[["split", "grounding", "kind", "composition", "seed"]] == "all").all(axis=1)
+            & (metrics["split"] == HEADLINE_SPLIT)
+            & (metrics[["grounding", "kind", "composition", "variant", "seed"]] == "all").all(
+                axis=1
+            )
         ]
         assert len(same) == 1
         assert float(row["value"]) == pytest.approx(same["value"].iloc[0])
@@ -299,7 +355,7 @@ def test_what_was_run_is_shown(full):
         ("Write gates and surprise", "gates"),
         ("Size of the fast weights", "norms"),
         ("What makes the difference", "attribution"),
-        ("Held-out values and skeletons", "splits"),
+        ("What is new", "splits"),
     ]:
         text = section(full, title)
         assert f"(figures/{name}.svg)" in text
@@ -308,6 +364,81 @@ def test_what_was_run_is_shown(full):
     gates = section(full, "Write gates and surprise")
     assert "1.50 nats on facts, 3.50 on distractor text" in gates
     assert "would write more of the distractor text" in gates
+
+
+def test_fast_weights_win_where_a_cut_cache_of_no_more_bytes_is_worse(full, inputs):
+    text = section(full, "At equal bytes")
+    assert text.index("(figures/em_by_bytes.svg)") < text.index("(figures/em_by_flops.svg)")
+    near, far = text.split("**Right after the dialogue**")[1].split("**After 4,000 tokens")
+    assert "they show no clear difference at 250 B" in near
+    assert "they win at 250 B, 600 B" in far
+    assert "The text itself takes 50 B" in far
+    assert "In bytes they lose to it." in far
+    assert "takes 5.0 times the FLOPs" in far
+    found = points(results(inputs, ["write-drop-read"]), "write-drop-read")
+    whole, again = (found[found["method"] == name] for name in ("A", "T"))
+    assert whole["value"].tolist() == again["value"].tolist()
+    assert set(again["state_bytes"]) == {50.0}
+    assert set(again["answer_flops"]) == {5.0}
+    assert len(pd.read_csv(full / "tables" / "equal_bytes.csv")) == 2 * (2 + 2 + 1 + 1)
+
+
+def test_a_context_that_does_not_fit_the_model_is_told(inputs, tmp_path):
+    shutil.copytree(inputs, tmp_path / "in")
+    level_1 = [one for one in SAMPLES if one.level == 1]
+    rows = scored_runs.alternatives(level_1, "write-drop-read", 0, 0.9)
+    far = dict.fromkeys(("state_bytes", "text_bytes", "kv_bytes"), 100.0) | {"distance": 16000}
+    rows += scored_runs.predictions(level_1, "write-drop-read", 0, "B_bytes", 0.9, WHOLE, **far)
+    long = scored_runs.predictions(level_1, "write-drop-read", 0, "K", 0.0, distance=16000)
+    rows += [row | {"prediction": "", "too_long": 16300} for row in long]
+    given = str(scored_runs.write(tmp_path / "given.parquet", rows))
+    folder = tmp_path / "in" / "metrics"
+    score_files(inputs / "benchmark.parquet", [given], None, SCORING, folder, lambda *_, **__: {})
+    done = run_script(tmp_path / "in", tmp_path / "out", metrics=["metrics"], runs=[])
+    assert done.returncode == 0, done.stderr
+    text = " ".join(section(tmp_path / "out", "At equal bytes").split())
+    assert "the whole text, 16,300 tokens with a question, does not fit the positions" in text
+    page = " ".join((tmp_path / "out" / "index.html").read_text(encoding="utf-8").split())
+    assert "not asked: 16,300 tokens do not fit the model" in page
+
+
+@pytest.mark.parametrize(
+    ("memory", "cache", "outcome"),
+    [
+        ((0.9, 0.8, 1.0), (0.5, 0.4, 0.6), "win"),
+        ((0.5, 0.4, 0.6), (0.9, 0.8, 1.0), "lose"),
+        ((0.6, 0.5, 0.7), (0.65, 0.5, 0.8), "tie"),
+        ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "tie"),
+    ],
+)
+def test_a_difference_within_an_interval_is_no_win(memory, cache, outcome):
+    rows = [pd.Series(dict(zip(("value", "low", "high"), r, strict=True))) for r in (memory, cache)]
+    assert Comparison(*rows).outcome == outcome
+    assert Comparison(rows[0], None).outcome == "win"
+
+
+def test_every_level_and_split_has_a_line(inputs):
+    found = results(inputs, ["write-drop-read"])
+    shown = levels.levels(found, ["write-drop-read"]).shown
+    assert len(shown) == 6 * 5 + 2 * 2 * 5  # levels 4 and 5 have two variants each
+    assert shown["split"][0] == "all new"
+    distractor = shown[shown["level"] == "3 distractor after the dialogue"].iloc[0]
+    fixed = {"run": "write-drop-read", "level": "3", "split": HEADLINE_SPLIT}
+    row = found.one("memory_efficiency", **fixed)
+    ems = [found.one("em", condition=name, **fixed).value for name in "DA"]
+    assert row.value == pytest.approx(ems[0] / ems[1])
+    assert distractor["EM(B or D)/EM(A)"] == estimate(row)
+
+
+def test_rivals_and_refusals_are_shown(inputs):
+    found = results(inputs, ["write-drop-read"])
+    updates = levels.outcomes(found, "4").shown
+    assert set(updates["variant"]) == {"all", "same dialogue", "next session"}
+    row = found.one("old", run="write-drop-read", condition="B", level="4", split=HEADLINE_SPLIT)
+    assert updates[updates["condition"] == "B"]["old"].iloc[0] == estimate(row)
+    refusals = levels.refusals(found).shown
+    assert refusals["condition"].tolist() == ["A", "B", "C", "W"]
+    assert refusals["which is"].tolist() == ["false"] * 2 + ["right: it was not told"] * 2
 
 
 def test_forecasts_are_compared_and_it_is_said_whether_memory_helps(full):
@@ -327,9 +458,63 @@ def test_forecasts_are_compared_and_it_is_said_whether_memory_helps(full):
 
 
 def test_attribution_starts_from_the_baseline(inputs):
-    table = em.attribution(results(inputs, ["no-gate", "b-mini", "write-drop-read"]))
+    table = runs.attribution(results(inputs, ["no-gate", "b-mini", "write-drop-read", "base"]))
     assert table.shown["run"].tolist() == ["write-drop-read <joint>", "no gate", "B-mini | frozen"]
     assert table.shown["differs in"].tolist()[:2] == ["(the baseline)", "write gate off"]
+    # The run changes two things, and the row says so.
+    changed = "fast_weights.gate: top → none; train.episode.several: [2, 4] → [1, 4]"
+    assert table.shown["keys that differ"].tolist()[:2] == ["–", changed]
+    assert table.shown["p (Holm)"].iloc[0] == "–"
+    assert table.shown["EM(B), less the baseline's"].iloc[1].startswith("-0.")
+
+
+def test_efficiency_is_of_the_model_itself_and_of_runs_without_a_memory(inputs):
+    found = results(inputs, list(RUNS))
+    shown = runs.efficiency(found).shown
+    assert len(shown) == 3 * 2 * 2  # memories, levels, denominators
+    first = shown.iloc[:2]
+    assert first["divided by EM(A) of"].tolist() == ["the same model", "base as it is"]
+    row = found.comparison("efficiency", "b-mini", "base", "B")
+    assert first["ratio"].iloc[1] == estimate(row)
+    assert found.references() == ["base"]
+    assert "base" not in found.regimes()
+
+
+def test_six_dialogues_of_each_memory_can_be_read(full):
+    text = (full / "index.html").read_text(encoding="utf-8")
+    shown = re.findall(r'<details class="example"><summary>(.*?), L\d-', text)
+    assert {name: shown.count(name) for name in set(shown)} == {
+        "B-mini | frozen": 6,
+        "write-drop-read &lt;joint&gt;": 6,
+        "no gate": 6,
+    }
+    assert re.search(r'the person is <span class="gate10">v\d{6}</span>', text)
+    assert "✓ v" in text
+    assert "✗ no idea" in text
+    assert "Then 180 characters of distractor." in text
+    assert "examples" not in section(full, "Verdict")
+
+
+def test_the_dialogues_are_the_best_the_middle_and_the_worst():
+    wrong = {f"s{n}": n for n in range(10)}
+    rows = pd.DataFrame(
+        [(name, float(place >= count)) for name, count in wrong.items() for place in range(9)],
+        columns=["sample_id", "em"],
+    )
+    assert chosen(rows) == ["s0", "s1", "s4", "s5", "s8", "s9"]
+    assert chosen(rows[rows["sample_id"].isin(["s1", "s2", "s3"])]) == ["s1", "s2", "s3"]
+    assert chosen(rows[:0]) == []
+    # Where all are alike the order is that of a digest: neither of names nor of rows.
+    alike = rows.assign(em=1.0)
+    assert chosen(alike) == chosen(alike[::-1])
+    assert chosen(alike) != sorted(wrong)[:6]
+
+
+def test_shades_are_those_of_words():
+    gates = pd.DataFrame({"start": [-3, 4, 6], "end": [1, 6, 9], "gate": [0.5, 1.0, 0.0]})
+    # "ab" has half a gate on one of two characters; "cdefg" has 2 of 5 characters open.
+    assert list(shaded("ab, cdefg!", gates)) == [("ab", 2), (", ", 0), ("cdefg", 4), ("!", 0)]
+    assert list(shaded("plain", gates[:0])) == [("plain", 0)]
 
 
 def test_the_same_inputs_give_the_same_bytes(bare, inputs, tmp_path):
@@ -344,7 +529,7 @@ def test_rows_keeps_sweeps_and_breakdowns_apart(inputs):
     assert len(found.rows("em", run="write-drop-read", condition="B")) == 1
     assert found.one("em", run="write-drop-read", condition="scale") is None
     assert len(found.rows("em", by=["setting"], condition="scale")) == 3
-    assert set(found.rows("em", by=["level"], condition="B")["level"]) == {"1", "2", "3"}
+    assert set(found.rows("em", by=["level"], condition="B")["level"]) == {*LEVELS}
     assert found.one("em", run="nobody", condition="B") is None
 
 

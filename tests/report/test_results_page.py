@@ -16,35 +16,46 @@ from ttt_memory.report.results_page import blocks, figures
 from ttt_memory.report.results_page.answer import answer
 from ttt_memory.report.results_page.study import load_study
 from ttt_memory.scoring import schemas
+from ttt_memory.scoring.comparisons import comparisons
 from ttt_memory.scoring.config import ScoringConfig
 from ttt_memory.scoring.metrics import metrics_table
 from ttt_memory.scoring.predictions import read_predictions
 from ttt_memory.scoring.probe_scores import score
 
 SCRIPT = ROOT / "workflow" / "scripts" / "results_page.py"
-SAMPLES = scored_runs.samples(16)
+SAMPLES = scored_runs.samples(10)
+SCORING = ScoringConfig(bootstrap=100, permutations=99)
 RUNS = {
     "write-drop-read": {"label": "trained to recall", "seeds": [0, 1]},
     "b-mini": {"label": "as published", "seeds": [0]},
     "no-gate": {"label": "no gate", "differs": "no write gate", "seeds": [0]},
+    "base": {"label": "untouched", "seeds": [0]},
 }
-BLOCKS = ["aims", "splits", "levels", "conditions", "retention", "capacity", "attribution"]
+TABLES = ["splits", "levels", "outcomes", "refusals", "efficiency", "conditions", "retention"]
+BLOCKS = ["aims", *TABLES, "capacity", "attribution"]
 
 
-def write_metrics(folder: Path, name: str, memory: float) -> None:
+def write_metrics(folder: Path, name: str, memory: float) -> pd.DataFrame:
     rows = scored_runs.run_rows(SAMPLES, name, tuple(RUNS[name]["seeds"]), memory, name != "b-mini")
     given = scored_runs.write(folder / "predictions" / f"{name}.parquet", rows)
     scored = score(SAMPLES, read_predictions([str(given)]))
-    table = metrics_table(scored, ScoringConfig(bootstrap=100, permutations=99))
+    table = metrics_table(scored, SCORING)
     io.write_table(folder / "metrics" / name / "metrics.parquet", table, schemas.METRICS, {})
+    return scored
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     """Results of a study whose memory answers nine questions of ten."""
     path = tmp_path_factory.mktemp("results")
-    for name, memory in (("write-drop-read", 0.9), ("b-mini", 0.0), ("no-gate", 0.5)):
-        write_metrics(path, name, memory)
+    memories = {"write-drop-read": 0.9, "b-mini": 0.0, "no-gate": 0.5}
+    scored = pd.concat([write_metrics(path, name, memory) for name, memory in memories.items()])
+    # A run without a memory is asked in context alone.
+    base = scored[(scored["run"] == "b-mini") & (scored["condition"] == "A")].assign(run="base")
+    in_context = metrics_table(base, SCORING)
+    io.write_table(path / "metrics" / "base" / "metrics.parquet", in_context, schemas.METRICS, {})
+    table = comparisons(pd.concat([scored, base]), "write-drop-read", SCORING)
+    io.write_table(path / "comparisons.parquet", table, schemas.COMPARISONS, {})
     record = {
         "commit": "0123456789abcdef",
         "dirty": False,
@@ -53,7 +64,7 @@ def folder(tmp_path_factory) -> Path:
         "config": {
             "runs": RUNS,
             "benchmark": {"seed": 7, "distractor_tokens": [2000, 4000]},
-            "recall": {"sweep_split": "heldout_values"},
+            "recall": {"sweep_split": "all_new"},
         },
     }
     io.write_json(path / "provenance.json", record)
@@ -84,8 +95,9 @@ def test_all_blocks_but_the_attribution_are_written(folder, pages):
     assert done.returncode == 0, done.stderr
     assert "attribution of old" in found(pages)
     assert not any(f"{name} of old" in found(pages) for name in BLOCKS[:-1])
-    assert found(pages).count("by hand\n") == 8
-    assert found(pages).count("`make run` at commit `0123456`, 2026-01-02, Linux (2 cores)") == 7
+    assert found(pages).count("by hand\n") == 11
+    assert "|  |" not in found(pages).splitlines()  # a table without lines
+    assert found(pages).count("`make run` at commit `0123456`, 2026-01-02, Linux (2 cores)") == 10
     before = {path: path.read_bytes() for path in pages.iterdir()}
     run(folder, pages)
     assert before == {path: path.read_bytes() for path in pages.iterdir()}
@@ -103,19 +115,20 @@ def test_the_attribution_alone(folder, pages):
 def test_the_answer_has_the_numbers_of_the_metrics_and_counts_new_wording(folder):
     text = answer(load_study(folder, "make run", "write-drop-read", "b-mini"))
     table = [line.strip("| ").split(" | ") for line in text.split("\n\n")[0].splitlines()]
-    assert len(table) == 2 + 6
+    assert len(table) == 2 + 4 + 2 + 2 + 1
     rows = pd.read_parquet(folder / "metrics" / "write-drop-read" / "metrics.parquet")
-    plain = (rows["grounding"] == "all") & (rows["language"] == "all") & (rows["level"] == "all")
+    plain = (rows[["grounding", "language", "level", "variant"]] == "all").all(axis=1)
     rows = rows[plain & (rows["seed"] == "all") & rows["setting"].isna()]
-    splits = ["heldout_values", "heldout_skeletons", "heldout_both"]
-    for split, line in zip(splits, table[2:5], strict=True):
+    splits = ["all_new", "new_values", "new_wording", "new_skeletons"]
+    for split, line in zip(splits, table[2:6], strict=True):
         part = rows[rows["split"] == split].set_index(["metric", "condition"])
         ratio = part.loc[("memory_efficiency", "all")]
         ems = [part.loc[("em_compared", name), "value"] for name in "AB"]
         assert line[1:3] == [f"{em:.3f}" for em in ems]
         assert line[3] == f"{ratio.value:.3f} [{ratio.low:.3f},\N{NO-BREAK SPACE}{ratio.high:.3f}]"
         assert line[4] == f"{ratio.n} × 2"
-    assert table[7][2] == "0.000"
+    assert table[6][0] == "all new, a value is changed later"
+    assert table[10][2] == "0.000"
 
 
 def test_figures_replace_every_colour_on_dark_pages(folder, pages):
@@ -158,7 +171,8 @@ def test_a_page_without_the_block(folder, pages):
     ],
 )
 def test_a_damaged_record(folder, tmp_path, name, text, message):
-    (tmp_path / "metrics").symlink_to(folder / "metrics")
+    for part in ("metrics", "comparisons.parquet"):
+        (tmp_path / part).symlink_to(folder / part)
     if text:
         (tmp_path / name).write_text(text)
     with pytest.raises(UserError, match=f"{name}: .*{message}"):

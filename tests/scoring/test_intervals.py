@@ -6,18 +6,26 @@ import pytest
 from scipy import stats
 
 from ttt_memory.scoring.config import ScoringConfig
-from ttt_memory.scoring.intervals import Cells, percentile, quotient, sign_flip, weights
+from ttt_memory.scoring.intervals import (
+    Cells,
+    nested_weights,
+    percentile,
+    quotient,
+    sign_flip,
+    weights,
+)
 
 CONFIG = ScoringConfig(bootstrap=1000)
 
 
-def rows(by_dialogue: np.ndarray, seed: int = 0) -> pd.DataFrame:
-    """Per-probe rows from [dialogues, probes] values."""
+def rows(by_dialogue: np.ndarray, seed: int = 0, of_skeleton: int = 1) -> pd.DataFrame:
+    """Per-probe rows from [dialogues, probes] values, `of_skeleton` dialogues of each skeleton."""
     dialogues, probes = by_dialogue.shape
     return pd.DataFrame(
         {
             "seed": seed,
             "dialogue": np.repeat(np.arange(dialogues), probes),
+            "skeleton": np.repeat(np.arange(dialogues) // of_skeleton, probes),
             "em": by_dialogue.ravel().astype(float),
         }
     )
@@ -26,7 +34,8 @@ def rows(by_dialogue: np.ndarray, seed: int = 0) -> pd.DataFrame:
 def naive_draws(frame: pd.DataFrame, config: ScoringConfig) -> np.ndarray:
     """The bootstrap as one would write it by hand: repeat each drawn dialogue's rows."""
     dialogues, seeds = frame["dialogue"].unique(), frame["seed"].unique()
-    by_dialogue = weights(len(dialogues), config.bootstrap, config.seed).astype(int)
+    skeleton = tuple(frame.groupby("dialogue")["skeleton"].first())
+    by_dialogue = nested_weights(skeleton, config.bootstrap, config.seed).astype(int)
     by_seed = weights(len(seeds), config.bootstrap, config.seed + 1)
     found = []
     for draw, seed_weights in zip(by_dialogue, by_seed, strict=True):
@@ -42,11 +51,60 @@ def naive_draws(frame: pd.DataFrame, config: ScoringConfig) -> np.ndarray:
 def test_agrees_with_repeating_rows():
     rng = np.random.default_rng(0)
     config = ScoringConfig(bootstrap=100)
-    ragged = pd.concat([rows(rng.random((5, 3)) < 0.6, seed).iloc[: 15 - 2] for seed in (0, 1, 2)])
+    ragged = pd.concat(
+        [rows(rng.random((5, 3)) < 0.6, seed, of_skeleton=2).iloc[: 15 - 2] for seed in (0, 1, 2)]
+    )
     cells = Cells.of(ragged, ["em"])
     np.testing.assert_allclose(cells.draws(config)[:, 0], naive_draws(ragged, config))
     by_seed = ragged.groupby("seed")["em"].mean()
     assert cells.means()[0] == pytest.approx(by_seed.mean())
+
+
+def test_dialogues_are_drawn_within_the_skeletons_drawn():
+    """Against drawing one item at a time: the same mean and covariance of the counts."""
+    skeleton, draws = ("a", "a", "b", "c", "c", "c"), 20_000
+    names = np.array(skeleton)
+    found = nested_weights(skeleton, draws, 0)
+    rng = np.random.default_rng(1)
+    naive = np.zeros((draws, 6))
+    for counts in naive:
+        for name in rng.choice(["a", "b", "c"], 3):
+            members = np.flatnonzero(names == name)
+            np.add.at(counts, rng.choice(members, len(members)), 1)
+    np.testing.assert_allclose(found.mean(0), naive.mean(0), atol=0.03)
+    np.testing.assert_allclose(np.cov(found.T), np.cov(naive.T), atol=0.06)
+    of_c = found[:, names == "c"].sum(1)
+    assert set(of_c) == {0, 3, 6, 9}  # a skeleton comes up whole
+
+
+def test_an_effect_of_the_skeleton_widens_the_interval():
+    """Six dialogues of one skeleton agree: there is hardly more to know than of one of them."""
+    rng = np.random.default_rng(7)
+    chance = np.repeat(rng.random(20) < 0.5, 6)[:, None]
+    values = rng.random((120, 4)) < 0.05 + 0.9 * chance
+    widths = [
+        np.ptp(percentile(Cells.of(rows(values, 0, of), ["em"]).draws(CONFIG))[:, 0])
+        for of in (6, 1)
+    ]
+    assert widths[0] > 2 * widths[1]
+
+
+@pytest.mark.parametrize("dialogues", [1, 4])
+def test_covers_the_truth_of_new_skeletons(dialogues):
+    """Skeletons and dialogues vary in difficulty. Resampled dialogues alone would cover less."""
+    rng = np.random.default_rng(8)
+    trials, skeletons, covered, covered_by_dialogues = 200, 30, 0, 0
+    for _ in range(trials):
+        of_skeleton = rng.normal(0, 0.2, size=(skeletons, 1))
+        chance = np.repeat(0.5 + of_skeleton, dialogues, axis=0)
+        chance = chance + rng.normal(0, 0.1, size=chance.shape)
+        values = rng.random((skeletons * dialogues, 6)) < chance
+        for of in {dialogues, 1}:
+            low, high = percentile(Cells.of(rows(values, 0, of), ["em"]).draws(CONFIG))[:, 0]
+            covered += (of == dialogues) * (low <= 0.5 <= high)
+            covered_by_dialogues += (of == 1) * (low <= 0.5 <= high)
+    assert 0.9 <= covered / trials <= 0.99
+    assert dialogues == 1 or covered_by_dialogues / trials < 0.85
 
 
 @pytest.mark.parametrize(("seeds", "within"), [(1, (0.91, 0.98)), (3, (0.93, 1.0))])
@@ -71,6 +129,7 @@ def test_is_the_same_every_time_and_another_with_another_seed():
     cells = Cells.of(rows(np.random.default_rng(2).random((20, 4)) < 0.5), ["em"])
     once = cells.draws(CONFIG)
     weights.cache_clear()
+    nested_weights.cache_clear()
     np.testing.assert_array_equal(once, cells.draws(CONFIG))
     assert not np.array_equal(once, cells.draws(ScoringConfig(bootstrap=1000, seed=1)))
 
@@ -115,7 +174,7 @@ def test_sign_flips_agree_with_scipy():
     assert sign_flip(differences, 20_000, seed=0) == pytest.approx(theirs, abs=0.01)
 
 
-def test_sign_flips_on_few_dialogues_are_exact_in_the_limit():
+def test_sign_flips_on_few_skeletons_are_exact_in_the_limit():
     # All of 6 differences equal: only all-plus and all-minus reach the sum, 2 of 64 signs.
     assert sign_flip(np.ones(6), 50_000, seed=0) == pytest.approx(2 / 64, abs=0.004)
 
@@ -123,6 +182,13 @@ def test_sign_flips_on_few_dialogues_are_exact_in_the_limit():
 def test_sign_flips_of_no_difference():
     assert sign_flip(np.zeros(9), 99, seed=0) == 1
     assert sign_flip(np.ones(200), 99, seed=0) == pytest.approx(1 / 100)
+
+
+def test_cells_add_up_by_skeleton():
+    frame = pd.concat([rows(np.arange(10).reshape(5, 2), seed, of_skeleton=2) for seed in (0, 1)])
+    cells = Cells.of(frame, ["em"])
+    assert cells.by_skeleton()[:, :, 0].tolist() == [[6, 22, 17]] * 2
+    assert (cells.skeletons, cells.dialogues) == (3, 5)
 
 
 def test_p_values_are_uniform_when_there_is_no_difference():

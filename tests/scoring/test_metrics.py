@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,19 +14,23 @@ import pytest
 import scored_runs
 from ttt_memory import io, options
 from ttt_memory.benchmark import schemas as benchmark_schemas
+from ttt_memory.benchmark.sample import REFUSALS, SPLITS, UNANSWERABLE, Probe
 from ttt_memory.errors import UserError
 from ttt_memory.scoring import schemas as scoring_schemas
 from ttt_memory.scoring.config import ScoringConfig
+from ttt_memory.scoring.groups import ALL, DIMENSIONS
 from ttt_memory.scoring.guessing_floor import guesses
-from ttt_memory.scoring.metrics import ALL, DIMENSIONS, metrics_table
+from ttt_memory.scoring.metrics import metrics_table
 from ttt_memory.scoring.predictions import first_line, read_predictions
 from ttt_memory.scoring.probe_scores import attributes, composition, score, third
-from ttt_memory.scoring.score_files import short_table
+from ttt_memory.scoring.score_files import score_files, short_table
 from ttt_memory.scoring.verdict import verdict
+from ttt_memory.vocabulary import LEVELS
 
 SCRIPT = Path(__file__).parents[2] / "workflow" / "scripts" / "score.py"
 CONFIG = ScoringConfig(bootstrap=200, permutations=199)
 SAMPLES = scored_runs.samples()
+VARIANTS = {"4": "next session", "5": "same skeleton"}
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +76,9 @@ GROUPS = [
     {},
     {"level": "3"},
     {"level": "3", "split": "train"},
-    {"split": "heldout_both", "grounding": "none"},
-    {"language": "zh", "split": "heldout_values"},
+    {"split": "all_new", "grounding": "none"},
+    {"language": "zh", "split": "new_values"},
+    {"level": "4", "variant": "next session"},
     {"position": "middle"},
     {"probe_order": "back"},
     {"kind": "person"},
@@ -121,7 +127,16 @@ def test_memory_efficiency_is_of_the_levels_on_which_both_have_read_the_same(sco
         assert side.value == pytest.approx(value)
         assert side.n == row.n
     efficiencies = table[(table["metric"] == "memory_efficiency") & (table["condition"] == ALL)]
-    assert set(efficiencies["level"]) == {ALL, "1", "2"}
+    assert set(efficiencies["level"]) == {ALL, *"123456"}
+
+
+def test_memory_efficiency_of_another_level_is_of_conditions_with_the_same_text(scored, table):
+    for level, memory in (("3", "D"), ("4", "B"), ("6", "B")):
+        row = pick(table, condition=ALL, metric="memory_efficiency", level=level)
+        ems = [em(scored, condition=condition, level=level) for condition in (memory, "A")]
+        assert row.value == pytest.approx(ems[0] / ems[1])
+    whole = table[(table["metric"] == "memory_efficiency") & (table["level"] == "3")]
+    assert set(whole["split"]) == {ALL, *SPLITS}
 
 
 def test_ratios_divide_means_over_seeds(scored, table):
@@ -146,8 +161,9 @@ def test_seeds_stand_beside_their_mean(scored, table):
 
 
 def test_paired_tests_tell_a_difference_from_none(table):
-    assert pick(table, condition=ALL, metric="p_value:B-C").value == pytest.approx(1 / 200)
-    assert pick(table, condition=ALL, metric="p_value:B-C", run="null").value > 0.02
+    # Of 8 skeletons only 2 of 256 choices of signs are as extreme.
+    assert pick(table, condition=ALL, metric="p_value:B-C").value < 0.03
+    assert pick(table, condition=ALL, metric="p_value:B-C", run="null").value > 0.03
     row = pick(table, condition=ALL, metric="em_difference:B-C")
     assert 0.8 < row.low < row.value < row.high < 0.95
 
@@ -234,8 +250,8 @@ def test_floors_keep_kinds_and_languages_apart():
 def test_floors_of_groups_are_those_of_one_guesser(table):
     row = pick(table, condition=ALL, metric="em_floor", kind="person")
     # Kind "person" in two languages, with all values different: one right guess in each.
-    assert (row.n, row.value) == (2 * 16, 2 / 32)
-    levels = [pick(table, condition=ALL, metric="em_floor", level=level) for level in "123"]
+    assert (row.n, row.value) == (4 * 16, 2 / 64)
+    levels = [pick(table, condition=ALL, metric="em_floor", level=level) for level in LEVELS]
     whole = pick(table, condition=ALL, metric="em_floor")
     assert sum(row.value * row.n for row in levels) == pytest.approx(whole.value * whole.n)
     assert pick(table, condition=ALL, metric="em_floor_others").value <= whole.value
@@ -265,7 +281,7 @@ def test_bars_must_be_in_order():
 
 def test_position_is_the_third_where_the_value_starts():
     found = attributes(SAMPLES[:1])
-    dialogue, facts = SAMPLES[0].dialogue, SAMPLES[0].facts
+    (dialogue,), facts = SAMPLES[0].sessions, SAMPLES[0].facts
     for row, fact in zip(found.itertuples(), facts, strict=True):
         share = fact.start / len(dialogue)
         wanted = "front" if share < 1 / 3 else "middle" if share < 2 / 3 else "back"
@@ -280,9 +296,82 @@ def test_thirds_of_ten_are_four_three_three():
 
 def test_composition():
     found = [
-        composition(*given) for given in (("slot", 1), ("bridge:x", 2), ("pair:y", 2), ("q", 2))
+        composition(*given)
+        for given in (("slot", 1), ("bridge:x", 2), ("pair:y", 2), ("q", 2), (UNANSWERABLE, 0))
     ]
-    assert found == ["single", "bridge", "pair", "several"]
+    assert found == ["single", "bridge", "pair", "several", "none"]
+
+
+# --- refusals, rivals, other right answers
+
+
+def test_refusals_and_rivals_are_counted(scored, table):
+    where = (scored["run"] == "write-drop-read") & (scored["condition"] == "B")
+    rows = scored[where]
+    asked = {name: rows[(rows["level"] == "6") == (name == "6")] for name in ("6", "other")}
+    shares = {name: of.groupby("seed")["refused"].mean().mean() for name, of in asked.items()}
+    row = pick(table, condition="B", metric="false_answers")
+    assert row.value == pytest.approx(1 - shares["6"])
+    right = pick(table, condition="B", metric="em", level="6")
+    assert (row.n, row.value) == (2 * 16, pytest.approx(1 - right.value))
+    assert pick(table, condition="B", metric="false_refusals").value == pytest.approx(
+        shares["other"]
+    )
+    assert 0 < shares["other"] < 0.1
+
+    for level, names in (("4", ("latest", "old", "neither")), ("5", ("own", "other", "neither"))):
+        found = [pick(table, condition="C", metric=name, level=level) for name in names]
+        rows = scored[(scored["run"] == "write-drop-read") & (scored["condition"] == "C")]
+        rows = rows[(rows["level"] == level) & rows["rival"].notna()]
+        means = rows.groupby("seed")[["em", "says_rival"]].mean().mean()
+        assert [row.value for row in found[:2]] == pytest.approx(means.tolist())
+        assert sum(row.value for row in found) == pytest.approx(1)
+        assert found[1].value > 0.2
+        assert {row.n for row in found} == {3 * 16}  # of six probes, three have a rival
+        one = pick(table, condition="C", metric=names[1], level=level, variant=VARIANTS[level])
+        assert one.n == 3 * 8
+
+
+def test_a_score_of_each_kind_of_answer():
+    gold = Probe("P0", "Where?", "The Hague", "place", (), "shared", ("Den Haag",), "Delft")
+    unknown = Probe("P1", "When?", REFUSALS["en"], UNANSWERABLE, (), "shared")
+    asked = replace(SAMPLES[0], language="en", probes=(gold, unknown))
+    said = {
+        "the hague": (1, 0, 0),
+        "Den Haag.": (1, 0, 0),
+        "Delft": (0, 0, 1),
+        "i don't know": (0, 1, 0),
+        "\N{CJK UNIFIED IDEOGRAPH-4E0D}知道": (0, 1, 0),
+        "I don't know Delft": (0, 0, 0),
+        "": (0, 0, 0),
+    }
+    for answer, expected in said.items():
+        rows = pd.DataFrame(scored_runs.predictions([asked], "r", 0, "B", 1.0))
+        rows = rows.assign(order=-1, answer=answer, prediction=answer, gold=None, file="f")
+        found = score([asked], rows)
+        first = found.iloc[0]
+        assert (first["em"], first["refused"], first["says_rival"]) == expected, answer
+        assert found["em"].iloc[1] == (answer == "i don't know")
+
+
+def test_what_was_not_asked_is_in_no_mean(tmp_path):
+    near = scored_runs.predictions(SAMPLES[:16], "r", 0, "K", 0.5, 1.0)
+    far = scored_runs.predictions(SAMPLES[:16], "r", 0, "K", 0.0, distance=9000)
+    far = [row | {"prediction": "", "too_long": 9000 + place} for place, row in enumerate(far)]
+    io.write_table(
+        tmp_path / "b.parquet", [s.row() for s in SAMPLES], benchmark_schemas.BENCHMARK, {}
+    )
+    tables = []
+    for rows in (near, near + far):
+        given = str(scored_runs.write(tmp_path / "given.parquet", rows))
+        score_files(tmp_path / "b.parquet", [given], None, CONFIG, tmp_path, lambda *_, **__: {})
+        tables.append(io.read_table(tmp_path / "metrics.parquet", scoring_schemas.METRICS))
+        assert len(io.read_table(tmp_path / "scored.parquet", scoring_schemas.SCORED)) == len(near)
+    long = tables[1]["metric"] == "too_long"
+    pd.testing.assert_frame_equal(tables[0], tables[1][~long])
+    (row,) = tables[1][long].itertuples()
+    assert (row.condition, row.distance, row.n) == ("K", 9000, len(far))
+    assert row.value == 9000 + len(far) - 1
 
 
 # --- predictions that do not fit

@@ -11,7 +11,7 @@ from ..forecast.comparison import figures as forecast
 from ..forecast.comparison.results import Study
 from . import page
 from .config import FIGURES
-from .figures import diagnostics, em, style, sweeps, training
+from .figures import diagnostics, em, equal_bytes, style, sweeps, training
 from .results import Results
 from .sections import Section, sections
 
@@ -21,6 +21,8 @@ def _of_forecast(draw: Callable[[Study], Figure | None]) -> Callable[[Results], 
 
 
 DRAWERS: dict[str, Callable[[Results], Figure | None]] = {
+    "em_by_bytes": equal_bytes.em_by_bytes,
+    "em_by_flops": equal_bytes.em_by_flops,
     "em_by_condition": em.em_by_condition,
     "em_by_category": em.em_by_category,
     "em_by_position": em.em_by_position,
@@ -77,10 +79,12 @@ def facts(results: Results) -> dict:
         "versions": {name: ", ".join(sorted(found)) for name, found in sorted(versions.items())},
         "inputs": inputs,
         "verdicts": [
-            (results.label(run), results.verdict(run), results.one("memory_efficiency", run=run))
+            (f"{results.label(run)}: {results.headline_name(run)}", results.verdict(run), row)
             for run in results.regimes()
+            for row in [results.efficiency(run)]
         ],
         "scoring": results.scoring.model_dump(),
+        "base": results.base,
     }
 
 

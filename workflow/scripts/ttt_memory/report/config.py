@@ -1,16 +1,21 @@
 """Configuration of the report, and the names of its figures."""
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from ..options import Options
 
 # Every report has all of these files. A figure that has no data says so.
 FIGURES = {
+    "em_by_bytes": "EM against the bytes that are kept",
+    "em_by_flops": "EM against the FLOPs of an answer",
     "em_by_condition": "EM by condition and level",
     "em_by_category": "EM by category of fact and condition",
     "em_by_position": "EM by position of the fact",
     "distractor": "Effect of a distractor",
-    "splits": "Held-out values and skeletons",
+    "splits": "What of a dialogue is new",
     "retention": "Retention over distractor text",
     "capacity": "Capacity of one state",
     "scale": "Scale of the written state",
@@ -37,10 +42,6 @@ class ReportConfig(Options):
     baseline: str = Field(
         "write-drop-read", description="Run that the attribution table starts from."
     )
-    split: str = Field(
-        "heldout_values",
-        description="Benchmark split whose numbers are shown beside those of all probes.",
-    )
     dpi: int = Field(150, ge=50, le=600, description="Resolution of PNG figures, dots per inch.")
 
 
@@ -51,3 +52,27 @@ class RunText(BaseModel):
 
     label: str = Field(description="Name in tables and figures.")
     differs: str = Field("", description="The one change from the baseline run; '' for none.")
+    fast_weights: dict[str, Any] = Field({}, description="How its fast weights learn.")
+    train: dict[str, Any] = Field({}, description="How it is trained.")
+
+    def changes(self, other: "RunText") -> dict[str, tuple[Any, Any]]:
+        """The keys whose values differ from those of another run: its value, then this one's."""
+        theirs, ours = (
+            dict(_leaves({"fast_weights": text.fast_weights, "train": text.train}))
+            for text in (other, self)
+        )
+        keys = dict.fromkeys([*theirs, *ours])
+        return {
+            key: (theirs.get(key), ours.get(key))
+            for key in keys
+            if theirs.get(key) != ours.get(key)
+        }
+
+
+def _leaves(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys of a nested mapping, and their values."""
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{above}{key}.")
+        else:
+            yield above + key, value

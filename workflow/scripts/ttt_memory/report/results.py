@@ -15,11 +15,12 @@ from ..forecast.comparison.results import Study
 from ..scoring import schemas as scoring_schemas
 from ..scoring.config import ScoringConfig
 from ..scoring.verdict import verdict
-from ..vocabulary import CONDITIONS
+from ..vocabulary import CONDITIONS, HEADLINE_SPLIT, SPLITS
+from ..vocabulary import LEVELS as LEVEL_NAMES
 from .config import ReportConfig, RunText
 
 ALL = "all"
-LEVELS = ["1", "2", "3"]
+LEVELS = list(LEVEL_NAMES)
 _NAMES = scoring_schemas.METRICS.names
 GROUPS = [*_NAMES[_NAMES.index("level") : _NAMES.index("metric")]]
 
@@ -29,24 +30,29 @@ class Results:
     """All numbers of a report.
 
     Attributes:
-        metrics, curves, diagnostics: frames in the columns of `METRICS`, `CURVE` and
-            `DIAGNOSTICS`, the schemas of scoring and of the conversation study.
+        metrics, curves, diagnostics, gates, scored, comparisons: frames in the columns of the
+            schemas of these names, of scoring and of the conversation study.
         benchmark: the samples, in the columns of the benchmark's schema.
         notes: the provenance of each input file, by the file's name.
         texts: the label and the difference of each configured run.
         report, scoring: the configuration.
         forecast: the forecast study, which has no number in common with this one.
+        base: where a converted base model comes from; empty for other models.
     """
 
     metrics: pd.DataFrame
     curves: pd.DataFrame
     diagnostics: pd.DataFrame
+    gates: pd.DataFrame
+    scored: pd.DataFrame
+    comparisons: pd.DataFrame
     benchmark: pd.DataFrame
     notes: dict[str, dict]
     texts: dict[str, RunText]
     report: ReportConfig
     scoring: ScoringConfig
     forecast: Study = field(default_factory=Study)
+    base: str = ""
 
     @property
     def runs(self) -> list[str]:
@@ -93,9 +99,36 @@ class Results:
         found = set(self.metrics.loc[self.metrics["run"] == run, "condition"])
         return [condition for condition in CONDITIONS if condition in found]
 
+    def references(self) -> list[str]:
+        """The runs that were asked in context and not from their fast weights."""
+        asked = {run: self.conditions(run) for run in self.runs}
+        return [run for run in self.runs if "A" in asked[run] and "B" not in asked[run]]
+
     def regimes(self) -> list[str]:
-        """The runs that do not say what they change of another run."""
-        return [run for run in self.runs if not (run in self.texts and self.texts[run].differs)]
+        """The runs with a memory that do not say what they change of another run."""
+        references = self.references()
+        return [
+            run
+            for run in self.runs
+            if run not in references and not (run in self.texts and self.texts[run].differs)
+        ]
+
+    def changes(self, run: str) -> str:
+        """The keys in which a run differs from the baseline, as `train.regime: joint → frozen`."""
+        baseline = self.texts.get(self.report.baseline)
+        if baseline is None or run not in self.texts:
+            return ""
+        changed = self.texts[run].changes(baseline)
+        return "; ".join(f"{key}: {old} → {new}" for key, (old, new) in changed.items())
+
+    def comparison(self, kind: str, run: str, other: str, condition: str) -> pd.Series | None:
+        """A row of `comparisons`, or None if the runs were not compared."""
+        rows = self.comparisons
+        for column, value in zip(
+            ("kind", "run", "other", "condition"), (kind, run, other, condition), strict=True
+        ):
+            rows = rows[rows[column] == value]
+        return rows.iloc[0] if len(rows) else None
 
     def compared(self) -> list[str]:
         """The runs of the attribution: the baseline, the runs that change one thing, the others.
@@ -103,13 +136,27 @@ class Results:
         The list is empty if no run says what it changes.
         """
         others = [run for run in self.regimes() if run in self.texts]
-        changed = [run for run in self.runs if run not in self.regimes()]
+        beside = [*self.regimes(), *self.references()]
+        changed = [run for run in self.runs if run not in beside]
         others.sort(key=lambda run: run != self.report.baseline)
         return [*others[:1], *changed, *others[1:]] if changed else []
 
+    def headline(self, run: str) -> dict[str, str]:
+        """The split that the verdict on a run is of; none if its benchmark has no such split."""
+        found = self.one("em", run=run, condition="A", split=HEADLINE_SPLIT)
+        return {} if found is None else {"split": HEADLINE_SPLIT}
+
+    def headline_name(self, run: str) -> str:
+        """The name of that split, or "all probes"."""
+        return SPLITS[HEADLINE_SPLIT] if self.headline(run) else "all probes"
+
+    def efficiency(self, run: str) -> pd.Series | None:
+        """The memory efficiency that the verdict is of; None if a condition is missing."""
+        return self.one("memory_efficiency", run=run, **self.headline(run))
+
     def verdict(self, run: str) -> str:
-        """The verdict on all probes of a run, or "not measured" if a condition is missing."""
-        row = self.one("memory_efficiency", run=run)
+        """The verdict on a run, or "not measured" if a condition is missing."""
+        row = self.efficiency(run)
         return "not measured" if row is None else verdict(row.value, self.scoring)
 
 
@@ -118,10 +165,14 @@ def load(
     metrics: list[Path],
     curves: list[Path],
     diagnostics: list[Path],
+    gates: list[Path],
+    scored: list[Path],
+    comparisons: list[Path],
     texts: dict[str, RunText],
     report: ReportConfig,
     scoring: ScoringConfig,
     forecast: Study | None = None,
+    base: str = "",
 ) -> Results:
     """Read and check every input. `forecast` is None if that study was not run.
 
@@ -134,9 +185,12 @@ def load(
             (metrics, scoring_schemas.METRICS),
             (curves, conversation_schemas.CURVE),
             (diagnostics, conversation_schemas.DIAGNOSTICS),
+            (gates, conversation_schemas.GATES),
+            (scored, scoring_schemas.SCORED),
+            (comparisons, scoring_schemas.COMPARISONS),
         )
     ]
-    key = ["run", "condition", "setting", *GROUPS, "metric"]
+    key = ["run", "condition", "setting", "distance", *GROUPS, "metric"]
     twice = tables[0][tables[0].duplicated(key)]
     if len(twice):
         raise UserError(f"run {twice.iloc[0].run}: its metrics are in two of the files given")
@@ -144,7 +198,7 @@ def load(
     notes = {str(path): io.read_metadata(path) for path in [*metrics, *curves, *diagnostics]}
     forecast = forecast or Study()
     notes |= forecast.notes
-    return Results(*tables, samples, notes, texts, report, scoring, forecast)
+    return Results(*tables, samples, notes, texts, report, scoring, forecast, base)
 
 
 def _concatenated(paths: list[Path], schema) -> pd.DataFrame:

@@ -3,10 +3,30 @@
 import numpy as np
 import pandas as pd
 
+from ..benchmark.sample import IMPORTED
 from ..forecast.comparison.results import Study
 from ..scoring.verdict import verdict
-from ..vocabulary import COMPARED, SEGMENTS, SPLITS, SWEEPS
+from ..vocabulary import (
+    ALTERNATIVES,
+    COMPARED,
+    HEADLINE_SPLIT,
+    SEGMENTS,
+    SPLITS,
+    SWEEPS,
+)
 from ..vocabulary import CONDITIONS as KNOWN
+from .equal_bytes import (
+    CONTEXT,
+    MEMORY,
+    TEXT,
+    Comparison,
+    comparisons,
+    one,
+    points,
+    shown_run,
+    size,
+    unasked,
+)
 from .results import Results
 from .summaries import of_seeds, over_seeds
 from .tables.table import estimate, keyed
@@ -14,7 +34,8 @@ from .tables.table import estimate, keyed
 LOW = 0.5  # an EM(A) below this makes the ratio say little
 
 _CONDITIONS = """\
-EM is the share of probes that are answered right. `em` is strict: the whole answer up to the end
+The table and the figure are of the split of the verdict, all levels together. EM is the share of
+probes that are answered right. `em` is strict: the whole answer up to the end
 token must equal the gold answer, apart from case, punctuation and white space.
 
 The guessing floor is the EM of always giving the most frequent gold answer of the question's kind.
@@ -22,35 +43,10 @@ The lower number counts the answers of the other dialogues only. The upper numbe
 counts the answers of the same dialogue too. In the figure, dotted boxes reach from the lower to
 the upper number."""
 
-PAIRED = """\
-Both conditions of a pair answer the same probes. The p value is that of a sign-flip permutation
-test over dialogues. It is two-sided and not corrected for the number of tests. The smallest
-possible p is 1 / (permutations + 1)."""
-
-CATEGORY = """\
-A probe counts once for each fact that it requires, in the category of that fact. All levels are
-taken together. On level 3 the context of A holds a distractor, which B was not given."""
-
-POSITION = """\
-The figure and the first table divide probes by the third of the dialogue that holds the value of
-the (first) required fact. All levels are taken together. The second table divides probes by their
-order, on levels 1 and 3, as published."""
-
-DISTRACTOR = """\
-This section is about level 3 only. For B the dialogue was written. For D the dialogue was written
-and then the distractor of the sample, which is unrelated text. A has both in context.
-EM(D)/EM(B) is measured on the same probes."""
-
-HELD_OUT = """\
-*Held-out values*: no value of the dialogue occurs in training. *Held-out skeletons*: the wording of
-the dialogue and of the questions does not occur in training. *Both held out*: neither does. Some
-questions share no word with the passage that answers them. The wording alone does not tell what
-they ask for, so they have lines of their own. Levels 1 and 2 only: there A and B were given the
-same text."""
-
-COMPOSITION = """\
-A *bridge* question names one fact by means of another fact. A *pair* question asks for two values
-at once. *Single* questions are those of levels 1 and 3."""
+_EQUAL_BYTES = """\
+A memory keeps something of a dialogue until a question comes. Here every way to keep it is asked
+the same probes, right after the dialogue and after distractor text that followed it, and its bytes
+are counted. Budgets are fractions of the KV cache of the dialogue, whatever came after it."""
 
 # What the text of a sweep says after the sweep's meaning.
 _MEASURES = {
@@ -59,21 +55,6 @@ _MEASURES = {
     " efficiency compares with all of these dialogues in context. The second table shows whether"
     " the dialogue written last is remembered as well as the first.",
 }
-
-NORMS = """\
-The Frobenius norm of what was written, divided by the norm of the layer's weights, for each
-layer."""
-
-TRAINING = """\
-Curves show medians over consecutive training steps. The inner norm is the size of the write
-relative to the weights, averaged over layers. It is measured in training steps that write."""
-
-ATTRIBUTION = """\
-Below the baseline run are the runs that change one thing of it. The last lines are the other
-regimes. Intervals are computed as in the other sections."""
-
-BENCHMARK = """\
-The benchmark is generated. The card beside the benchmark file has lengths and examples."""
 
 _FORECAST = """\
 This is a second study, separate from the first. Does a memory that is written at test time help to
@@ -99,23 +80,89 @@ A gate says how much of a token is written, from 0 to 1. Both are averaged over 
 
 _METHOD = """\
 - **Values** are means over probes for each training seed, then means over seeds.
-- **Intervals** are 95% percentile bootstrap intervals. Dialogues are resampled, since the probes of
-  one dialogue are not independent. Where a run has several training seeds, these are resampled
-  too, crossed with the dialogues (pigeonhole bootstrap). Both sides of a ratio are resampled alike.
+- **Intervals** are 95% percentile bootstrap intervals. Skeletons are resampled and, within each one
+  drawn, its dialogues, since neither the probes of one dialogue nor the dialogues of one skeleton
+  are independent. Where a run has several training seeds, these are resampled too, crossed with
+  both (pigeonhole bootstrap). Both sides of a ratio are resampled alike.
 - An interval over three seeds is rough. An interval of zero width at 0 or 1 means that all measured
   dialogues agree, not that all dialogues would: with n dialogues, the usual bound is 3/n.
 - The intervals of the capacity sweep treat dialogues that share a state as independent.
 - `em_contains` is the published metric. It accepts "1500" for "15" and rewards long answers. It is
   here only to compare with published results. Imported predictions in the published layout do not
   say where an answer ends, so their strict `em` takes the first line that is not blank.
-- Dialogues are generated from skeletons. Held-out skeletons show how much of a result depends on
+- `f1_token` compares stemmed words, as LoCoMo's scorer does. Of several right answers, the one that
+  an answer is nearest to counts, in every metric."""
+
+_GENERATED = """
+- Dialogues are generated from skeletons. New skeletons show how much of a result depends on
   having seen the skeletons in training. Nothing here was measured on conversations of people."""
+
+_IMPORTED = """
+- The conversations and the questions come from files. Their answers are not checked, and an answer
+  may be right in other words: `em` then counts it as wrong, and `f1_token` in part."""
 
 
 def conditions() -> str:
     """What each condition means, and how EM and the guessing floor are defined."""
     meanings = [f"- **{condition.title}.** {condition.meaning}" for condition in KNOWN.values()]
     return "\n".join([*meanings, "", _CONDITIONS])
+
+
+def equal_bytes(results: Results) -> str:
+    """What each alternative is, and where fast weights win and lose, from the numbers."""
+    run = shown_run(results)
+    if run is None:
+        return _EQUAL_BYTES
+    found = points(results, run)
+    asked = [entry for name, entry in ALTERNATIVES.items() if name in set(found["method"])]
+    meanings = [f"- **{entry.title}.** {entry.meaning}" for entry in asked]
+    long = unasked(results, run).groupby("distance")["value"].max()
+    verdicts = [
+        _at_distance(found, distance, long.get(distance))
+        for distance in sorted(found["distance"].unique())
+    ]
+    return "\n".join([_EQUAL_BYTES, "", *meanings, "", " ".join(verdicts)])
+
+
+def _at_distance(found: pd.DataFrame, distance: int, too_long: float | None) -> str:
+    """Where fast weights win and lose at one distance; `too_long` are tokens that do not fit."""
+    when = f"After {distance:,} tokens of distractor" if distance else "Right after the dialogue"
+    made = comparisons(found, distance)
+    text, cache = one(found, distance, TEXT), one(found, distance, CONTEXT)
+    memory = one(found, distance, MEMORY)
+    if memory is not None and too_long is not None:
+        return (
+            f"**{when}** the whole text, {too_long:,.0f} tokens with a question, does not fit the"
+            f" positions of the base model, so it cannot stand in context. Fast weights keep"
+            f" {size(memory['state_bytes'])} and answer {estimate(memory)}."
+        )
+    if memory is None or text is None:
+        return f"**{when}** fast weights or the whole KV cache were not asked."
+    parts = [
+        f"**{when}** fast weights keep {size(memory['state_bytes'])} and answer {estimate(memory)},"
+        f" the whole KV cache {size(cache['state_bytes'])} and {estimate(cache)}."
+    ]
+    for outcome, words in _OUTCOMES.items():
+        sizes = [size(c.memory["state_bytes"]) for c in made if c.outcome == outcome]
+        if sizes:
+            parts.append(
+                f"Against the best KV cache of no more bytes they {words} at "
+                f"{', '.join(dict.fromkeys(sizes))}."
+            )
+    times = text["answer_flops"] / memory["answer_flops"]
+    smaller = text["state_bytes"] <= memory["state_bytes"]
+    loses = smaller and Comparison(memory, text).outcome != "win"
+    verdict = "In bytes they lose to it." if loses else "In bytes they do not lose to it."
+    parts.append(
+        f"The text itself takes {size(text['state_bytes'])} and gives {text['value']:.3f}."
+        f" {verdict}"
+        f" To read it again for an answer takes {times:.1f} times the FLOPs of an answer from fast"
+        " weights."
+    )
+    return " ".join(parts)
+
+
+_OUTCOMES = {"win": "win", "tie": "show no clear difference", "lose": "lose"}
 
 
 def sweep(name: str) -> str:
@@ -128,24 +175,28 @@ def verdicts(results: Results) -> str:
     bars = results.scoring
     rule = (
         f"Memory efficiency is EM(B)/EM(A): of what a run answers right with the dialogue in "
-        f"context, the part that it answers right from its fast weights alone. It is measured on "
-        f"levels 1 and 2, where both were given the same text. Level 3, with a distractor, has its "
-        f"own section. The bars were fixed before any run: viable above {bars.viable:g}, partial "
+        f"context, the part that it answers right from its fast weights alone. The verdict is on "
+        f"dialogues of which no training has shown the values, the skeleton or the wording of the "
+        f"questions, on levels 1 and 2 (one fact, or two). The other splits stand beside it, and "
+        f"the other levels have sections of their own. Of an imported benchmark the verdict is on "
+        f"all probes. The bars were fixed before any run: viable above {bars.viable:g}, partial "
         f"from {bars.partial:g} to {bars.viable:g}, not viable below {bars.partial:g}."
     )
     return "\n\n".join([*(_verdict(results, run) for run in results.regimes()), rule])
 
 
 def _verdict(results: Results, run: str) -> str:
-    row = results.one("memory_efficiency", run=run)
+    fixed = {"run": run, **results.headline(run)}
+    row = results.one("memory_efficiency", **fixed)
     label = results.label(run)
     if row is None:
         return f"**{label}: not measured.** It lacks condition A or B."
-    ems = [results.one("em_compared", run=run, condition=c)["value"] for c in COMPARED]
+    ems = [results.one("em_compared", condition=c, **fixed)["value"] for c in COMPARED]
     text = (
-        f"**{label}: {results.verdict(run)}.** Memory efficiency {estimate(row)} on all "
-        f"{row['n']:,} probes of {row['dialogues']:,} dialogues, {of_seeds(row['seeds'])}: "
-        f"EM(A) {ems[0]:.3f}, EM(B) {ems[1]:.3f}."
+        f"**{label}: {results.verdict(run)}.** Memory efficiency {estimate(row)} on"
+        f" {results.headline_name(run)}, {row['n']:,} probes of {row['dialogues']:,} dialogues of"
+        f" {row['skeletons']:,} skeletons, {of_seeds(row['seeds'])}: EM(A) {ems[0]:.3f},"
+        f" EM(B) {ems[1]:.3f}."
     )
     if np.isnan(row["value"]):
         return f"{text} No probe is answered right in context, so there is no ratio."
@@ -156,11 +207,13 @@ def _verdict(results: Results, run: str) -> str:
     ends = [verdict(row[end], results.scoring) for end in ("low", "high")]
     if ends[0] != ends[1]:
         text += f" The interval reaches from “{ends[0]}” to “{ends[1]}”."
-    split = results.report.split
-    part = results.one("memory_efficiency", run=run, split=split)
-    if part is not None:
-        text += f" On {SPLITS.get(split, split)}: {estimate(part)}."
-    return text
+    others = {name: split for split, name in SPLITS.items() if split != HEADLINE_SPLIT}
+    parts = {
+        name: results.one("memory_efficiency", run=run, split=split)
+        for name, split in others.items()
+    }
+    beside = [f"{name} {estimate(part)}" for name, part in parts.items() if part is not None]
+    return f"{text} Beside it: {'; '.join(beside)}." if beside else text
 
 
 def forecast(study: Study) -> str:
@@ -229,6 +282,7 @@ def limits(results: Results) -> str:
     rows = [(run, results.one("em", run=run, condition="B")) for run in results.runs]
     single = [results.label(run) for run, row in rows if row is not None and row["seeds"] == 1]
     text = _METHOD
+    text += _IMPORTED if set(results.benchmark["split"]) == {IMPORTED} else _GENERATED
     if single:
         text += (
             f"\n- These runs have one training seed, so their intervals cover the choice of"

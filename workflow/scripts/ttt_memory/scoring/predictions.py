@@ -18,8 +18,9 @@ from .. import io
 from ..errors import UserError
 from . import schemas
 
-KEY = ["run", "seed", "condition", "setting", "order", "sample_id", "probe_id"]
-COLUMNS = [*KEY, "prediction", "answer", "gold", "file"]
+KEY = ["run", "seed", "condition", "setting", "distance", "order", "sample_id", "probe_id"]
+COSTS = [name for name, _ in schemas.COSTS]
+COLUMNS = [*KEY, "prediction", "too_long", "answer", "gold", "file", *COSTS]
 
 _NAMED = re.compile(r"(\w+)=(.+)", re.DOTALL)
 
@@ -56,6 +57,8 @@ def _read_parquet(path: Path, condition: str | None, run: str | None) -> pd.Data
     rows["condition"] = condition or rows["condition"]
     rows["run"] = run or rows["run"]
     rows["order"] = rows["order"].fillna(-1).astype(int)
+    rows["distance"] = rows["distance"].fillna(0).astype(int)
+    rows["too_long"] = rows["too_long"].fillna(0).astype(int)
     return rows.assign(answer=rows["prediction"], gold=None, file=str(path))[COLUMNS]
 
 
@@ -76,8 +79,11 @@ def _read_published(path: Path, condition: str | None, run: str | None) -> pd.Da
         seed=0,
         condition=condition,
         setting=float("nan"),
+        distance=0,
         order=-1,
+        too_long=0,
         file=str(path),
+        **dict.fromkeys(COSTS, float("nan")),
     )[COLUMNS]
 
 

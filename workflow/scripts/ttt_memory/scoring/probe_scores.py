@@ -1,24 +1,29 @@
 """Join predictions with their probes, check that none is missing, and score each of them."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from ..benchmark import Sample
+from ..benchmark.sample import IMPORTED, REFUSALS, UNANSWERABLE
 from ..errors import UserError
-from ..vocabulary import CONDITIONS, EVERY_PROBE, SWEEPS, THIRDS
+from ..vocabulary import CONDITIONS, EVERY_PROBE, SWEPT, THIRDS
 from . import string_metrics
 from .predictions import KEY
 
-METRICS = ["em", "em_contains", "f1_char", "degenerate"]
+METRICS = ["em", "em_contains", "f1_char", "f1_token", "degenerate", "refused", "says_rival"]
 PROBE_ORDER_LEVELS = (1, 3)  # levels whose probes follow the order of the facts, as published
 
 
 def score(samples: Sequence[Sample], predictions: pd.DataFrame) -> pd.DataFrame:
     """The rows of `read_predictions` with the `attributes` of their probes and the `METRICS`.
 
-    Metrics are float64: 0 or 1, but for `f1_char`.
+    Metrics are float64: 0 or 1, but for `f1_char` and `f1_token`. Of several right answers, the one
+    that gives the highest value counts. `refused` says whether the answer is a refusal, of any
+    language; at an unanswerable probe that is the gold answer. `says_rival` says whether the answer
+    is the rival of the probe.
 
     Raises:
         UserError: a prediction is for an unknown sample, probe or condition; a probe has two
@@ -33,22 +38,30 @@ def score(samples: Sequence[Sample], predictions: pd.DataFrame) -> pd.DataFrame:
     _check_conditions(rows)
     _check_unique(rows)
     _check_gold(rows)
-    for key, part in rows.groupby(KEY[:5], dropna=False, sort=False):
+    for key, part in rows.groupby(KEY[:6], dropna=False, sort=False):
         _check_complete(part, probes, key)
-    for name, metric in zip(
-        METRICS,
-        (
-            string_metrics.exact,
-            string_metrics.contains,
-            string_metrics.f1_char,
-            string_metrics.degenerate,
-        ),
-        strict=True,
-    ):
-        columns = ["answer" if name == "em" else "prediction"]
-        columns += ["gold"] if name != "degenerate" else []
-        rows[name] = [float(metric(*row)) for row in rows[columns].itertuples(index=False)]
-    return rows.drop(columns=["_merge", "gold_given", "file"])
+    for name in METRICS:
+        rows[name] = [_value(name, row) for row in rows.itertuples(index=False)]
+    return rows.drop(columns=["_merge", "gold_given", "file", "accepted", "too_long"])
+
+
+def _value(name: str, row: NamedTuple) -> float:
+    """One metric of one row. The strict one compares the answer, the others all that was said."""
+    if name == "degenerate":
+        return float(string_metrics.degenerate(row.prediction))
+    if name == "refused":
+        return string_metrics.best(string_metrics.exact, row.answer, REFUSALS.values())
+    if name == "says_rival":
+        return float(isinstance(row.rival, str) and string_metrics.exact(row.answer, row.rival))
+    golds = (row.gold, *row.accepted)
+    if name == "em":
+        return string_metrics.best(string_metrics.exact, row.answer, golds)
+    if name == "em_contains":
+        return string_metrics.best(string_metrics.contains, row.prediction, golds)
+    if name == "f1_char":
+        return string_metrics.best(string_metrics.f1_char, row.prediction, golds)
+    listed = row.kind == string_metrics.LISTED
+    return string_metrics.best(string_metrics.f1_token, row.prediction, golds, listed)
 
 
 def attributes(samples: Sequence[Sample]) -> pd.DataFrame:
@@ -62,7 +75,7 @@ def attributes(samples: Sequence[Sample]) -> pd.DataFrame:
         facts = {fact.fact_id: fact for fact in sample.facts}
         for place, probe in enumerate(sample.probes):
             required = [facts[fact_id] for fact_id in probe.required_facts]
-            start = required[0].start if required else -1
+            start = sample.place(required[0]) if required and required[0].start >= 0 else -1
             rows.append(
                 {
                     "sample_id": sample.sample_id,
@@ -70,16 +83,21 @@ def attributes(samples: Sequence[Sample]) -> pd.DataFrame:
                     "level": str(sample.level),
                     "language": sample.language,
                     "split": sample.split,
+                    "variant": sample.variant or None,
+                    # A dialogue without a skeleton is a cluster of its own.
+                    "skeleton": sample.skeleton_id or sample.sample_id,
                     "grounding": probe.grounding,
                     "kind": probe.kind,
                     "composition": composition(probe.kind, len(required)),
                     "categories": [fact.category for fact in required],
-                    "position": third(start, len(sample.dialogue)) if start >= 0 else None,
+                    "position": third(start, sample.characters) if start >= 0 else None,
                     "probe_order": third(place, len(sample.probes))
-                    if sample.level in PROBE_ORDER_LEVELS
+                    if sample.level in PROBE_ORDER_LEVELS and sample.split != IMPORTED
                     else None,
                     "distractor": sample.distractor is not None,
                     "gold": probe.gold,
+                    "accepted": probe.accepted,
+                    "rival": probe.rival,
                 }
             )
     return pd.DataFrame(rows)
@@ -91,10 +109,12 @@ def third(place: int, length: int) -> str:
 
 
 def composition(kind: str, required: int) -> str:
-    """How the answer is composed of facts: "single", "bridge", "pair", or "several"."""
+    """How the answer is composed of facts: "single", "bridge", "pair", "several", or "none"."""
     start = kind.split(":")[0]
     if start in ("bridge", "pair"):
         return start
+    if kind == UNANSWERABLE:
+        return "none"
     return "single" if required == 1 else "several"
 
 
@@ -112,10 +132,10 @@ def _check_known(rows: pd.DataFrame, samples: set[str]) -> None:
 
 
 def _check_conditions(rows: pd.DataFrame) -> None:
-    known = (*CONDITIONS, *SWEEPS)
+    known = (*CONDITIONS, *SWEPT)
     for row in rows[~rows["condition"].isin(known)].itertuples():
         raise UserError(f"{row.file}: condition {row.condition!r}, expected one of {known}")
-    for row in rows[rows["condition"].isin(SWEEPS) & rows["setting"].isna()].itertuples():
+    for row in rows[rows["condition"].isin(SWEPT) & rows["setting"].isna()].itertuples():
         raise UserError(f"{row.file}: a row of condition {row.condition} has no setting")
 
 
@@ -153,7 +173,7 @@ def _check_complete(part: pd.DataFrame, probes: pd.DataFrame, key: tuple) -> Non
     elif condition in CONDITIONS:
         wanted = begun | probes["distractor"]
     else:
-        wanted = begun & SWEEPS[condition].whole_samples
+        wanted = begun & SWEPT[condition].whole_samples
     missing = probes[wanted].merge(part[["sample_id", "probe_id"]], how="left", indicator="found")
     missing = missing[missing["found"] == "left_only"]
     if len(missing):

@@ -9,7 +9,8 @@ from .. import io
 from ..benchmark import read_samples
 from . import schemas
 from .config import ScoringConfig
-from .metrics import ALL, DIMENSIONS, metrics_table
+from .groups import ALL, DIMENSIONS
+from .metrics import metrics_table, unasked
 from .predictions import read_predictions
 from .probe_scores import METRICS, score
 
@@ -31,8 +32,9 @@ def score_files(
         UserError: an input is missing, malformed, or does not fit the others.
     """
     given = read_predictions(predictions, run)
-    scored = score(read_samples(benchmark), given)
-    table = metrics_table(scored, config)
+    asked = given["too_long"] == 0
+    scored = score(read_samples(benchmark), given[asked])
+    table = pd.concat([metrics_table(scored, config), unasked(given[~asked])], ignore_index=True)
     note = provenance(config, predictions=_notes(given["file"].unique()))
     io.write_table(out / "scored.parquet", scored, schemas.SCORED, note)
     io.write_table(out / "metrics.parquet", table, schemas.METRICS, note)
@@ -49,10 +51,13 @@ def short_table(table: pd.DataFrame) -> str:
     """One line for each run and condition, over all its probes; the ratios of each run below."""
     whole = table[(table[[*DIMENSIONS, "seed"]] == ALL).all(axis=1)]
     wide = whole[whole["metric"].isin(METRICS)].pivot_table(
-        index=["run", "condition", "setting", "n"], columns="metric", values="value", dropna=False
+        index=["run", "condition", "setting", "distance", "n"],
+        columns="metric",
+        values="value",
+        dropna=False,
     )
     if wide.index.get_level_values("setting").isna().all():  # there is no sweep
-        wide = wide.droplevel("setting")
+        wide = wide.droplevel(["setting", "distance"])
     ratios = whole[whole["metric"].isin(["memory_efficiency", "retention_ratio"])]
     ratios = ratios[ratios["condition"] == ALL]
     lines = [

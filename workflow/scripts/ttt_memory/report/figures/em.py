@@ -11,6 +11,7 @@ from ...vocabulary import (
     BY_POSITION,
     COMPARED,
     CONDITIONS,
+    DISTRACTOR_LEVEL,
     GROUNDINGS,
     SPLITS,
     THIRDS,
@@ -24,10 +25,13 @@ POSITION_MARKERS = "osDv"  # of the conditions of BY_POSITION
 
 
 def em_by_condition(results: Results) -> Figure:
-    """EM by level and condition, one panel per run. Dotted boxes mark the guessing floor."""
+    """EM by level and condition in the verdict's split, one panel per run.
+
+    Dotted boxes mark the guessing floor.
+    """
     figure, grid = style.panels(len(results.runs), sharey=True)
     for axes, run in zip(grid, results.runs, strict=True):
-        rows = results.rows("em", by=["level"], run=run)
+        rows = results.rows("em", by=["level"], run=run, **results.headline(run))
         levels = [level for level in LEVELS if level in set(rows["level"])]
         series = {c: rows[rows["condition"] == c] for c in results.conditions(run)}
         style.bars(axes, levels, series, "level")
@@ -39,7 +43,8 @@ def em_by_condition(results: Results) -> Figure:
         ]
         axes.set_xticks(range(len(levels)), names, fontsize=7)
         style.share_axis(axes)
-        axes.set_title(f"{results.label(run)}, {of_seeds(rows['seeds'].max())}")
+        seeds = of_seeds(rows["seeds"].max())
+        axes.set_title(f"{results.label(run)}, {seeds}\n{results.headline_name(run)}")
     style.legend(figure, _conditions(results), more=[band])
     return figure
 
@@ -47,7 +52,9 @@ def em_by_condition(results: Results) -> Figure:
 def _floor_band(axes: Axes, results: Results, run: str, levels: list[str]) -> Artist:
     """Dotted boxes from the lower to the upper estimate of the guessing floor."""
     low, high = (
-        results.rows(metric, by=["level"], run=run).set_index("level")["value"].reindex(levels)
+        results.rows(metric, by=["level"], run=run, **results.headline(run))
+        .set_index("level")["value"]
+        .reindex(levels)
         for metric in ("em_floor_others", "em_floor")
     )
     return axes.bar(
@@ -141,11 +148,13 @@ def em_by_position(results: Results) -> Figure:
 
 
 def distractor(results: Results) -> Figure | None:
-    """EM on level 3 of each run, with and without the distractor."""
-    rows = results.rows("em", by=["level"])
-    rows = rows[(rows["level"] == "3") & rows["condition"].isin(WITH_DISTRACTOR)]
+    """EM on level 3 of each run in the verdict's split, with and without the distractor."""
     runs = [run for run in results.runs if "D" in results.conditions(run)]
-    rows = rows[rows["run"].isin(runs)]
+    parts = [
+        results.rows("em", run=run, level=DISTRACTOR_LEVEL, **results.headline(run)) for run in runs
+    ]
+    rows = pd.concat([results.metrics[:0], *parts])
+    rows = rows[rows["condition"].isin(WITH_DISTRACTOR)]
     if rows.empty:
         return None
     figure, (axes,) = style.panels(1, size=(1.5 + 1.6 * len(runs), 3.4))
@@ -188,7 +197,7 @@ def splits(results: Results) -> Figure | None:
 
 def attribution(results: Results) -> Figure | None:
     """Memory efficiency of the baseline, of the runs that change one thing, and of the others."""
-    rows = [(run, results.one("memory_efficiency", run=run)) for run in results.compared()]
+    rows = [(run, results.efficiency(run)) for run in results.compared()]
     rows = [(run, row) for run, row in reversed(rows) if row is not None and row.value >= 0]
     if not rows:
         return None
@@ -203,7 +212,7 @@ def attribution(results: Results) -> Figure | None:
         axes.axvline(bar, color="black", linestyle=":", linewidth=0.9)
     axes.set_yticks(range(len(rows)), names, fontsize=7)
     axes.set_xlim(left=-0.02)
-    axes.set_xlabel("EM(B) / EM(A), all probes; dotted: the verdict's bars")
+    axes.set_xlabel("EM(B) / EM(A), split of the verdict; dotted: its bars")
     axes.grid(visible=False, axis="y")
     axes.grid(visible=True, axis="x")
     return figure
@@ -217,4 +226,4 @@ def _conditions(results: Results) -> list[str]:
 def _split_name(group: str) -> str:
     split, grounding = group.split("/")
     words = GROUNDINGS[grounding].replace(" shared", "\nshared")
-    return f"{split.replace('heldout_', 'held-out ').replace(' ', chr(10))}\n{words}"
+    return f"{SPLITS[split].replace(' ', chr(10))}\n{words}"

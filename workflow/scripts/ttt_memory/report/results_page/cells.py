@@ -6,7 +6,6 @@ from ...vocabulary import COMPARED
 from ..results import Results
 from ..tables import table as tables
 
-NEW_VALUES = "heldout_values"
 RATIO = "EM(B)/EM(A)"
 SIZE = "probes × seeds"  # header of the column of `size`
 

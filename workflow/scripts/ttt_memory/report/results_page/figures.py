@@ -9,11 +9,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ...vocabulary import COMPARED
-from ...vocabulary import NEW_IN_SPLITS as SPLITS
+from ...vocabulary import COMPARED, HEADLINE_SPLIT, SPLITS
 from ..figures import style
 from ..summaries import of_seeds
-from .cells import NEW_VALUES, sweep
+from .cells import sweep
 from .study import FinishedStudy
 
 INK, PAPER, GRID, BASE = "#24292f", "#ffffff", "#d8dee4", "#6e7781"
@@ -98,7 +97,7 @@ def _after_distractor(axes: Axes, study: FinishedStudy) -> None:
         (study.published, "base", "A before\ntraining"),
     )
     for run, name, text in marks:
-        row = found.one("em", run=run, condition="A", level="3", split=NEW_VALUES)
+        row = found.one("em", run=run, condition="A", level="3", split=HEADLINE_SPLIT)
         if row is None:
             continue
         ends = [[row["value"] - row["low"]], [row["high"] - row["value"]]]

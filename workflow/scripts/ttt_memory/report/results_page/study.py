@@ -56,7 +56,7 @@ class FinishedStudy:
 def load_study(
     folder: Path, command: str, memory: str, published: str, processor: str | None = None
 ) -> FinishedStudy:
-    """Read `folder`/metrics/*/metrics.parquet and `folder`/provenance.json.
+    """Read metrics/*/metrics.parquet, comparisons.parquet and provenance.json in `folder`.
 
     Args:
         folder: results of a finished study.
@@ -81,13 +81,16 @@ def load_study(
     runs = record["config"]["runs"]
     texts = {name: RunText.model_validate(runs[name]) for name in runs if name in tables}
     metrics = pd.concat(tables.values(), ignore_index=True)
-    curves, diagnostics = (
-        schema.empty_table().to_pandas()
-        for schema in (conversation_schemas.CURVE, conversation_schemas.DIAGNOSTICS)
-    )
+    schemas = conversation_schemas
+    unread = (schemas.CURVE, schemas.DIAGNOSTICS, schemas.GATES, scoring_schemas.SCORED)
+    compared = io.read_table(folder / "comparisons.parquet", scoring_schemas.COMPARISONS)
     report = ReportConfig(baseline=memory)
-    rest = (pd.DataFrame(), {}, texts, report, ScoringConfig())
-    results = Results(metrics, curves, diagnostics, *rest)
+    results = Results(
+        metrics,
+        *(schema.empty_table().to_pandas() for schema in unread),
+        compared,
+        *(pd.DataFrame(), {}, texts, report, ScoringConfig()),
+    )
     return FinishedStudy(results, record, command, memory, published)
 
 

@@ -1,15 +1,27 @@
 """The tables of docs/results.md, each a function of a finished study: a table for each run."""
 
 from collections.abc import Callable, Iterator
+from itertools import product
 
 import pandas as pd
 
 from ...errors import UserError
-from ...vocabulary import BY_LEVEL, CONDITIONS
-from ...vocabulary import NEW_IN_SPLITS as SPLITS
-from ..results import LEVELS, Results
+from ...scoring.schemas import DIFFERENCE
+from ...vocabulary import (
+    BY_LEVEL,
+    COMPARED,
+    CONDITIONS,
+    HEADLINE_SPLIT,
+    OUTCOMES,
+    REFUSAL_CONDITIONS,
+    REFUSING,
+    SPLITS,
+)
+from ...vocabulary import LEVELS as LEVEL_NAMES
+from ..results import Results
+from ..tables import runs
+from ..tables.runs import p_value
 from .cells import (
-    NEW_VALUES,
     RATIO,
     SIZE,
     compared,
@@ -39,17 +51,19 @@ def splits(study: FinishedStudy) -> str:
                 continue
             line = {"dialogue": name, "EM(A)": estimate(context), "EM(B)": estimate(memory)}
             lines.append(line | {RATIO: estimate(ratio), SIZE: size(ratio)})
-        tables[run] = f"{markdown(lines)}\n\n{_of_each_seed(found, run)}"
+        if lines:
+            tables[run] = f"{markdown(lines)}\n\n{_of_each_seed(found, run)}"
     return _page(study, tables)
 
 
 def _parts() -> Iterator[tuple[str, dict[str, str]]]:
     """Name and selection of each line of a run in `splits`."""
-    yield "all", {}
-    for split, name in SPLITS.items():
+    for split in (HEADLINE_SPLIT, *(other for other in SPLITS if other != HEADLINE_SPLIT)):
+        name = SPLITS[split]
         yield name, {"split": split}
         for grounding, words in GROUNDINGS.items():
             yield f"– question and fact {words}", {"split": split, "grounding": grounding}
+    yield "all", {}
 
 
 def _said_already(results: Results, run: str, fixed: dict[str, str]) -> bool:
@@ -64,43 +78,97 @@ def _of_each_seed(results: Results, run: str) -> str:
     for split, name in SPLITS.items():
         rows = results.rows("memory_efficiency", by=["seed"], run=run, split=split)
         rows = rows.sort_values("seed", key=lambda seeds: seeds.astype(int))
-        parts.append(f"{name} {', '.join(f'{each:.3f}' for each in rows['value'])}")
+        if len(rows):
+            parts.append(f"{name} {', '.join(f'{each:.3f}' for each in rows['value'])}")
     return f"{RATIO} of each training seed: {'; '.join(parts)}."
 
 
 def levels(study: FinishedStudy) -> str:
-    """New values by level: one fact, two facts, one fact with a distractor."""
+    """The split of the verdict by level; below each level, its variants."""
     found = study.results
     tables = {}
     for run in study.runs:
         lines = []
-        for level in LEVELS:
-            fixed = {"run": run, "level": level, "split": NEW_VALUES}
+        for name, part in _of_levels(found, run):
+            fixed = {"run": run, "split": HEADLINE_SPLIT, **part}
             ems = {name: found.one("em", condition=name, **fixed) for name in BY_LEVEL}
             if ems["B"] is None:
                 continue
-            line = {"level": level} | {f"EM({name})": estimate(ems[name]) for name in BY_LEVEL}
+            line = {"level": name} | {f"EM({name})": estimate(ems[name]) for name in BY_LEVEL}
             line[RATIO] = estimate(found.one("memory_efficiency", **fixed))
             kept = found.one("retention_ratio", **fixed) if ems["D"] is not None else None
             lines.append(line | {"EM(D)/EM(B)": estimate(kept), SIZE: size(ems["B"])})
-        tables[run] = markdown(lines)
+        if lines:
+            tables[run] = markdown(lines)
     return _page(study, tables)
 
 
-def conditions(study: FinishedStudy) -> str:
-    """EM of every run under every condition, all splits and levels together."""
+def _of_levels(found: Results, run: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """Name and selection of each line of a run in `levels`."""
+    for level, name in LEVEL_NAMES.items():
+        yield f"{level}, {name}", {"level": level}
+        fixed = {"run": run, "level": level, "split": HEADLINE_SPLIT, "condition": "B"}
+        for variant in sorted(found.rows("em", by=["variant"], **fixed)["variant"]):
+            yield f"– {variant}", {"level": level, "variant": variant}
+
+
+def outcomes(study: FinishedStudy) -> str:
+    """Levels 4 and 5, split of the verdict: the right answer, its rival, or neither."""
     found = study.results
-    lines = [
-        {
-            "run": found.label(run),
-            **{name: estimate(found.one("em", run=run, condition=name)) for name in CONDITIONS},
-            SIZE: size(found.one("em", run=run, condition="B")),
-            "guessing floor": " to ".join(
-                value(found.one(metric, run=run)) for metric in ("em_floor_others", "em_floor")
-            ),
-        }
-        for run in study.runs
-    ]
+    lines = []
+    for run, level in product(study.runs, OUTCOMES):
+        for name, part in _of_levels(found, run):
+            if part["level"] != level:
+                continue
+            for condition in COMPARED:
+                fixed = {"run": run, "split": HEADLINE_SPLIT, "condition": condition, **part}
+                rows = [found.one(outcome, **fixed) for outcome in OUTCOMES[level]]
+                if rows[0] is not None:
+                    line = {"run": found.label(run), "level": name, "condition": condition}
+                    cells = map(estimate, rows)
+                    line |= dict(zip(("right", "old or other's", "neither"), cells, strict=True))
+                    lines.append(line | {SIZE: size(rows[0])})
+    return f"{markdown(lines)}\n\n{study.source()}"
+
+
+def refusals(study: FinishedStudy) -> str:
+    """False answers to what nothing answers, and refusals of what is answerable."""
+    found = study.results
+    lines = []
+    for run, condition in product(study.runs, REFUSAL_CONDITIONS):
+        fixed = {"run": run, "condition": condition, "split": HEADLINE_SPLIT}
+        wrong, refused = (found.one(name, **fixed) for name in ("false_answers", "false_refusals"))
+        if wrong is None or refused is None:
+            continue
+        lines.append(
+            {
+                "run": found.label(run),
+                "condition": condition,
+                "false answers": estimate(wrong),
+                "unanswerable, probes × seeds": size(wrong),
+                "refusals of the answerable": estimate(refused),
+                "which are": "right" if condition in REFUSING else "false",
+                "answerable, probes × seeds": size(refused),
+            }
+        )
+    return f"{markdown(lines)}\n\n{study.source()}"
+
+
+def conditions(study: FinishedStudy) -> str:
+    """EM and refusals of every run under every condition, split of the verdict, all levels."""
+    found = study.results
+    lines = []
+    for run in study.runs:
+        fixed = {"run": run, "split": HEADLINE_SPLIT}
+        for metric in ("em", "refused"):
+            rows = {name: found.one(metric, condition=name, **fixed) for name in CONDITIONS}
+            line = {"run": found.label(run), "share": metric}
+            line |= {name: estimate(row) for name, row in rows.items()}
+            line |= {SIZE: size(rows["B"])}
+            if metric == "em":
+                floors = (found.one(name, **fixed) for name in ("em_floor_others", "em_floor"))
+                line["guessing floor"] = " to ".join(map(value, floors))
+            lines.append(line)
     return f"{markdown(lines)}\n\n{study.source()}"
 
 
@@ -164,23 +232,42 @@ def attribution(study: FinishedStudy) -> str:
         )
     lines = []
     for run in found.compared():
-        ratio = found.one("memory_efficiency", run=run, split=NEW_VALUES)
+        ratio = found.one("memory_efficiency", run=run, split=HEADLINE_SPLIT)
         kept = sweep(found, "retention_ratio", run, "retention")
+        test = found.comparison(DIFFERENCE, run, study.memory, "B")
         text = found.texts[run]
         lines.append(
             {
                 "changed": text.differs or text.label,
+                "keys that differ": found.changes(run) or "–",
                 RATIO: estimate(ratio),
                 SIZE: size(ratio),
+                "EM(B), less that of the first line": estimate(test),
+                "p (Holm)": p_value(test),
                 **{f"left after {n:,.0f} tokens": estimate(row) for n, row in kept.items()},
             }
         )
     return f"{markdown(lines)}\n\n{study.source()}"
 
 
+def efficiency(study: FinishedStudy) -> str:
+    """EM of each memory divided by EM(A) of the same model and of runs without a memory.
+
+    Raises:
+        UserError: no run was asked both in context and from its fast weights.
+    """
+    table = runs.efficiency(study.results)
+    if table is None:
+        raise UserError(f"found the runs {study.runs}, expected one with conditions A and B")
+    return f"{markdown(table.shown.to_dict('records'))}\n\n{study.source()}"
+
+
 TABLES: dict[str, Callable[[FinishedStudy], str]] = {
     "splits": splits,
     "levels": levels,
+    "outcomes": outcomes,
+    "refusals": refusals,
+    "efficiency": efficiency,
     "conditions": conditions,
     "retention": retention,
     "capacity": capacity,
@@ -195,6 +282,9 @@ def _swept(study: FinishedStudy, condition: str) -> Iterator[tuple[str, dict[flo
 
 
 def _page(study: FinishedStudy, tables: dict[str, str]) -> str:
-    """Each run's table under its label, then where the numbers come from."""
+    """Each run's table under its label, then where the numbers come from.
+
+    A run that was not asked from its memory has no table.
+    """
     parts = [f"**{study.results.label(run)}**\n\n{table}" for run, table in tables.items()]
     return "\n\n".join([*parts, study.source()])

@@ -3,19 +3,18 @@
 from collections.abc import Sequence
 from itertools import product
 
-from ...scoring.verdict import verdict
 from ...vocabulary import COMPARED, CONDITIONS, GROUNDINGS, PAIRS, SPLITS
 from ..results import Results
 from .table import Table, estimate, keyed, records, sample
 
 
 def headline(results: Results) -> Table | None:
-    """EM(A), EM(B), their ratio and the verdict, on all probes and on one split."""
-    split = results.report.split
-    subsets = [("all probes", {}), (SPLITS.get(split, split), {"split": split})]
+    """EM(A), EM(B) and their ratio: the verdict's split, then the other splits and all probes."""
     found, shown = [], []
     for run in results.runs:
-        for name, subset in subsets:
+        headline = results.headline(run)
+        others = [{"split": split} for split in SPLITS]
+        for subset in [headline, *(one for one in (*others, {}) if one != headline)]:
             fixed = {"run": run, **subset}
             ratio = results.one("memory_efficiency", **fixed)
             if ratio is None:
@@ -25,29 +24,33 @@ def headline(results: Results) -> Table | None:
             shown.append(
                 {
                     "run": results.label(run),
-                    "probes": name,
+                    "probes": SPLITS.get(subset.get("split"), "all probes"),
                     "EM(A)": estimate(ems[0]),
                     "EM(B)": estimate(ems[1]),
                     "EM(B)/EM(A)": estimate(ratio),
-                    "verdict": verdict(ratio.value, results.scoring),
-                    "probes / dialogues / seeds": sample(ratio),
+                    "verdict": results.verdict(run) if subset == headline else "",
+                    "probes / dialogues / skeletons / seeds": sample(ratio),
                 }
             )
     return Table.of("headline", shown, found)
 
 
 def conditions(results: Results, metric: str = "em") -> Table | None:
-    """One metric of every run and condition and, for `em`, the guessing floor."""
+    """One metric of every run and condition, on the split of the verdict.
+
+    Beside `em` stand the guessing floor and, in a line of its own, the share of refusals.
+    """
     found, shown = [], []
     for run in results.runs:
-        line = {"run": results.label(run)}
+        fixed = {"run": run, **results.headline(run)}
+        line = {"run": results.label(run), "measure": metric}
         for condition in CONDITIONS:
-            row = results.one(metric, run=run, condition=condition)
+            row = results.one(metric, condition=condition, **fixed)
             line[condition] = estimate(row)
             found.append(row)
         sizes = (
-            results.one(metric, run=run, condition="B"),
-            results.one(metric, run=run, condition="D"),
+            results.one(metric, condition="B", **fixed),
+            results.one(metric, condition="D", **fixed),
         )
         line["n (D)"] = " ".join(
             f"{row['n']:,}" if place == 0 else f"({row['n']:,})"
@@ -55,12 +58,17 @@ def conditions(results: Results, metric: str = "em") -> Table | None:
             if row is not None
         )
         if metric == "em":
-            floors = [results.one(name, run=run) for name in ("em_floor_others", "em_floor")]
+            floors = [results.one(name, **fixed) for name in ("em_floor_others", "em_floor")]
             found += floors
             line["guessing floor"] = "{:.3f} [at most {:.3f}]".format(
                 *(row["value"] for row in floors)
             )
         shown.append(line)
+        if metric == "em":
+            rows = {c: results.one("refused", condition=c, **fixed) for c in CONDITIONS}
+            found += rows.values()
+            refused = {c: estimate(row) for c, row in rows.items()}
+            shown.append({"run": results.label(run), "measure": "refused", **refused})
     return Table.of(f"conditions_{metric}", shown, found)
 
 
@@ -126,7 +134,9 @@ def splits(results: Results, runs: Sequence[str], level: str | None = None) -> T
         line = {"run": results.label(run), "split": SPLITS[split]}
         line["question and fact"] = GROUNDINGS[grounding]
         line |= {name: estimate(row) for name, row in cells.items()}
-        shown.append(line | {"probes / dialogues / seeds": sample(cells["EM(B)/EM(A)"])})
+        shown.append(
+            line | {"probes / dialogues / skeletons / seeds": sample(cells["EM(B)/EM(A)"])}
+        )
     name = f"splits_level_{level}" if level else "splits"
     return Table.of(name if len(runs) == len(results.runs) else f"{name}_regimes", shown, found)
 
@@ -136,8 +146,9 @@ def paired_tests(results: Results) -> Table | None:
     found, shown = [], []
     for run in results.runs:
         for (first, second), meaning in PAIRS.items():
-            difference = results.one(f"em_difference:{first}-{second}", run=run)
-            p_value = results.one(f"p_value:{first}-{second}", run=run)
+            fixed = {"run": run, **results.headline(run)}
+            difference = results.one(f"em_difference:{first}-{second}", **fixed)
+            p_value = results.one(f"p_value:{first}-{second}", **fixed)
             if difference is None or p_value is None:
                 continue
             found += [difference, p_value]
@@ -148,50 +159,23 @@ def paired_tests(results: Results) -> Table | None:
                     "meaning": meaning,
                     "difference of EM": estimate(difference),
                     "p": f"{p_value['value']:.2g}",
-                    "probes / dialogues / seeds": sample(difference),
+                    "probes / dialogues / skeletons / seeds": sample(difference),
                 }
             )
     return Table.of("paired_tests", shown, found)
 
 
-def attribution(results: Results) -> Table | None:
-    """Memory efficiency of the baseline, of the runs that change one thing, and of the others."""
-    baseline = results.report.baseline
-    found, shown = [], []
-    for run in results.compared():
-        rows = [results.one("em_compared", run=run, condition=c) for c in COMPARED]
-        rows += [results.one("memory_efficiency", run=run)]
-        rows += [
-            results.one("memory_efficiency", run=run, split=results.report.split),
-            results.one("retention_ratio", run=run),
-        ]
-        found += rows
-        differs = "" if run == baseline else results.texts[run].differs or "(another regime)"
-        shown.append(
-            {
-                "run": results.label(run),
-                "differs in": differs or "(the baseline)",
-                "EM(A)": estimate(rows[0]),
-                "EM(B)": estimate(rows[1]),
-                "EM(B)/EM(A)": estimate(rows[2]),
-                f"on {results.report.split}": estimate(rows[3]),
-                "EM(D)/EM(B)": estimate(rows[4]),
-                "seeds": str(rows[2]["seeds"]) if rows[2] is not None else "–",
-            }
-        )
-    return Table.of("attribution", shown, found)
-
-
 def seeds(results: Results) -> Table | None:
-    """EM(A), EM(B) and their ratio for each single training seed."""
+    """EM(A), EM(B) and their ratio for each single training seed, on the verdict's split."""
     shown, found = [], []
     for run in results.runs:
         ratios = results.metrics
         ratios = ratios[(ratios["run"] == run) & (ratios["metric"] == "memory_efficiency")]
         names = sorted(set(ratios["seed"]) - {"all"}, key=int)
         for seed in names if len(names) > 1 else []:
-            rows = [results.one("em_compared", run=run, condition=c, seed=seed) for c in COMPARED]
-            rows.append(results.one("memory_efficiency", run=run, seed=seed))
+            fixed = {"run": run, "seed": seed, **results.headline(run)}
+            rows = [results.one("em_compared", condition=c, **fixed) for c in COMPARED]
+            rows.append(results.one("memory_efficiency", **fixed))
             found += rows
             titles = ("EM(A)", "EM(B)", "EM(B)/EM(A)")
             line = {title: estimate(row) for title, row in zip(titles, rows, strict=True)}

@@ -1,6 +1,6 @@
 """Tables of the distractor and of the sweeps."""
 
-from ...vocabulary import WITH_DISTRACTOR
+from ...vocabulary import DISTRACTOR_LEVEL, WITH_DISTRACTOR
 from ..results import Results
 from .table import Table, estimate, records, sample
 
@@ -9,22 +9,22 @@ def distractor(results: Results) -> Table | None:
     """EM on level 3, and the retention ratio EM(D)/EM(B)."""
     found, shown = [], []
     for run in results.runs:
-        ratio = results.one("retention_ratio", run=run)
+        fixed = {"run": run, **results.headline(run)}
+        ratio = results.one("retention_ratio", **fixed)
         if ratio is None:
             continue
-        rows = (
-            results.rows("em", by=["level"], run=run).query("level == '3'").set_index("condition")
-        )
-        line = {c: estimate(rows.loc[c] if c in rows.index else None) for c in WITH_DISTRACTOR}
+        fixed["level"] = DISTRACTOR_LEVEL
+        rows = {c: results.one("em", condition=c, **fixed) for c in WITH_DISTRACTOR}
+        line = {c: estimate(row) for c, row in rows.items()}
         shown.append(
             {
                 "run": results.label(run),
                 **line,
                 "EM(D)/EM(B)": estimate(ratio),
-                "probes / dialogues / seeds": sample(ratio),
+                "probes / dialogues / skeletons / seeds": sample(ratio),
             }
         )
-        found += [*rows.reset_index().to_dict("records"), ratio]
+        found += [*rows.values(), ratio]
     return Table.of("distractor", shown, found)
 
 
@@ -42,13 +42,13 @@ def sweep(results: Results, condition: str, ratio: str | None = None) -> Table |
             line = {
                 "run": results.label(run),
                 "measure": name,
-                "probes / dialogues / seeds": largest,
+                "probes / dialogues / skeletons / seeds": largest,
             }
             shown.append(line | cells)
     table = Table.of(condition, shown, found)
     if table is None:
         return None
-    fixed = ["run", "measure", "probes / dialogues / seeds"]
+    fixed = ["run", "measure", "probes / dialogues / skeletons / seeds"]
     settings = sorted(set(table.shown.columns) - set(fixed), key=float)
     return Table(condition, table.shown[[*fixed[:2], *settings, fixed[2]]], table.rows)
 

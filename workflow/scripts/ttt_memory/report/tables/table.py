@@ -39,8 +39,10 @@ def estimate(row: pd.Series | dict | None, digits: int = 3) -> str:
 
 
 def sample(row: pd.Series | dict | None) -> str:
-    """Numbers of probes, dialogues and seeds, as 1,200 / 100 / 3."""
-    return "–" if row is None else f"{row['n']:,} / {row['dialogues']:,} / {row['seeds']}"
+    """Numbers of probes, dialogues, skeletons and seeds, as 1,200 / 100 / 40 / 3."""
+    if row is None:
+        return "–"
+    return f"{row['n']:,} / {row['dialogues']:,} / {row['skeletons']:,} / {row['seeds']}"
 
 
 def records(rows: pd.DataFrame) -> list[dict]:
