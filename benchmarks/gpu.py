@@ -44,7 +44,8 @@ from ttt_memory.cost.model import Decoder, FastWeightsCost
 from ttt_memory.errors import UserError, run
 from ttt_memory.fast_weights import FastWeights, inject
 from ttt_memory.study import devices
-from ttt_memory.study.config import Config, laid_over
+from ttt_memory.study.config.runs import laid_over
+from ttt_memory.study.config.tree import Config
 
 # The runs for Qwen3-8B have fast weights up to layer 30.
 TINY = Decoder(32, 48, 31, 4, 2, 8, 4096, True)

@@ -34,7 +34,7 @@ def naive(
     """Answers under condition B, one probe after the other. Each dialogue is written once."""
     found = {}
     for sample in samples:
-        state = write_naive(fw, prompter.ids([sample.dialogue])[0])
+        state = write_naive(fw, prompter.sessions(sample))
         for probe in sample.probes:
             (question,) = prompter.ids([prompter.question(probe.question, sample.language)])
             answer = answer_naive(fw, prompter, question, state, limit)

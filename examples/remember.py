@@ -2,7 +2,10 @@
 
     python examples/remember.py --model results/runs/write-drop-read/0/model
 
-`make run` trains that model. If the folder holds no base, `--base` names it.
+`make run` trains that model. If the folder holds no base, `--base` names it; without it the base is
+the one that the adapter names. A real model, once `make run CONFIG=config/smollm2.yaml` fetched it:
+
+    python examples/remember.py --model data/models/smollm2-memory/0
 """
 
 import argparse
@@ -21,6 +24,7 @@ from ttt_memory.benchmark import Sample, corpus
 from ttt_memory.chat.terminal import open_run
 from ttt_memory.conversation.prompts.prompter import Prompter
 from ttt_memory.conversation.recall.answers import answer
+from ttt_memory.conversation.recall.write_dialogues import write_texts
 from ttt_memory.errors import run
 
 
@@ -46,11 +50,9 @@ def main() -> None:
     logging.disable_progress_bar()
     fw, prompter = open_run(args.model, args.base, torch.device("cpu"))
     (sample,) = islice(corpus.dialogues("en", seed=7), 1)
-    print(sample.dialogue)
+    print(sample.sessions[0])
 
-    with torch.no_grad():
-        text = prompter.texts([sample.dialogue], [sample.language])
-        state = fw.write(torch.tensor(text)).state
+    state = write_texts(fw, prompter, [prompter.sessions(sample)], segment_tokens=512)
     with tempfile.TemporaryDirectory() as folder:
         fast_weights.save(fw, Path(folder) / "adapter")
         fast_weights.save_state(fw, state, Path(folder) / "dialogue.safetensors")

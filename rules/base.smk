@@ -1,4 +1,4 @@
-"""The base model, as files in the hub's format: pretrained here, or fetched from the hub.
+"""The base model, as files in the hub's format: pretrained here, fetched, or converted.
 
 A local folder is used as it is and never written to, so it has no rule.
 """
@@ -59,4 +59,39 @@ if CONFIG.base.source == "hub":
         shell:
             "env -u HF_HUB_OFFLINE -u TRANSFORMERS_OFFLINE"
             " python {input.script:q} --config {params.config:q}"
+            " --out {params.folder:q} 2>&1 | tee {log:q}"
+
+
+if CONFIG.base.source in CONVERTED:
+
+    rule convert_model:
+        input:
+            # The digest or the file says what is converted, so an edit of the script does not
+            # convert it again.
+            script=ancient(SCRIPTS / "convert_model.py"),
+            gguf=base_gguf(),
+        output:
+            base_files(),
+        log:
+            LOGS / "convert_model.log",
+        benchmark:
+            TIMES / "convert_model.tsv"
+        # What a package holds is downloaded, and compute nodes have no internet.
+        localrule: CONFIG.base.source == "package"
+        conda:
+            ENVIRONMENT
+        threads: CONFIG.resources.base.threads
+        resources:
+            **resources_of("base"),
+        params:
+            config=slice_of(
+                *("base.source", "base.dtype"),
+                "base.path" if CONFIG.base.source == "gguf" else "base.packages",
+            ),
+            folder=base_folder,
+        message:
+            "Converting the base model into {params.folder}"
+        shell:
+            # The reader's progress bar would be most of the log.
+            "TQDM_DISABLE=1 python {input.script:q} --config {params.config:q}"
             " --out {params.folder:q} 2>&1 | tee {log:q}"

@@ -1,9 +1,10 @@
-"""The generated benchmark, the training corpus, and published benchmarks."""
+"""The benchmark, the training corpus, and published benchmarks with predictions."""
 
 
 rule make_benchmark:
     input:
         **closure("make_benchmark.py"),
+        conversations=list(CONFIG.benchmark.files),
     output:
         benchmark=BENCHMARK,
         card=BENCHMARK.with_name("CARD.md"),
@@ -19,7 +20,7 @@ rule make_benchmark:
     params:
         config=slice_of("benchmark"),
     message:
-        "Generating the benchmark"
+        "Making the benchmark"
     shell:
         "python {input.script:q} --config {params.config:q}"
         " --out {output.benchmark:q} --card {output.card:q} > {log:q} 2>&1"
@@ -29,6 +30,7 @@ rule make_corpus:
     input:
         **closure("make_corpus.py"),
         texts=own_texts(),
+        conversations=own_conversations(),
     output:
         dialogues=DIALOGUES,
         passages=PASSAGES,

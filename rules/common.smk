@@ -1,9 +1,7 @@
-"""The configuration, the paths of all files, and what rules take from them."""
+"""The configuration, and the paths of all files."""
 
-import json
 import os
 import sys
-from functools import cache
 from pathlib import Path
 
 
@@ -19,6 +17,8 @@ SCRIPTS = ROOT / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS.resolve()))
 
 try:
+    from ttt_memory.conversation.config.base_model import ORIGIN_FILE
+    from ttt_memory.conversation.config.training import memory_of
     from ttt_memory.errors import UserError
     from ttt_memory.fast_weights import rules as update_rules
     from ttt_memory.forecast import strategy as strategies
@@ -27,8 +27,9 @@ try:
     from ttt_memory.options import found
     from ttt_memory.report.config import FIGURES
     from ttt_memory.study import closure as closures
-    from ttt_memory.study.config import fetched, load, model_folder
-    from ttt_memory.vocabulary import SWEEPS
+    from ttt_memory.study.config.base_folder import CONVERTED, fetched, model_folder
+    from ttt_memory.study.config import load
+    from ttt_memory.vocabulary import SWEPT
 except ModuleNotFoundError as missing:
     lock = ROOT / "requirements.lock"
     print(
@@ -95,8 +96,11 @@ MODEL = RUN / "model"
 SANITY = RUN / "sanity.json"
 CURVE = RUN / "curve.parquet"
 DIAGNOSTICS = RUN / "diagnostics.parquet"
+GATES = RUN / "gates.parquet"
 PREDICTIONS = RUN / "predictions" / "{condition}" / "{shard}.parquet"
 METRICS = RESULTS / "metrics" / "{run}" / "metrics.parquet"
+SCORED = RESULTS / "metrics" / "{run}" / "scored.parquet"
+COMPARISONS = RESULTS / "comparisons.parquet"
 IMPORTED_METRICS = RESULTS / "imports" / "{imported}" / "metrics.parquet"
 SERIES = RESULTS / "series" / "{dataset}.parquet"
 FORECAST = RESULTS / "forecast" / "{dataset}" / "{strategy}" / "{seed}"
@@ -119,10 +123,13 @@ MODEL_FILES = [
     "tokenizer_config.json",
 ]
 # Keys of `recall` that all sweeps read, and that no single job reads.
-ALL_SWEEPS_KEYS = {"sweep_samples", "sweep_split"}
-STAGE_KEYS = {"conditions", "sweeps", "shards"}
+ALL_SWEEPS_KEYS = {"sweep_split"}
+STAGE_KEYS = {"conditions", "sweeps", "alternatives", "shards"}
 # How the base model is loaded and prompted.
 MODEL_KEYS = ["base.dtype", "base.attention", "base.chat_template"]
+
+# The runs whose memory is trained already.
+TRAINED = [run for run, entry in CONFIG.runs.items() if entry.trained]
 
 
 wildcard_constraints:
@@ -171,218 +178,3 @@ os.environ["TTT_TRAIN_LAUNCHER"] = launcher()
 
 envvars:
     "TTT_TRAIN_LAUNCHER",
-
-
-def closure(script):
-    """Code as inputs: a script, and the files of this project that it imports."""
-    script = SCRIPTS / script
-    return {
-        "script": str(script),
-        "witness": WITNESS,
-        "code": [str(file) for file in closures.closure(script) if file != script],
-    }
-
-
-def resources_of(rule):
-    """The resources that the configuration gives `rule`. RAM and time grow with each attempt."""
-    means = getattr(CONFIG.resources, rule)
-    found = {
-        "mem_mb": lambda wildcards, attempt: means.mem_mb * attempt,
-        "runtime": lambda wildcards, attempt: means.runtime * attempt,
-    }
-    if means.gpu:
-        found["gpu"] = means.gpu
-        if means.gpu_model:
-            found["gpu_model"] = means.gpu_model
-    return found
-
-
-def group_of(rule):
-    """The group whose jobs share a submission to a cluster; none for jobs that ask for a GPU."""
-    return None if getattr(CONFIG.resources, rule).gpu else rule
-
-
-def slice_of(*keys):
-    """The configuration under the dotted `keys`, and nothing else, as canonical JSON.
-
-    As a parameter of a rule it reruns the rule if one of these keys changes, and only then. A
-    default that changes counts as well.
-    """
-    whole, part = CONFIG.model_dump(mode="json"), {}
-    for key in keys:
-        *path, last = key.split(".")
-        source, target = whole, part
-        for name in path:
-            source, target = source[name], target.setdefault(name, {})
-        target[last] = source[last]
-    return json.dumps(part, sort_keys=True, ensure_ascii=False)
-
-
-def train_slice(wildcards):
-    """The configuration that one run's training reads, so without its label and seeds."""
-    run = f"runs.{wildcards.run}"
-    return slice_of(f"{run}.fast_weights", f"{run}.train", *MODEL_KEYS)
-
-
-def update_rule_files(wildcards):
-    """The file of a run's update rule, and the files of this project that it imports."""
-    path = update_rules.path_of(CONFIG.runs[wildcards.run].fast_weights.update)
-    return [str(file) for file in closures.closure(from_here(path), SCRIPTS)]
-
-
-def recall_slice(wildcards):
-    """The configuration of one condition or sweep, so that adding another does not rerun it."""
-    unused = {sweep.settings for sweep in SWEEPS.values()}
-    if sweep := SWEEPS.get(wildcards.get("condition")):
-        unused.remove(sweep.settings)
-    else:
-        unused |= ALL_SWEEPS_KEYS
-    keys = [key for key in type(CONFIG.recall).model_fields if key not in unused | STAGE_KEYS]
-    return slice_of(*MODEL_KEYS, *(f"recall.{key}" for key in keys))
-
-
-def report_slice(wildcards):
-    """The configuration of the report, of the verdict, and of how each run is named."""
-    texts = [f"runs.{run}.{key}" for run in CONFIG.runs for key in ("label", "differs")]
-    return slice_of("report", "scoring", *texts)
-
-
-def own_texts():
-    """The user's own texts to train on: files, or the folder that a data set is fetched to."""
-    corpus = CONFIG.corpus
-    if corpus.source == "hub":
-        return [fetched(corpus.hub_id, corpus.revision, "datasets")]
-    return list(corpus.files)
-
-
-def base_files():
-    """The files of the base model that are inputs of rules and compared by content."""
-    if CONFIG.base.source == "pretrain":
-        return [BASE / name for name in MODEL_FILES]
-    if CONFIG.base.source == "hub":
-        # The revision determines the other files, and the folder is moved into place as a whole.
-        return [BASE / "config.json"]
-    return sorted(file for file in BASE.iterdir() if file.suffix in MODEL_SUFFIXES)
-
-
-def start_files():
-    """The files of the model that pretraining starts from; none if it starts from random weights."""
-    start = CONFIG.base.pretrain.start
-    return [Path(start, name) for name in MODEL_FILES] if start else []
-
-
-def base_folder(wildcards):
-    """The folder of the base model, as a parameter of a rule."""
-    return str(BASE)
-
-
-def base_checkpoints(wildcards):
-    """The folder of pretraining's checkpoints, another one for other configuration, data or code."""
-    config = slice_of("corpus", "base") + _contents(*CONFIG.corpus.files)
-    key = _checkpoint_key(config, "make_corpus.py", "train_base.py")
-    return str(CHECKPOINTS / "base" / key)
-
-
-def train_checkpoints(wildcards):
-    """The folder of a training's checkpoints, another one for other configuration, data or code."""
-    config = train_slice(wildcards) + slice_of("corpus", "base") + _local_base()
-    config += _contents(*CONFIG.corpus.files)
-    files = [Path(file) for file in update_rule_files(wildcards)]
-    key = _checkpoint_key(config, "make_corpus.py", "train_base.py", "train.py", files=files)
-    return str(CHECKPOINTS / wildcards.run / wildcards.seed / key)
-
-
-def _checkpoint_key(config, *scripts, files=()):
-    code = {file for script in scripts for file in closures.closure(SCRIPTS / script)}
-    return closures.fingerprint(sorted(code.union(files)), config)
-
-
-def _local_base():
-    """A fingerprint of a local base model: sizes and first MiB of its files, which may be large."""
-    if CONFIG.base.source != "local":
-        return ""
-    parts = []
-    for path in base_files():
-        with open(path, "rb") as file:
-            parts.append(f"{path.name} {path.stat().st_size} {file.read(2**20).hex()}")
-    return closures.fingerprint([], *parts)
-
-
-def answers(wildcards):
-    """The prediction files of a run: all seeds, conditions, sweeps and shards."""
-    run, shards = CONFIG.runs[wildcards.run], CONFIG.recall.shards
-    return expand(
-        PREDICTIONS,
-        run=wildcards.run,
-        seed=run.seeds,
-        condition=[*CONFIG.recall.conditions, *(CONFIG.recall.sweeps if run.sweeps else ())],
-        shard=[f"{index}-of-{shards}" for index in range(shards)],
-    )
-
-
-def of_each_model(pattern):
-    """`pattern` filled in for every run and training seed."""
-    models = [(run, seed) for run, entry in CONFIG.runs.items() for seed in entry.seeds]
-    return [str(pattern).format(run=run, seed=seed) for run, seed in models]
-
-
-def series_files(wildcards):
-    """The files that a dataset is read from. The data of a package is fixed by its version."""
-    dataset = CONFIG.forecast.datasets[wildcards.dataset]
-    names = ("path",) if isinstance(dataset, TableDataset) else ("train", "valid", "test")
-    paths = [getattr(dataset, name, None) for name in names]
-    return [path for path in paths if path and not path.startswith("package:")]
-
-
-def series_slice(wildcards):
-    """The configuration that a dataset is made from, so without its number of epochs."""
-    dataset = CONFIG.forecast.datasets[wildcards.dataset]
-    keys = [key for key in type(dataset).model_fields if key != "epochs"]
-    return slice_of(*(f"forecast.datasets.{wildcards.dataset}.{key}" for key in keys))
-
-
-def strategy_files(wildcards):
-    """The file of a strategy or baseline, and the files of this project that it imports."""
-    kind, folder = _strategy_kind(wildcards)
-    path = strategies.path_of(getattr(CONFIG.forecast, kind)[wildcards.strategy], folder)
-    return [str(file) for file in closures.closure(from_here(path), SCRIPTS)]
-
-
-def forecast_slice(wildcards):
-    """The configuration of one forecaster on one dataset, without any other of both."""
-    kind, _ = _strategy_kind(wildcards)
-    names = (f"datasets.{wildcards.dataset}", f"{kind}.{wildcards.strategy}")
-    return slice_of(*(f"forecast.{key}" for key in (*names, "device", "model", "training")))
-
-
-def forecast_checkpoints(wildcards):
-    """The folder of a forecaster's checkpoints, another one for other configuration, data or code."""
-    files = [Path(file) for file in strategy_files(wildcards)]
-    config = forecast_slice(wildcards) + _contents(*series_files(wildcards))
-    key = _checkpoint_key(config, "make_series.py", "forecast.py", files=files)
-    folder = CHECKPOINTS / "forecast" / wildcards.dataset / wildcards.strategy
-    return str(folder / wildcards.seed / key)
-
-
-def of_each_forecast(pattern):
-    """`pattern` filled in for every dataset, strategy or baseline, and seed."""
-    study = CONFIG.forecast
-    return expand(
-        pattern,
-        dataset=study.datasets,
-        strategy=[*study.strategies, *study.baselines],
-        seed=study.seeds,
-    )
-
-
-@cache
-def _contents(*files):
-    """A fingerprint of the contents of `files`. It is kept, since many jobs ask for the same one."""
-    return closures.fingerprint([Path(file) for file in files])
-
-
-def _strategy_kind(wildcards):
-    """The key of `forecast` that a name stands under, and the folder of built-in files for it."""
-    if wildcards.strategy in CONFIG.forecast.strategies:
-        return "strategies", strategies.STRATEGIES
-    return "baselines", strategies.BASELINES

@@ -47,7 +47,8 @@ rule diagnose:
         model=MODEL,
         sanity=SANITY,
     output:
-        DIAGNOSTICS,
+        statistics=DIAGNOSTICS,
+        gates=GATES,
     log:
         LOGS / "diagnose" / "{run}" / "{seed}.log",
     benchmark:
@@ -66,4 +67,4 @@ rule diagnose:
         "python {input.script:q} --config {params.config:q}"
         " --run {wildcards.run:q} --seed {wildcards.seed} --model {input.model:q}"
         " --base {params.base:q} --benchmark {input.benchmark:q}"
-        " --out {output:q} > {log:q} 2>&1"
+        " --out {output.statistics:q} --gates {output.gates:q} > {log:q} 2>&1"

@@ -10,11 +10,15 @@ rule report:
             *expand(IMPORTED_METRICS, imported=CONFIG.imports),
         ],
         curves=of_each_model(CURVE),
-        diagnostics=of_each_model(DIAGNOSTICS),
+        diagnostics=of_each_memory(DIAGNOSTICS),
+        gates=of_each_memory(GATES),
+        scored=expand(SCORED, run=CONFIG.runs),
+        comparisons=COMPARISONS,
         leaderboard=[LEADERBOARD] if of_each_forecast(FORECASTS) else [],
         forecasts=of_each_forecast(FORECASTS),
         forecast_curves=of_each_forecast(FORECAST_CURVE),
         traces=of_each_forecast(FORECAST_TRACES),
+        origin=base_origin(),
     output:
         **{
             name: report(
@@ -51,15 +55,17 @@ rule report:
         "python {input.script:q} --config {params.config:q}"
         " --benchmark {input.benchmark:q} --metrics {input.metrics:q}"
         " --curves {input.curves:q} --diagnostics {input.diagnostics:q}"
+        " --gates {input.gates:q} --scored {input.scored:q} --comparisons {input.comparisons:q}"
         " --leaderboard {input.leaderboard:q} --forecasts {input.forecasts:q}"
         " --forecast-curves {input.forecast_curves:q} --traces {input.traces:q}"
-        " --out {params.folder:q} > {log:q} 2>&1"
+        " --origin {input.origin:q} --out {params.folder:q} > {log:q} 2>&1"
 
 
 rule provenance:
     input:
         **closure("record.py"),
         report=REPORT / "index.html",
+        origin=base_origin(),
     output:
         RESULTS / "provenance.json",
     log:
@@ -74,4 +80,4 @@ rule provenance:
         "Recording where and at what cost"
     shell:
         "python {input.script:q} --config {params.config:q} --times {params.times:q}"
-        " --out {output:q} > {log:q} 2>&1"
+        " --origin {input.origin:q} --out {output:q} > {log:q} 2>&1"

@@ -1,4 +1,4 @@
-"""Metrics of each run over its seeds, and of imported predictions."""
+"""Metrics of each run over its seeds and of imported predictions, and comparisons of runs."""
 
 
 rule score:
@@ -7,7 +7,8 @@ rule score:
         benchmark=BENCHMARK,
         predictions=answers,
     output:
-        METRICS,
+        metrics=METRICS,
+        scored=SCORED,
     log:
         LOGS / "score" / "{run}.log",
     benchmark:
@@ -26,6 +27,31 @@ rule score:
         "python {input.script:q} --config {params.config:q} --run {wildcards.run:q}"
         " --benchmark {input.benchmark:q} --predictions {input.predictions:q}"
         " --out {params.folder:q} > {log:q} 2>&1"
+
+
+rule compare:
+    input:
+        **closure("compare.py"),
+        scored=expand(SCORED, run=CONFIG.runs),
+    output:
+        COMPARISONS,
+    log:
+        LOGS / "compare.log",
+    benchmark:
+        TIMES / "compare.tsv"
+    conda:
+        ENVIRONMENT
+    threads: CONFIG.resources.score.threads
+    resources:
+        **resources_of("score"),
+    params:
+        config=slice_of("scoring"),
+        baseline=CONFIG.report.baseline,
+    message:
+        "Comparing runs"
+    shell:
+        "python {input.script:q} --config {params.config:q} --baseline {params.baseline:q}"
+        " --scored {input.scored:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule score_imported:

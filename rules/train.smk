@@ -1,4 +1,7 @@
-"""Training, one job for each run and seed, and the sanity checks before a model is asked."""
+"""Training, one job for each run and seed, and the sanity checks before a model is asked.
+
+A run whose memory is trained already takes it as it is.
+"""
 
 
 rule train:
@@ -9,6 +12,7 @@ rule train:
         corpus=DIALOGUES,
         passages=PASSAGES,
         base=base_files(),
+        start=begun_files,
     output:
         model=directory(MODEL),
         curve=CURVE,
@@ -16,6 +20,8 @@ rule train:
         LOGS / "train" / "{run}" / "{seed}.log",
     benchmark:
         TIMES / "train" / "{run}" / "{seed}.tsv"
+    wildcard_constraints:
+        run="|".join(run for run in CONFIG.runs if run not in TRAINED) or "none",
     # The longest jobs, and the ones that most others wait for.
     priority: 2
     conda:
@@ -40,6 +46,30 @@ rule train:
         " --checkpoints {params.checkpoints:q} > >(trap '' TERM; exec tee {log:q}) 2>&1"
 
 
+rule take_trained:
+    input:
+        **closure("take_trained.py"),
+        files=trained_files,
+    output:
+        model=directory(MODEL),
+        curve=CURVE,
+    log:
+        LOGS / "take_trained" / "{run}" / "{seed}.log",
+    wildcard_constraints:
+        run="|".join(TRAINED) or "none",
+    localrule: True
+    conda:
+        ENVIRONMENT
+    params:
+        folder=lambda wildcards: str(trained_folder(wildcards)),
+    message:
+        "Taking the trained memory of {wildcards.run}, seed {wildcards.seed}"
+    shell:
+        "python {input.script:q} --run {wildcards.run:q} --seed {wildcards.seed}"
+        " --trained {params.folder:q} --out {output.model:q} --curve {output.curve:q}"
+        " > {log:q} 2>&1"
+
+
 rule sanity:
     input:
         **closure("sanity.py"),
@@ -62,9 +92,14 @@ rule sanity:
     params:
         config=slice_of(*MODEL_KEYS, "recall.device", "recall.segment_tokens"),
         base=base_folder,
+        fresh=lambda wildcards: (
+            ""
+            if wildcards.run in TRAINED or CONFIG.runs[wildcards.run].train.trains_memory
+            else "--fresh-memory"
+        ),
     message:
         "Checking {wildcards.run}, seed {wildcards.seed}"
     shell:
         "python {input.script:q} --config {params.config:q} --model {input.model:q}"
-        " --base {params.base:q} --benchmark {input.benchmark:q}"
+        " --base {params.base:q} --benchmark {input.benchmark:q} {params.fresh}"
         " --out {output:q} > {log:q} 2>&1"

@@ -29,12 +29,15 @@ MAY_IMPORT = {
     "conversation.schemas": METHODS,
     "conversation.prompts": CONVERSATION,
     "conversation.models": MODELS,
-    "conversation.recall": f"{MODELS} conversation.models",
+    "conversation.recall": f"{MODELS} conversation.models cost.model",
     "conversation.train": f"{MODELS} conversation.models",
     "forecast": METHODS,
     "study": f"{STUDIES} report",
     "report": f"{STUDIES} study",
     "cost": f"{STUDIES} study report",
+    # Formulas of shapes: what recall counts FLOPs with.
+    "cost.model": f"{FOUNDATIONS} fast_weights cost.roofline",
+    "cost.roofline": "",
     "chat": f"{STUDIES} study report",
     # Scripts may import everything in the library, but not each other.
     "": f"{STUDIES} study report cost chat",

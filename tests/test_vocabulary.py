@@ -16,11 +16,13 @@ from ttt_memory import vocabulary
 from ttt_memory.benchmark import config as benchmark_config
 from ttt_memory.benchmark import sample
 from ttt_memory.conversation.config.asking import RecallConfig
+from ttt_memory.conversation.recall.alternatives import METHODS
 from ttt_memory.conversation.recall.episodes import EpisodeMaker
 from ttt_memory.report import wording
 from ttt_memory.report.config import FIGURES
+from ttt_memory.report.equal_bytes import LABELS, ORDER
 from ttt_memory.report.figures import style
-from ttt_memory.vocabulary import CONDITIONS, SEGMENTS, SPLITS, SWEEPS, THIRDS
+from ttt_memory.vocabulary import ALTERNATIVES, CONDITIONS, SEGMENTS, SPLITS, SWEEPS, THIRDS
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "workflow" / "scripts" / "ttt_memory"
@@ -75,7 +77,25 @@ def test_the_configuration_offers_every_condition_and_sweep():
 
 def test_recall_makes_the_episodes_of_every_condition_and_sweep():
     maker = EpisodeMaker(prompter(), [], RecallConfig())
-    assert set(maker.makers) == {*CONDITIONS, *SWEEPS}
+    assert set(maker.makers) == {*CONDITIONS, *SWEEPS, *ALTERNATIVES}
+    assert set(METHODS) == set(ALTERNATIVES)
+
+
+@pytest.mark.parametrize("name", ALTERNATIVES)
+def test_an_alternative_has_what_configuration_and_report_need(name):
+    entry = ALTERNATIVES[name]
+    assert entry.name == name
+    assert set(entry.keys) <= set(RecallConfig.model_fields)
+    assert entry.label
+    assert entry.meaning.endswith(".")
+    assert name in LABELS
+    assert name in ORDER
+
+
+def test_the_configuration_offers_every_alternative():
+    field = RecallConfig.model_fields["alternatives"]
+    assert get_args(get_args(field.annotation)[0]) == tuple(ALTERNATIVES)
+    assert set(ALTERNATIVES) - set(field.default) == {"L"}
 
 
 def test_selections_name_known_conditions():
@@ -90,7 +110,7 @@ def test_selections_name_known_conditions():
 
 def test_splits_are_those_of_the_benchmark():
     assert tuple(SPLITS) == sample.SPLITS == get_args(benchmark_config.Split)
-    assert vocabulary.NEW_IN_SPLITS.keys() == SPLITS.keys()
+    assert vocabulary.HEADLINE_SPLIT in SPLITS
 
 
 def lists(tree: ast.AST) -> list[set[str]]:
@@ -161,7 +181,7 @@ rows = rows.assign(order=-1, answer=rows["prediction"], gold=None, file="f", set
 scoring = ScoringConfig(bootstrap=100, permutations=99)
 metrics = metrics_table(score(samples, rows), scoring)
 none = pd.DataFrame()
-results = Results(metrics, none, none, none, {}, {}, ReportConfig(), scoring)
+results = Results(metrics, *[none] * 6, {}, {}, ReportConfig(), scoring)
 figure = em.em_by_condition(results)
 print(json.dumps({
     "configured": config.conditions,

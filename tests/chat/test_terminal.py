@@ -1,6 +1,7 @@
 """The chat: what each answer may come from, and that dropped text is really gone."""
 
 import copy
+import math
 import os
 import subprocess
 import sys
@@ -10,9 +11,11 @@ import pytest
 import torch
 
 from conversation_models import fast_weights, prompter
+from ttt_memory.chat import terminal
 from ttt_memory.chat.terminal import ANSWER_TOKENS, Chat, open_run
 from ttt_memory.conversation.models.trained_run import save_run
 from ttt_memory.conversation.recall.naive import answer_naive, write_naive
+from ttt_memory.conversation.recall.write_dialogues import write_texts
 from ttt_memory.errors import UserError
 from ttt_memory.fast_weights import save
 
@@ -35,7 +38,7 @@ def test_forgotten_and_remembered():
     """Context, then fast weights, then nothing, then fast weights again."""
     talk = chat()
     (ids,) = prompter().ids([FACT])
-    empty, written = talk.fw.empty_state(1), write_naive(talk.fw, ids)
+    empty, written = talk.fw.empty_state(1), write_naive(talk.fw, [ids])
     assert talk.say(QUESTION) == said("nothing", talk, empty)
     assert talk.say(FACT) == f"[told, {len(ids)} tokens in context]"
     assert talk.say(QUESTION).startswith("[from context]")
@@ -49,6 +52,46 @@ def test_forgotten_and_remembered():
     assert talk.say(QUESTION) == with_memory
     talk.say("/new")
     assert talk.say(QUESTION) == said("nothing", talk, empty)
+
+
+def test_what_is_put_away_outlives_another_text():
+    """A text dropped meanwhile begins fast weights of its own; `/remember` changes the two."""
+    talk = chat()
+    for line in (FACT, "/drop"):
+        talk.say(line)
+    first = talk.say(QUESTION)
+    for line in ("/forget", "He lives in Lisbon.", "/drop"):
+        talk.say(line)
+    second = talk.say(QUESTION)
+    with pytest.raises(UserError, match="others are put away already"):
+        talk.say("/forget")
+    talk.say("/remember")
+    assert talk.say(QUESTION) == first
+    talk.say("/remember")
+    assert talk.say(QUESTION) == second != first
+
+
+def test_what_cannot_be_read_does_not_take_the_place_of_what_could(monkeypatch):
+    talk = chat()
+    for line in (FACT, "/drop"):
+        talk.say(line)
+    before = talk.say(QUESTION)
+    talk.say("He lives in Lisbon.")
+
+    def broken(*args):
+        return write_texts(*args).scale(math.nan)
+
+    monkeypatch.setattr(terminal, "write_texts", broken)
+    with pytest.raises(UserError, match="the fast weights are not finite"):
+        talk.say("/drop")
+    assert talk.told == ["He lives in Lisbon."]
+    talk.told.clear()
+    assert talk.say(QUESTION) == before
+
+
+@pytest.mark.parametrize("mark", ["?", "？", "؟", "⁇", "?!", '?"', "?)"])
+def test_a_question_may_end_in_other_marks(mark):
+    assert chat().say(f"Where is the key{mark}").startswith("[from nothing]")
 
 
 def test_a_second_text_goes_on_top_of_the_first():
@@ -72,7 +115,7 @@ def test_lines_of_a_text_are_one_text():
     for line in (FACT, "He lives in Lisbon.", "/drop"):
         talk.say(line)
     (ids,) = prompter().ids([FACT + "\nHe lives in Lisbon."])
-    expected = write_naive(talk.fw, ids)
+    expected = write_naive(talk.fw, [ids])
     for i, layer in expected.layers.items():
         torch.testing.assert_close(
             talk.state.layers[i].written.to_dense(), layer.written.to_dense()
@@ -126,7 +169,7 @@ def test_a_text_longer_than_the_models_positions():
         ("/save x", "expected fast weights"),
         ("/load", "expected the name"),
         ("/load nowhere", "no such file"),
-        ("/lose", "no such command"),
+        ("/lose", "no such command; .*'/quit'"),
     ],
 )
 def test_what_cannot_be_done(line, message):

@@ -13,9 +13,15 @@ import torch
 import yaml
 from snakemake.utils import update_config
 
+from fast_weights_models import settings, tiny, tokens
+from ttt_memory.conversation.config.training import LoraConfig
+from ttt_memory.conversation.models.lora import adapt
 from ttt_memory.cost import flop_counter, stopwatch
 from ttt_memory.cost.roofline import Count
-from ttt_memory.study.config import Config, load
+from ttt_memory.fast_weights import inject
+from ttt_memory.fast_weights.base_model import is_adapter
+from ttt_memory.study.config import load
+from ttt_memory.study.config.tree import Config
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 CPU = torch.device("cpu")
@@ -193,3 +199,60 @@ def test_the_simulated_graph_is_snakemake_s():
     assert not jobs.next[last]
     first = {jobs.rules[job] for job in jobs.rules if not jobs.needs[job]}
     assert first == {"make_benchmark", "make_corpus", "make_series"}
+
+
+@torch.no_grad()
+def test_a_text_is_read_back_from_its_state():
+    """All but the first token, of which no value speaks; next to nothing from a state of rank 0."""
+    bench = script("readback")
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "head_dim": 8, "num_attention_heads": 4}
+    rule = {"layers": (2,), "chunk": 64, "target": "input_embed", "update": "mesa", "lr": 3.0}
+    fw = inject(tiny(dtype=torch.float32, **sizes), settings(**rule))
+    ids = tokens(1, 24)
+    state = fw.write(ids).state
+    written = bench.Written(bench.Attack(fw, 2), ids[0], state, torch.ones(24))
+    assert min(written.found(state)) > 22 / 24
+    for form in (state.readable(), state.compact(state.nbytes)):
+        assert written.found(form)[1] > 20 / 24
+    assert max(written.found(state.compact(17))[1:]) < 0.3
+
+
+@torch.no_grad()
+def test_what_is_off_costs_the_model_nothing():
+    """Bit for bit: an adapter that is off, and a memory in which nothing is written."""
+    bench = script("side_effects")
+    base, adapted = tiny(dtype=torch.float32), tiny(dtype=torch.float32)
+    adapt(adapted, LoraConfig(rank=2))
+    for name, factor in adapted.named_parameters():
+        if is_adapter(name):
+            torch.nn.init.normal_(factor, std=0.3)
+    fw = inject(adapted, settings(layers=(1,), update="mesa")).eval()
+    texts = [(tokens(1, 24)[0].tolist(), 1), (tokens(1, 30, seed=1)[0].tolist(), 12)]
+    untouched = bench.losses(base, texts)
+    assert (bench.losses(bench.without_adapter(fw), texts) == untouched).all()
+    plain = bench.losses(fw.plain, texts)
+    assert (plain != untouched).all()
+    empty = partial(fw.read, fw.empty_state(1).readable())
+    assert (bench.losses(empty, texts) == plain).all()
+    assert bench.described(untouched, untouched).endswith("same, bit for bit")
+    ids, start = texts[1]
+    logits = base(input_ids=torch.tensor([ids])).logits[0].log_softmax(-1)
+    by_hand = -sum(logits[i - 1, ids[i]] for i in range(start, len(ids))) / (len(ids) - start)
+    assert untouched[1] == pytest.approx(by_hand.item(), rel=1e-5)
+
+
+@torch.no_grad()
+def test_recency_returns_the_later_of_two_values():
+    """Without it both come back alike; a key that nothing changed is recalled as well with it."""
+    bench = script("recency")
+    draw = bench.Sessions.random(0)
+    alike = list(bench.measured(bench.least_squares, draw))
+    assert alike[2] == pytest.approx(alike[3], abs=0.1)
+    recent = list(bench.measured(partial(bench.least_squares, factor=0.5), draw))
+    assert recent[2] > 0.95
+    assert abs(recent[3]) < 0.05
+    assert recent[4:] == pytest.approx(alike[4:], abs=0.01)
+    assert list(bench.measured(bench.with_delta_step, draw))[2] > 0.9
+    tagged = draw.tagged(0.5)
+    assert tagged.asked().shape == (bench.TOKENS, bench.FF + 2)
+    torch.testing.assert_close(tagged.keys.norm(dim=-1), torch.ones(bench.SESSIONS, bench.TOKENS))

@@ -76,7 +76,7 @@ def test_write_and_read(rule, lengths):
         with torch.no_grad():
             state = fw.write(ids, state=before).state
         held = cost.sizes.held(length, held)
-        counters = state.pending.nbytes + state.written.nbytes
+        counters = state.pending.nbytes + state.written.nbytes + state.open.nbytes
         assert 2 * cost.sizes.state_bytes(held) == state.nbytes - counters
         work, solved = cost.make_readable(2, held)
         assert work.flops == counted(state.readable)
@@ -176,7 +176,7 @@ def cost_script(*arguments: str) -> subprocess.CompletedProcess:
 def test_the_command_on_a_folder_and_its_benchmark():
     """The embedded model: sizes of the samples by its tokenizer; and the document's own table."""
     found = of_samples(samples(), prompter(), RecallConfig(rows=5))
-    dialogues = prompter().ids([s.dialogue for s in samples()])
+    dialogues = prompter().ids(["".join(s.sessions) for s in samples()])
     assert found.dialogue == round(sum(map(len, dialogues)) / len(dialogues))
     assert found.rows == 5
     assert found.distracted == sum(bool(s.distractor) for s in samples())

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 # Not part of a fresh clone.
 LEFT_OUT = (
     *(".git", ".venv", ".snakemake", ".hypothesis", "*_cache", "__pycache__"),
-    *("results", "hub", "logs"),
+    *("results", "hub", "converted", "logs"),
 )
 
 

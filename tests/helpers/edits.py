@@ -136,7 +136,7 @@ EDITS = [
     key("resources.recall.threads", "provenance", "resources: {recall: {threads: 2}}"),
     key("recall.distances (no sweep reads it)", "provenance", "recall: {distances: [0, 9]}"),
     key("runs.write-drop-read.label", "report", "runs: {write-drop-read: {label: another}}"),
-    key("scoring.viable", "score score_imported report", "scoring: {viable: 0.8}"),
+    key("scoring.viable", "score compare score_imported report", "scoring: {viable: 0.8}"),
     key("recall.max_new_tokens", "recall diagnose", "recall: {max_new_tokens: 7}"),
     key(
         "runs.write-drop-read.train.steps", "train", "runs: {write-drop-read: {train: {steps: 7}}}"

@@ -12,7 +12,8 @@ FOLLOWS = {
     "sanity": "recall diagnose",
     "recall": "score",
     "diagnose": "report",
-    "score": "report",
+    "score": "compare report",
+    "compare": "report",
     "import_benchmark": "score_imported",
     "score_imported": "report",
     "make_series": "forecast",
@@ -30,17 +31,20 @@ SCORING = "score score_imported"
 # All rules of the first study but the report, which knows no dialogue and no model.
 CONVERSATION = f"{MAKERS} {TRAINING} {ASKING} {SCORING} import_benchmark"
 FORECAST = "make_series forecast leaderboard"
-EVERY = f"{CONVERSATION} {FORECAST} report provenance"
+EVERY = f"{CONVERSATION} {FORECAST} compare report provenance"
 
 # The rules whose own code a file is; the first pattern that fits counts.
 OWN = {
     "scripts/score.py": SCORING,
     "scripts/record.py": "provenance",
-    # Run by hand, or for models of the hub, which a revision pins.
+    # Run by hand, or for models of the hub or of packages, which a revision or a digest pins.
     "scripts/check_reference.py": "",
     "scripts/export_schema.py": "",
     "scripts/fetch_model.py": "",
+    "scripts/convert_model.py": "",
     "scripts/fetch_corpus.py": "",
+    "scripts/take_trained.py": "",
+    "scripts/publish.py": "",
     "scripts/cost.py": "",
     "scripts/results_page.py": "",
     # A script is named after its rule.
@@ -49,31 +53,34 @@ OWN = {
     "errors.py": EVERY,
     "io.py": EVERY,
     # Importing a published benchmark takes no configuration.
-    "options.py": f"{MAKERS} {TRAINING} {ASKING} {SCORING} {FORECAST} report provenance",
-    "vocabulary.py": f"{ASKING} {SCORING} report provenance",
+    "options.py": f"{MAKERS} {TRAINING} {ASKING} {SCORING} {FORECAST} compare report provenance",
+    "vocabulary.py": f"{ASKING} {SCORING} compare report provenance",
     "study/__init__.py": EVERY,
     "study/provenance.py": EVERY,
     "study/devices.py": f"{TRAINING} {ASKING} forecast",
     # Read by Snakemake; of the jobs, only the record reads the configuration as a whole.
-    "study/config.py": "provenance",
-    "study/config_files.py": "provenance",
-    "study/renamed_keys.py": "provenance",
+    "study/config/key_table.py": "",
+    "study/config/*.py": "provenance",
     "study/run_record.py": "provenance",
-    "study/resources.py": "provenance",
     "study/*.py": "",
     # What a study would cost, and talking to a run: by hand.
+    "cost/__init__.py": "recall",
+    "cost/model.py": "recall",
+    "cost/roofline.py": "recall",
     "cost/*.py": "",
     "chat/*.py": "",
     # All that reads or makes a dialogue depends on the package.
     "benchmark/__init__.py": CONVERSATION,
     "benchmark/sample.py": CONVERSATION,
-    # The corpus has a writer of its own.
-    "benchmark/files.py": f"make_benchmark import_benchmark {TRAINING} {ASKING} {SCORING}",
+    "benchmark/files.py": CONVERSATION,
     "benchmark/schemas.py": f"{CONVERSATION} report",
     "benchmark/config.py": MAKERS,
     "benchmark/card.py": "make_benchmark",
+    "benchmark/forms.py": "make_benchmark",
     "benchmark/generate.py": "make_benchmark",
-    "benchmark/importers/*.py": f"import_benchmark {SCORING}",
+    # Before anything runs, the configuration looks at the layout of every file that it names.
+    "benchmark/importers/*.py": f"{MAKERS} import_benchmark {SCORING} provenance",
+    "benchmark/json_files.py": f"{MAKERS} import_benchmark {TRAINING} {SCORING} provenance",
     "benchmark/own_texts.py": f"make_corpus {TRAINING} provenance",
     "benchmark/validity.py": "",
     "benchmark/distractors/*": f"{MAKERS} {ASKING}",
@@ -82,6 +89,7 @@ OWN = {
     "benchmark/generator/composer.py": "make_corpus",
     "benchmark/generator/families.py": "make_corpus",
     "benchmark/generator/fragments.py": "make_corpus",
+    "benchmark/generator/lessons.py": "make_corpus",
     "benchmark/generator/plan.py": "make_corpus",
     "benchmark/generator/*.py": MAKERS,
     # A package brings its data files.
@@ -109,6 +117,8 @@ OWN = {
     "conversation/train/*.py": TRAINING,
     "conversation/models/embedded.py": "train_base",
     "conversation/models/copying_init.py": "train_base",
+    "conversation/models/gguf_file.py": "",
+    "conversation/models/publication.py": "",
     # A model is checked before it is trained and before it is asked.
     "conversation/models/requirements.py": f"{TRAINING} sanity",
     "conversation/models/logits.py": f"{TRAINING} sanity",
@@ -122,11 +132,14 @@ OWN = {
     "conversation/recall/write_dialogues.py": ASKING,
     "conversation/recall/__init__.py": ASKING,
     "conversation/recall/*.py": "recall",
+    "conversation/recall/alternatives/*.py": "recall",
     "conversation/__init__.py": f"{TRAINING} {ASKING} provenance report",
-    "scoring/__init__.py": f"recall {SCORING} leaderboard report",
-    "scoring/schemas.py": f"recall {SCORING} report",
-    "scoring/config.py": f"{SCORING} leaderboard report",
-    "scoring/intervals.py": f"{SCORING} leaderboard report",
+    "scoring/__init__.py": f"recall {SCORING} compare leaderboard report",
+    "scoring/schemas.py": f"recall {SCORING} compare report",
+    "scoring/config.py": f"{SCORING} compare leaderboard report",
+    "scoring/intervals.py": f"{SCORING} compare leaderboard report",
+    "scoring/groups.py": f"{SCORING} compare",
+    "scoring/comparisons.py": "compare",
     "scoring/verdict.py": "report",
     "scoring/*.py": SCORING,
     # A strategy or baseline is an input of its own jobs alone.

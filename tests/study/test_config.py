@@ -10,10 +10,13 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from presets import ROOT, merged
+from presets import ROOT, merged, preset_config
 from ttt_memory import options
+from ttt_memory.conversation.config.asking import RecallConfig
+from ttt_memory.conversation.config.training import TrainConfig
 from ttt_memory.errors import UserError
-from ttt_memory.study import config, config_files, key_table
+from ttt_memory.study import config
+from ttt_memory.study.config import base_folder, files, key_table
 
 # The link to config.yaml is no preset.
 FILES = [path for path in (ROOT / "config").glob("*.yaml") if not path.is_symlink()]
@@ -85,13 +88,18 @@ REFUSED = [
     ({"recall": {"sweep_split": "none"}}, "recall.sweep_split: found 'none', expected one of"),
     ({"benchmark": {"levels": [1, 2]}}, "benchmark.levels: found [1, 2], expected 3 too"),
     ({"benchmark": {"levels": [2, 3]}}, "benchmark.levels: found [2, 3], expected 1 too"),
+    ({"report": {"split": "all_new"}}, "report.split: unknown key"),
+    (
+        {"runs": {"base": {"conditions": ["D"]}}, "recall": {"conditions": ["A", "B"]}},
+        "runs.base.conditions: found ['D'], expected some of recall.conditions ['A', 'B']",
+    ),
     ({"report": {"baseline": "absent"}}, "report.baseline: found 'absent', expected one of"),
     (
         {"runs": {"write-drop-read": {"seeds": [1, 1]}}},
         "runs.write-drop-read.seeds: found [1, 1], expected each",
     ),
     (
-        {"runs": {"b-mini": None, "write-drop-read": None}},
+        {"runs": {"base": None, "b-mini": None, "write-drop-read": None}},
         "runs: found none, expected at least one run",
     ),
     (
@@ -134,6 +142,24 @@ REFUSED = [
         "base.path: 'config' holds no config.json, expected a hub-format folder",
     ),
     ({"base": {"source": "hub"}}, "base: source 'hub' needs hub_id and revision"),
+    ({"base": {"source": "package"}}, "base: source 'package' needs packages: a list of name,"),
+    (
+        {"base": {"packages": [{"nam": "a"}]}},
+        "base.packages.0.nam: unknown key; is 'name' meant?",
+    ),
+    ({"base": {"packages": [{"name": "a"}]}}, "base.packages.0.version: missing"),
+    (
+        {"base": {"packages": [{"sha256": "b179"}]}},
+        "base.packages.0.name: missing",
+    ),
+    (
+        {"base": {"source": "gguf", "path": "none.gguf"}},
+        "base.path: found 'none.gguf', expected an existing file that ends in .gguf",
+    ),
+    (
+        {"base": {"source": "gguf", "path": "README.md"}},
+        "base.path: found 'README.md', expected an existing file that ends in .gguf",
+    ),
     (
         {"imports": {"p": {"benchmark": "no.json", "predictions": {"A": "no.json"}}}},
         "imports.p.benchmark: found 'no.json', expected an existing file",
@@ -220,12 +246,12 @@ def test_the_file_that_sets_the_key_is_named(tmp_path: Path) -> None:
     weak, strong = tmp_path / "weak.yaml", tmp_path / "strong.yaml"
     weak.write_text("recall: {rows: 0, shards: 1}")
     strong.write_text("recall: {shards: 2}")
-    given = config_files.read({"--config": {"seed": 1}, str(strong): None, str(weak): None})
-    assert config_files.blame(("recall", "rows"), given) == str(weak)
-    assert config_files.blame(("recall", "shards"), given) == str(strong)
-    assert config_files.blame(("seed",), given) == "--config"
-    assert config_files.blame(("recall", "absent"), given) == str(strong)
-    assert config_files.blame(("absent",), given) == "default"
+    given = files.read({"--config": {"seed": 1}, str(strong): None, str(weak): None})
+    assert files.blame(("recall", "rows"), given) == str(weak)
+    assert files.blame(("recall", "shards"), given) == str(strong)
+    assert files.blame(("seed",), given) == "--config"
+    assert files.blame(("recall", "absent"), given) == str(strong)
+    assert files.blame(("absent",), given) == "default"
 
 
 @pytest.mark.parametrize(
@@ -301,9 +327,8 @@ def test_run_like_itself_is_refused() -> None:
 
 
 def test_null_drops_a_run() -> None:
-    assert set(config.load(merged({"runs": {"b-mini": None}}), root=ROOT).runs) == {
-        "write-drop-read"
-    }
+    runs = config.load(merged({"runs": {"b-mini": None}}), root=ROOT).runs
+    assert set(runs) == {"base", "write-drop-read"}
 
 
 @pytest.mark.parametrize("forecast", [None, {"datasets": {"sinwave": None}}])
@@ -322,6 +347,21 @@ def test_schema_and_table_of_keys_are_current() -> None:
     assert schema == key_table.schema(), "run python workflow/scripts/export_schema.py"
     guide = (ROOT / "config" / "README.md").read_text(encoding="utf-8")
     assert guide == key_table.readme(guide), "run python workflow/scripts/export_schema.py"
+
+
+def test_another_package_digest_or_type_has_a_folder_of_its_own() -> None:
+    first = {"name": "a-model", "version": "1.0", "file": "f", "sha256": "0" * 64}
+    settings = [
+        {"packages": [first]},
+        {"packages": [{**first, "version": "1.1"}]},
+        {"packages": [{**first, "sha256": "1" * 64}]},
+        {"packages": [first, first]},
+        {"packages": [first], "dtype": "bfloat16"},
+    ]
+    bases = [{"base": {"source": "package", **given}} for given in settings]
+    folders = {base_folder.model_folder(config.load(merged(base), root=ROOT)) for base in bases}
+    assert len(folders) == len(settings)
+    assert {folder.parent for folder in folders} == {Path("data/models/converted")}
 
 
 def test_every_key_is_explained() -> None:
@@ -358,7 +398,7 @@ def test_reading_the_configuration_does_not_import_torch() -> None:
 def test_section_reads_json_text_and_yaml_files_alike(tmp_path: Path) -> None:
     path = tmp_path / "part.yaml"
     path.write_text("recall: {shards: 3}\nelse: 1")
-    kind = config.RecallConfig
+    kind = RecallConfig
     assert options.section(path, "recall", kind).shards == 3
     assert options.section('{"recall": {"shards": 3}}', "recall", kind).shards == 3
     assert options.section("{}", "recall", kind) == kind()
@@ -375,5 +415,67 @@ def test_section_reads_json_text_and_yaml_files_alike(tmp_path: Path) -> None:
 )
 def test_unreadable_section_is_one_line(source: str, message: str) -> None:
     with pytest.raises(UserError) as caught:
-        options.section(source, "recall", config.RecallConfig)
+        options.section(source, "recall", RecallConfig)
     assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("keys", "trains"),
+    [
+        ({}, True),
+        ({"steps": 0}, False),
+        ({"context_share": 1.0}, False),
+        ({"context_share": 0.98, "empty_share": 0.02}, False),
+        ({"context_share": 0.9}, True),
+        # A frozen base has no step without the fast weights.
+        ({"context_share": 1.0, "regime": "frozen"}, True),
+        ({"context_share": 1.0, "objective": "lm"}, True),
+    ],
+)
+def test_which_training_leaves_the_memory_as_it_was(keys, trains):
+    assert TrainConfig(**keys).trains_memory == trains
+
+
+def test_a_run_is_asked_under_its_own_conditions_or_under_all():
+    found = preset_config("smoke")
+    assert [found.runs["base"].asked_under(name) for name in "ABC"] == [True, False, True]
+    assert all(map(found.runs["write-drop-read"].asked_under, found.recall.conditions))
+
+
+def memory(folder: Path, **config: Any) -> None:
+    """A folder that holds as much of a trained memory as the configuration reads."""
+    (folder / "fast_weights").mkdir(parents=True)
+    text = json.dumps({"config": {"layers": [1], "update": "hebbian", **config}})
+    (folder / "fast_weights" / "fast_weights.json").write_text(text)
+
+
+def test_a_run_with_a_trained_memory_has_its_fast_weights(tmp_path: Path) -> None:
+    for seed in (0, 3):
+        memory(tmp_path / "many" / str(seed), chunk=32)
+    overlay = {"runs": {"write-drop-read": {"trained": str(tmp_path / "many"), "seeds": [0, 3]}}}
+    run = config.load(merged(overlay), root=ROOT).runs["write-drop-read"]
+    assert (run.fast_weights.layers, run.fast_weights.chunk) == ((1,), 32)
+    assert run.fast_weights.update == "hebbian"
+    assert [run.memory(seed).name for seed in run.seeds] == ["0", "3"]
+
+
+@pytest.mark.parametrize(
+    ("seeds", "message"),
+    [
+        ([0, 1], "runs.write-drop-read.seeds: found [0, 1], expected one"),
+        (5, "runs.write-drop-read.seeds: found 5"),
+    ],
+)
+def test_one_memory_serves_one_seed(tmp_path: Path, seeds: Any, message: str) -> None:
+    memory(tmp_path / "one")
+    overlay = {"runs": {"write-drop-read": {"trained": str(tmp_path / "one"), "seeds": seeds}}}
+    with pytest.raises(UserError) as caught:
+        config.load(merged(overlay), root=ROOT)
+    assert message in str(caught.value)
+
+
+def test_every_seed_needs_its_memory(tmp_path: Path) -> None:
+    memory(tmp_path / "many" / "0")
+    overlay = {"runs": {"write-drop-read": {"trained": str(tmp_path / "many"), "seeds": [0, 1]}}}
+    with pytest.raises(UserError, match=r"\.trained: found no .*for seed 1"):
+        config.load(merged(overlay), root=ROOT)

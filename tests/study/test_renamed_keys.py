@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from presets import ROOT, merged
 from ttt_memory.errors import UserError
 from ttt_memory.options import Options
-from ttt_memory.study import config, renamed_keys
+from ttt_memory.study import config
+from ttt_memory.study.config import renamed_keys
 
 
 class Training(Options):

@@ -41,6 +41,11 @@ def test_commit_and_uncommitted_changes_are_recorded(tmp_path: Path) -> None:
 
     config = preset_config("smoke").model_dump(mode="json")
     assert record(config, tmp_path, tmp_path)["commit"] is None
+    assert record(config, tmp_path, tmp_path)["base_origin"] is None
+    (tmp_path / "origin.json").write_text('{"license": "mit"}')
+    origin = tmp_path / "origin.json"
+    assert record(config, tmp_path, tmp_path, origin)["base_origin"] == {"license": "mit"}
+    origin.unlink()
     git("init")
     (tmp_path / "a.py").write_text("1")
     git("add", "a.py")

@@ -20,7 +20,7 @@ def code(page: str) -> str:
 def test_the_memory_in_your_own_model(tmp_path, monkeypatch, capsys):
     """Write, drop, ask; then save and load: the state comes back from its file."""
     tokenizer = prompter().tokenizer
-    ids = torch.tensor(prompter().ids([samples()[0].dialogue]))
+    ids = torch.tensor(prompter().ids([samples()[0].sessions[0]]))
     names = {
         "model": tiny(dtype=torch.float32, vocab_size=len(tokenizer), num_hidden_layers=17),
         "tokenizer": tokenizer,

@@ -24,6 +24,7 @@ STUDY = {
     "recall",
     "diagnose",
     "score",
+    "compare",
     "make_series",
     "forecast",
     "leaderboard",
@@ -45,18 +46,20 @@ def preset(clone: Clone, text: str) -> str:
 def test_default_is_planned_as_typed(clone: Clone) -> None:
     planned = clone.planned()
     assert set(planned) == STUDY
-    assert planned["train"] == planned["sanity"] == planned["diagnose"]
+    # The untouched base has no memory to diagnose.
+    assert planned["train"] == planned["sanity"] == planned["diagnose"] + 1
 
 
 def test_smoke_is_planned_with_every_seed_condition_sweep_and_shard(clone: Clone) -> None:
     mine = preset(clone, "runs: {write-drop-read: {seeds: [0, 3]}}\nrecall: {shards: 2}")
     asked = preset_config("smoke").recall
-    conditions, sweeps = len(asked.conditions), len(asked.sweeps)
-    # In two shards: b-mini with one seed and no sweeps, write-drop-read with two seeds and all.
-    shards = 2 * (conditions + 2 * (conditions + sweeps))
+    conditions, sweeps = len(asked.conditions), len(asked.sweeps) + len(asked.alternatives)
+    # In two shards: the untouched base under A and C, b-mini with one seed and no sweeps,
+    # write-drop-read with two seeds and all.
+    shards = 2 * (len("AC") + conditions + 2 * (conditions + sweeps))
     assert clone.planned(*SMOKE, mine) == {
         **dict.fromkeys(STUDY | {"train_base"}, 1),
-        **{"train": 3, "sanity": 3, "diagnose": 3, "recall": shards, "score": 2},
+        **{"train": 4, "sanity": 4, "diagnose": 3, "recall": shards, "score": 3},
         # Two strategies and a baseline on one dataset, with one seed.
         "forecast": 3,
     }
@@ -122,6 +125,14 @@ REFUSED = [
     ),
     ("recall: {shards: 9}", "recall.shards: found 9, expected at most the 8 samples"),
     ("recall: {conditions: [A, Q]}", 'recall.conditions.1: found "Q"'),
+    (
+        "runs: {write-drop-read: {trained: nowhere}}",
+        "runs: run 'write-drop-read', key trained: found 'nowhere', expected the folder",
+    ),
+    (
+        "runs: {write-drop-read: {train: {start: config}}}",
+        "runs.write-drop-read.train.start: found no config/0/fast_weights/fast_weights.json",
+    ),
     ("base: {source: local, path: nowhere}", "base.path: found 'nowhere'"),
     (
         "base: {source: local, path: deep}\n"
@@ -179,7 +190,7 @@ def test_executed_run_leaves_a_report_and_nothing_to_do(executed: Clone) -> None
     provenance = json.loads((executed.path / "results/smoke/provenance.json").read_text())
     assert provenance["seeds"]["runs.write-drop-read"] == [0]
     assert provenance["config"]["results"] == "results/smoke"
-    assert provenance["rules"]["recall"]["jobs"] > provenance["rules"]["train"]["jobs"] == 2
+    assert provenance["rules"]["recall"]["jobs"] > provenance["rules"]["train"]["jobs"] == 3
     assert "write-drop-read" in (report / "RESULTS.md").read_text(encoding="utf-8")
     assert executed.planned(*SMOKE) == {}
 
@@ -223,6 +234,36 @@ def test_shards_together_say_what_the_whole_says(executed: Clone) -> None:
     assert pd.concat(parts).sort_values(key)[columns].to_numpy().tolist() == (
         whole.sort_values(key)[columns].to_numpy().tolist()
     )
+
+
+def test_a_trained_memory_is_taken_as_it_is_and_says_the_same(executed: Clone) -> None:
+    folder = "results/smoke/runs/write-drop-read/0/model"
+    text = f"runs: {{again: {{trained: {folder}, label: again}}, b-mini: null}}"
+    mine = preset(executed, text)
+    planned = executed.planned(*SMOKE, mine)
+    assert planned["take_trained"] == planned["sanity"] == 1
+    assert not {"train", "make_corpus"} & set(planned)
+    predictions = "results/smoke/runs/{}/0/predictions/B/0-of-1.parquet"
+    taken = predictions.format("again")
+    result = executed.snakemake("--profile", "local", *SMOKE, mine, "--", taken)
+    assert result.returncode == 0, result.stdout
+    said = [
+        pd.read_parquet(executed.path / predictions.format(run))["prediction"].tolist()
+        for run in ("again", "write-drop-read")
+    ]
+    assert said[0] == said[1]
+
+
+def test_a_trained_memory_is_trained_further(executed: Clone) -> None:
+    folder = "results/smoke/runs/write-drop-read/0/model"
+    text = f"runs: {{further: {{like: write-drop-read, train: {{start: {folder}, steps: 1}}}}}}"
+    mine, target = preset(executed, text), "results/smoke/runs/further/0/model"
+    assert executed.planned(*SMOKE, mine, "--", target) == {"train": 1}
+    result = executed.snakemake("--profile", "local", *SMOKE, mine, "--", target)
+    assert result.returncode == 0, result.stdout
+    assert executed.planned(*SMOKE, mine, "--", target) == {}
+    (executed.path / folder / "note.txt").write_text("one more file")
+    assert executed.planned(*SMOKE, mine, "--", target) == {"train": 1}
 
 
 def test_sanity_gates_recall(executed: Clone) -> None:

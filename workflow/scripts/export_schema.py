@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 
 from ttt_memory import errors, io
-from ttt_memory.study import key_table
+from ttt_memory.study.config import key_table
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ttt_memory import io, options
 from ttt_memory.errors import run
-from ttt_memory.study.config import Config
+from ttt_memory.study.config.tree import Config
 from ttt_memory.study.run_record import record
 
 
@@ -28,10 +28,14 @@ def main() -> None:
         metavar="DIR",
         help="folder of Snakemake's benchmark files",
     )
+    parser.add_argument(
+        "--origin", nargs="?", type=Path, metavar="FILE", help="note of a converted base model"
+    )
     parser.add_argument("--out", required=True, type=Path, help="JSON file to write")
     args = parser.parse_args()
     config = options.validate(Config, options.read(args.config), args.config)
-    found = record(config.model_dump(mode="json"), args.times, Path(__file__).parents[2])
+    repository = Path(__file__).parents[2]
+    found = record(config.model_dump(mode="json"), args.times, repository, args.origin)
     io.write_json(args.out, found)
 
 

@@ -49,6 +49,7 @@ class Sweep:
         in_context: as of a condition.
         whole_samples: every probe of a chosen sample is asked; otherwise only those that a
             single one of the dialogues in the state answers.
+        also: further keys of the section `recall` that only such sweeps read.
     """
 
     name: str
@@ -58,6 +59,17 @@ class Sweep:
     setting_label: str
     in_context: bool = False
     whole_samples: bool = True
+    also: tuple[str, ...] = ("sweep_samples",)
+
+    @property
+    def title(self) -> str:
+        """Name and label, as in the legend of a figure."""
+        return f"{self.name}: {self.label}"
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of `recall` that it reads and other conditions do not."""
+        return (self.settings, *self.also)
 
 
 # The order here is the order in every table and figure.
@@ -77,7 +89,12 @@ CONDITIONS = {
             "The dialogue was written into the fast weights and everything else of it was dropped."
             " The model sees only the question.",
         ),
-        Condition("C", "nothing", "The model sees only the question and has no memory."),
+        Condition(
+            "C",
+            "nothing",
+            "The model sees only the question and has no memory. The right answer to every"
+            " question is then to refuse.",
+        ),
         Condition(
             "D",
             "fast weights, then distractor",
@@ -87,7 +104,8 @@ CONDITIONS = {
         Condition(
             "W",
             "another dialogue's fast weights",
-            "As B, but another dialogue was written into the fast weights.",
+            "As B, but another dialogue was written into the fast weights. Here, too, a refusal is"
+            " right.",
         ),
         Condition(
             "N",
@@ -136,13 +154,82 @@ SWEEPS = {
     )
 }
 
+_SAME = ("alternative_distances", "alternative_samples")
+# Other ways to keep a dialogue, with the bytes that they keep. Each is asked right after the
+# dialogue and after distractor text.
+ALTERNATIVES = {
+    sweep.name: sweep
+    for sweep in (
+        Sweep(
+            "B_bytes",
+            "fast weights, compacted",
+            "Condition B with a state that is compacted to a budget of bytes.",
+            settings="budgets",
+            setting_label="bytes of the state / bytes of the dialogue's KV cache",
+            also=_SAME,
+        ),
+        Sweep(
+            "K",
+            "KV cache, most attended entries",
+            "Of the KV cache, the entries that received most attention are kept.",
+            settings="budgets",
+            setting_label="bytes kept / bytes of the dialogue's KV cache",
+            in_context=True,
+            also=_SAME,
+        ),
+        Sweep(
+            "K_gate",
+            "KV cache, most gated tokens",
+            "Of the KV cache, the tokens are kept that the write gate lets through most.",
+            settings="budgets",
+            setting_label="bytes kept / bytes of the dialogue's KV cache",
+            in_context=True,
+            also=_SAME,
+        ),
+        Sweep(
+            "Q",
+            "KV cache, quantised",
+            "The KV cache is cut to as many entries as the dialogue has tokens, as for K, and these"
+            " are quantised.",
+            settings="bits",
+            setting_label="bits of a number",
+            in_context=True,
+            also=_SAME,
+        ),
+        Sweep(
+            "R",
+            "best turns by BM25",
+            "The text is kept. The turns that fit a question best are put back into the context.",
+            settings="turns",
+            setting_label="turns put back",
+            also=_SAME,
+        ),
+        Sweep(
+            "L",
+            "LoRA trained on the text",
+            "A low-rank adapter is trained on the text by gradient steps. The text is dropped.",
+            settings="lora_ranks",
+            setting_label="rank of the adapter",
+            also=(*_SAME, "lora_steps", "lora_lr"),
+        ),
+    )
+}
+WHOLE = float("inf")  # the setting of `budgets` that keeps everything
+# The best that a text can give: all of it in the KV cache, or read again for each question (T).
+WHOLE_CACHE = "K"
+SWEPT = SWEEPS | ALTERNATIVES  # all that has settings
+
 IN_CONTEXT = tuple(name for name, entry in (CONDITIONS | SWEEPS).items() if entry.in_context)
+# All whose texts go through the KV cache as a whole, also if parts of them are dropped then.
+CACHED = (*IN_CONTEXT, *(name for name, entry in ALTERNATIVES.items() if entry.in_context))
 EVERY_PROBE = tuple(name for name, condition in CONDITIONS.items() if condition.every_probe)
 
 # Ratios of EM: numerator and denominator.
 MEMORY_EFFICIENCY = ("B", "A")
 RETENTION_RATIO = ("D", "B")
 COMPARED = MEMORY_EFFICIENCY[::-1]  # as tables and figures order them
+SAME_TEXT = ("1", "2")  # levels on which A and B were given the same text; the headline is of them
+DISTRACTOR_LEVEL = "3"  # here A has a distractor in its context too, and D has written it
 
 # Conditions whose EM is compared by a paired test, and what the comparison shows.
 PAIRS = {
@@ -153,6 +240,9 @@ PAIRS = {
 }
 
 # Conditions that a table or figure shows by a choice of its own.
+REFUSING = ("C", "W")  # nothing that the model has answers the question: a refusal is right
+REFUSAL_CONDITIONS = ("A", "B", *REFUSING)
+NOT_IN_EXAMPLES = ("C", "N")
 CONTROLS = ("C", "W", "N")
 BY_LEVEL = ("A", "B", "D")
 BEHIND_DISTRACTOR = ("A", "D")  # both have the dialogue and then the distractor
@@ -160,19 +250,25 @@ BY_POSITION = ("A", "B", "D")
 WITH_DISTRACTOR = ("A", "B", "D", "C")
 COSTED = ("A", "B", "C", "D")  # W and N cost what B costs
 
+# By what of them no training has shown.
 SPLITS = {
-    "train": "training values and skeletons",
-    "heldout_values": "held-out values",
-    "heldout_skeletons": "held-out skeletons",
-    "heldout_both": "both held out",
+    "train": "nothing new",
+    "new_values": "new values",
+    "new_wording": "new question wording",
+    "new_skeletons": "new skeletons",
+    "all_new": "all new",
 }
-# The same splits by what of them no training has shown.
-NEW_IN_SPLITS = {
-    "train": "seen values, seen wording",
-    "heldout_values": "new values",
-    "heldout_skeletons": "new wording",
-    "heldout_both": "new values, new wording",
+HEADLINE_SPLIT = "all_new"  # values, wording of questions and skeletons: nothing of it was trained
+LEVELS = {
+    "1": "direct recall",
+    "2": "two facts composed",
+    "3": "distractor after the dialogue",
+    "4": "a value is changed later",
+    "5": "who said what",
+    "6": "unanswerable",
 }
+# On levels where a wrong answer can be the probe's rival: the right answer, the rival, and others.
+OUTCOMES = {"4": ("latest", "old", "neither"), "5": ("own", "other", "neither")}
 # Whether a question shares a word with the passage of the dialogue that answers it.
 GROUNDINGS = {"shared": "words shared", "none": "no word shared"}
 THIRDS = ("front", "middle", "back")

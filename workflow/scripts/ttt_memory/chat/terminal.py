@@ -15,8 +15,10 @@ import torch
 from transformers.utils import logging
 
 from ..conversation.config.asking import RecallConfig
+from ..conversation.config.training import ADAPTER, BASE
+from ..conversation.models import lora
 from ..conversation.models.loading import load_model
-from ..conversation.models.trained_run import BASE, load_run
+from ..conversation.models.trained_run import load_run
 from ..conversation.prompts.prompter import Prompter
 from ..conversation.recall.answers import answer
 from ..conversation.recall.write_dialogues import write_texts
@@ -24,7 +26,7 @@ from ..errors import UserError, run
 from ..fast_weights import FastState, FastWeights, load_state, save_state
 from ..fast_weights import load as load_fast_weights
 from ..fast_weights.base_model import positions
-from ..fast_weights.checkpoint import CONFIG
+from ..fast_weights.config import CONFIG
 from ..study import devices
 
 HELP = """\
@@ -32,10 +34,11 @@ TEXT            told: kept in the context until /drop
 QUESTION?       answered from the context, else the fast weights, else nothing
 /drop           write the text into the fast weights and drop it: no text, no KV cache
 /forget         put the fast weights away: what was dropped is forgotten
-/remember       bring them back
+/remember       bring them back; fast weights written since then are put away instead
 /save FILE      keep the fast weights in a file;  /load FILE  takes them from one
 /new            begin anew;  /help  this;  /quit  leave"""
 ANSWER_TOKENS = 48
+QUESTION_MARKS = ("?", "？", "؟", "⁇", "‽")
 
 
 class Chat:
@@ -66,9 +69,10 @@ class Chat:
         if line.startswith("/"):
             name, _, rest = line.partition(" ")
             if name not in self._commands:
-                raise UserError(f"{name}: no such command; expected one of {[*self._commands]}")
+                known = [*self._commands, "/quit"]
+                raise UserError(f"{name}: no such command; expected one of {known}")
             return self._commands[name](rest.strip())
-        if line.endswith(("?", "？")):
+        if line.rstrip("!\"'”»)").endswith(QUESTION_MARKS):
             return self._ask(line)
         self.told.append(line)
         return f"[told, {len(self._text())} tokens in context]"
@@ -104,20 +108,23 @@ class Chat:
         segment = RecallConfig().segment_tokens
         if longest is not None:
             segment = min(segment, max(1, longest - len(self.prompter.opening)))
-        self.state = write_texts(self.fw, self.prompter, [[self._text()]], segment, self.state)
-        self.told, self.away = [], None
+        state = write_texts(self.fw, self.prompter, [[self._text()]], segment, self.state)
+        state.readable()  # fast weights that cannot be read do not take the place of others
+        self.state, self.told = state, []
         return f"[dropped; {int(self.state.written)} tokens in {self.state.nbytes / 1e3:.0f} kB]"
 
     def _forget(self, _: str) -> str:
         if self.state is None:
             raise UserError("/forget: there are no fast weights; /drop a text first")
+        if self.away is not None:
+            raise UserError("/forget: others are put away already; /remember or /new first")
         self.state, self.away = None, self.state
         return "[forgotten]"
 
     def _remember(self, _: str) -> str:
         if self.away is None:
             raise UserError("/remember: nothing has been forgotten")
-        self.state, self.away = self.away, None
+        self.state, self.away = self.away, self.state
         return "[remembered]"
 
     def _save(self, path: str) -> str:
@@ -129,7 +136,7 @@ class Chat:
     def _load(self, path: str) -> str:
         if not path:
             raise UserError("/load: expected the name of a saved state")
-        self.state, self.away = self.fw.flush(load_state(self.fw, path)), None
+        self.state = self.fw.flush(load_state(self.fw, path))
         return f"[loaded from {path}]"
 
     def _new(self, _: str) -> str:
@@ -147,6 +154,8 @@ def open_run(
 ) -> tuple[FastWeights, Prompter]:
     """A trained run, or a folder that `fast_weights.save` wrote, on its base model.
 
+    Without `base` it is the run's own, or the one that its adapter names, if that is there.
+
     Raises:
         UserError: a folder is missing, or has no base model and none is named, or one and another
             is named.
@@ -159,7 +168,12 @@ def open_run(
         raise UserError(f"{folder}: holds its own base model (folder {BASE}); leave out --base")
     base = own if own.is_dir() else base
     if base is None:
-        raise UserError(f"{folder}: holds no base model (folder {BASE}); name one with --base")
+        base = trained_on = lora.base_name(folder / ADAPTER)
+        if trained_on is None or not Path(trained_on).is_dir():
+            hint = "" if trained_on is None else f" (it was trained on {trained_on})"
+            raise UserError(
+                f"{folder}: holds no base model (folder {BASE}); name one with --base{hint}"
+            )
     if (folder / CONFIG).is_file():
         fw = load_fast_weights(folder, load_model(base)).to(device).eval()
     else:

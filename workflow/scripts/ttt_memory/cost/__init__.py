@@ -1,1 +1,1 @@
-"""What a study costs: FLOPs, bytes, seconds; for benchmarks and planning only."""
+"""What a study costs: FLOPs, bytes, seconds, from shapes; recall uses `model` for its columns."""

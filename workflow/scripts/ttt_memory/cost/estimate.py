@@ -69,7 +69,7 @@ class Estimate:
             context = bench.dialogue + bench.distractor * bench.distracted // bench.samples
             passes.append(self.decoder.forward(rows, context, logits=1))
         texts = {"B": [bench.dialogue], "D": [bench.dialogue, bench.distractor]}.get(name, [])
-        written, held = self._written(rows, texts)
+        written, held = self.fast.write_texts(rows, texts, bench.segment)
         solving, solved = self.fast.make_readable(rows, held)
         passes += [*written, solving, *self._answers(rows, context, solved)]
         batches = -(-samples // rows)
@@ -102,16 +102,6 @@ class Estimate:
         held_bytes = self.decoder.weight_bytes + 3 * trained
         return Cost(work, seconds, held_bytes + rows * self.fast.sizes.readable_peak_bytes(held))
 
-    def _written(self, rows: int, texts: list[int]) -> tuple[list[Work], Held]:
-        passes, held = [], NOTHING
-        for text in texts:
-            for start in range(0, text, self.benchmark.segment):
-                piece = min(self.benchmark.segment, text - start)
-                forward = self.decoder.forward(rows, piece)
-                passes.append(forward + self.fast.write(rows, piece, held))
-                held = self.fast.sizes.held(piece, held)
-        return passes, held
-
     def _answers(self, rows: int, context: int, held: Held) -> list[Work]:
         """Questions at once, lanes side by side in a row; then a token of each lane at a time."""
         bench, passes, past = self.benchmark, [], context
@@ -136,7 +126,7 @@ def of_samples(samples: list[Sample], prompter: Prompter, config: RecallConfig) 
     questions = [ids for e in encoded for ids in e.questions]
     return Benchmark(
         samples=len(samples),
-        dialogue=_mean([e.dialogue for e in encoded]),
+        dialogue=_mean([e.context for e in encoded]),
         distractor=_mean(distractors),
         distracted=len(distractors),
         probes=max(1, round(len(questions) / len(samples))),

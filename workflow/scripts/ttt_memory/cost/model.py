@@ -144,6 +144,22 @@ class FastWeightsCost:
         moved = self.sizes.state_bytes(before) + self.sizes.state_bytes(after)
         return self._work(rows, flops, moved)
 
+    def write_texts(
+        self, rows: int, texts: list[int], segment: int, opening: int = 0
+    ) -> tuple[list[Work], Held]:
+        """The passes that write texts of these lengths into empty states, and what is held then.
+
+        Each pass is over at most `segment` tokens, which follow `opening` tokens of every pass.
+        """
+        passes, held = [], NOTHING
+        for text in texts:
+            for start in range(0, text, segment):
+                piece = min(segment, text - start)
+                forward = self.decoder.forward(rows, opening + piece)
+                passes.append(forward + self.write(rows, piece, held))
+                held = self.sizes.held(piece, held)
+        return passes, held
+
     def make_readable(self, rows: int, held: Held) -> tuple[Work, Held]:
         """What making a state readable costs before it is first read, and what it holds then."""
         flops, after = self.sizes.readable(held)

@@ -1,5 +1,6 @@
 """The record of a study: where its results were made, with what code, and how long it took."""
 
+import json
 import os
 import platform
 import shutil
@@ -14,13 +15,16 @@ import pandas as pd
 from .provenance import provenance
 
 
-def record(config: Mapping[str, Any], times: Path, repository: Path) -> dict[str, Any]:
+def record(
+    config: Mapping[str, Any], times: Path, repository: Path, origin: Path | None = None
+) -> dict[str, Any]:
     """The content of results/provenance.json.
 
     Args:
         config: the whole configuration, with defaults.
         times: the folder of Snakemake's benchmark files, `RULE.tsv` or `RULE/**/*.tsv`.
         repository: the folder of the code. If it is not a git repository, the commit is null.
+        origin: the note of where a converted base model comes from, JSON. Other models have none.
     """
     seeds = {f"runs.{name}": run["seeds"] for name, run in config["runs"].items()}
     seeds |= {"benchmark": config["benchmark"]["seed"], "forecast": config["forecast"]["seeds"]}
@@ -31,6 +35,7 @@ def record(config: Mapping[str, Any], times: Path, repository: Path) -> dict[str
         "dirty": bool(_git(repository, "status", "--porcelain")),
         **provenance(dict(config)),
         "seeds": seeds,
+        "base_origin": json.loads(origin.read_text(encoding="utf-8")) if origin else None,
         "host": _host(),
         "rules": costs(times, config["resources"]),
     }

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from ..options import InputPath, Options
+from ...options import InputPath, Options
 
 
 class RuleResources(Options):

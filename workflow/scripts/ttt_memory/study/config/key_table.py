@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from .config import Config
+from .tree import Config
 
 MARK = "<!-- Below: written by workflow/scripts/export_schema.py. -->\n"
 
@@ -62,6 +62,8 @@ def keys(
             default = "" if value is PydanticUndefined else f"`{_literal(value)}`"
             values = ", ".join([_values(field.annotation), *_limits(field.metadata)])
             yield key, values, default or "required", field.description or ""
+            if listed := _listed(field.annotation):
+                yield from keys(listed, f"{key}[].")
 
 
 def table() -> str:
@@ -97,6 +99,13 @@ def _models(annotation: Any) -> tuple[list[type[BaseModel]], bool]:
     return [], False
 
 
+def _listed(annotation: Any) -> type[BaseModel] | None:
+    """The model class of the entries of a list; None if they are values or it is no list."""
+    arguments = get_args(annotation) if get_origin(annotation) is tuple else ()
+    inner = _models(arguments[0])[0] if Ellipsis in arguments else []
+    return inner[0] if inner else None
+
+
 def _values(annotation: Any) -> str:
     """The values that an annotation allows, in words."""
     origin, arguments = get_origin(annotation), get_args(annotation)
@@ -112,6 +121,8 @@ def _values(annotation: Any) -> str:
         return "[" + ", ".join(_values(part) for part in arguments) + "]"
     if origin is dict:
         return f"mapping of names to {_values(arguments[1])}"
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return "mappings"
     names = {
         Any: "any value",
         int: "integer",

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from .. import options
+from ... import options
 
 Sources = Mapping[str, Mapping[str, Any]]  # the strongest first
 
