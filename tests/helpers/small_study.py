@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from clone import Clone
@@ -67,9 +68,11 @@ def contents(results: Path) -> dict[str, bytes]:
 
 
 def untimed(path: Path) -> bytes:
-    """The file's bytes; of a table, those of all columns but the seconds."""
+    """The file's bytes; of a table, those of all columns and metrics but the seconds."""
     if path.suffix == ".parquet":
         table = pq.read_table(path)
+        if "metric" in table.column_names:
+            table = table.filter(pc.invert(pc.ends_with(table["metric"], "seconds")))
         measured = [name for name in table.column_names if name.endswith("seconds")]
         table = table.drop_columns(measured)
         sink = pa.BufferOutputStream()
