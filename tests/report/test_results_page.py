@@ -12,7 +12,7 @@ import scored_runs
 from clone import ROOT
 from ttt_memory import io
 from ttt_memory.errors import UserError
-from ttt_memory.report.results_page import blocks, figures
+from ttt_memory.report.results_page import blocks, figures, tables
 from ttt_memory.report.results_page.answer import answer
 from ttt_memory.report.results_page.study import load_study
 from ttt_memory.scoring import schemas
@@ -32,7 +32,7 @@ RUNS = {
     "base": {"label": "untouched", "seeds": [0]},
 }
 TABLES = ["splits", "levels", "outcomes", "refusals", "efficiency", "conditions", "retention"]
-BLOCKS = ["aims", *TABLES, "capacity", "attribution"]
+BLOCKS = ["aims", *TABLES, "capacity", "equal_bytes", "attribution"]
 
 
 def write_metrics(folder: Path, name: str, memory: float) -> pd.DataFrame:
@@ -95,9 +95,9 @@ def test_all_blocks_but_the_attribution_are_written(folder, pages):
     assert done.returncode == 0, done.stderr
     assert "attribution of old" in found(pages)
     assert not any(f"{name} of old" in found(pages) for name in BLOCKS[:-1])
-    assert found(pages).count("by hand\n") == 11
+    assert found(pages).count("by hand\n") == 12
     assert "|  |" not in found(pages).splitlines()  # a table without lines
-    assert found(pages).count("`make run` at commit `0123456`, 2026-01-02, Linux (2 cores)") == 10
+    assert found(pages).count("`make run` at commit `0123456`, 2026-01-02, Linux (2 cores)") == 11
     before = {path: path.read_bytes() for path in pages.iterdir()}
     run(folder, pages)
     assert before == {path: path.read_bytes() for path in pages.iterdir()}
@@ -129,6 +129,17 @@ def test_the_answer_has_the_numbers_of_the_metrics_and_counts_new_wording(folder
         assert line[4] == f"{ratio.n} × 2"
     assert table[6][0] == "all new, a value is changed later"
     assert table[10][2] == "0.000"
+
+
+def test_the_block_at_equal_bytes_has_a_verdict_for_each_distance_and_no_times(folder):
+    text = tables.equal_bytes(load_study(folder, "make run", "write-drop-read", "b-mini"))
+    verdict, *shown, source = text.split("\n\n")
+    assert verdict.count("**") == 2 * len(scored_runs.DISTANCES)
+    assert len(shown) == 2
+    assert "K: " in shown[1]
+    assert "FLOPs of an answer" in shown[1]
+    assert "seconds" not in shown[1]
+    assert source.startswith("*`make run`")
 
 
 def test_figures_replace_every_colour_on_dark_pages(folder, pages):

@@ -11,6 +11,7 @@ from ttt_memory import io, options
 from ttt_memory.benchmark import read_benchmark
 from ttt_memory.conversation.config.asking import RecallConfig
 from ttt_memory.conversation.config.base_model import BaseConfig
+from ttt_memory.conversation.models import lora
 from ttt_memory.conversation.models.trained_run import load_run, prepare_device
 from ttt_memory.conversation.prompts.prompter import Prompter
 from ttt_memory.conversation.recall.ask import Recall
@@ -56,6 +57,7 @@ def main() -> None:
     shard = shard_of(args.shard)
     samples = read_benchmark(args.benchmark)
     fw = load_run(args.model, args.base, device, base.dtype, base.attention)
+    lora.merge(fw.model)
     recall = Recall(fw, prompter, samples, config)
     rows = recall.run(args.condition, shard)
     rows = [{"run": args.run, "seed": args.seed, **row} for row in rows]

@@ -16,6 +16,7 @@ from clone import ROOT
 from conversation_models import fast_weights, model, prompter, sampler, samples
 from ttt_memory.benchmark import write_benchmark
 from ttt_memory.conversation.config.training import LoraConfig, RunConfig, TrainConfig
+from ttt_memory.conversation.models import lora
 from ttt_memory.conversation.models.loading import load_model
 from ttt_memory.conversation.models.lora import adapt
 from ttt_memory.conversation.models.trained_run import (
@@ -135,6 +136,22 @@ def test_a_loaded_run_has_the_logits_of_the_saved_one(base, run):
     ids = torch.tensor(prompter().ids([samples()[0].sessions[0]]))
     assert torch.equal(load_base(folder, base)(input_ids=ids).logits, said(fw)[0])
     assert not torch.equal(load_model(base)(input_ids=ids).logits, said(fw)[0])
+
+
+def test_a_merged_adapter_gives_the_same_logits_and_needs_no_products_of_its_own(base, run):
+    _, folder, _ = run
+    apart, merged = load_run(folder, base, CPU), load_run(folder, base, CPU)
+    lora.merge(merged.model)
+    calls = []
+    for name, module in merged.model.named_modules():
+        if name.rpartition(".")[0].endswith(("lora_A", "lora_B")):
+            module.register_forward_hook(lambda *_: calls.append(1))
+    for expected, found in zip(said(apart), said(merged), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    assert calls == []
+    alone = load_model(base)
+    lora.merge(alone)  # has none
+    assert fingerprint(alone) == fingerprint(load_model(base))
 
 
 def test_fast_weights_trained_with_an_adapter_refuse_the_bare_base(base, run):

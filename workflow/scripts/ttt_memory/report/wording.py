@@ -113,15 +113,18 @@ def equal_bytes(results: Results) -> str:
     run = shown_run(results)
     if run is None:
         return _EQUAL_BYTES
-    found = points(results, run)
-    asked = [entry for name, entry in ALTERNATIVES.items() if name in set(found["method"])]
+    methods = set(points(results, run)["method"])
+    asked = [entry for name, entry in ALTERNATIVES.items() if name in methods]
     meanings = [f"- **{entry.title}.** {entry.meaning}" for entry in asked]
+    return "\n".join([_EQUAL_BYTES, "", *meanings, "", at_equal_bytes(results, run)])
+
+
+def at_equal_bytes(results: Results, run: str) -> str:
+    """Where the fast weights of `run` win and lose, at each distance."""
+    found = points(results, run)
     long = unasked(results, run).groupby("distance")["value"].max()
-    verdicts = [
-        _at_distance(found, distance, long.get(distance))
-        for distance in sorted(found["distance"].unique())
-    ]
-    return "\n".join([_EQUAL_BYTES, "", *meanings, "", " ".join(verdicts)])
+    distances = sorted(found["distance"].unique())
+    return " ".join(_at_distance(found, distance, long.get(distance)) for distance in distances)
 
 
 def _at_distance(found: pd.DataFrame, distance: int, too_long: float | None) -> str:

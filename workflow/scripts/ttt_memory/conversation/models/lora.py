@@ -16,7 +16,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from ...errors import UserError
-from ...fast_weights.base_model import check_shapes, fingerprint
+from ...fast_weights.base_model import check_shapes, fingerprint, is_adapter
 from ...io import write_json
 from ..config.training import LoraConfig
 
@@ -108,6 +108,21 @@ def fill(adapted: "peft.PeftModel", folder: Path) -> None:
     """
     _, tensors, origin = _read(folder)
     _fill(adapted, folder, tensors, origin)
+
+
+def merge(model: PreTrainedModel) -> None:
+    """Add the adapters of `model` to the weights that they adapt, where it has any.
+
+    An answer then takes two products fewer for each map. The sum is rounded to the type of the
+    weights. A merged model is no longer the one that a saved state or fast weights belong to, so
+    load and save those before.
+    """
+    if any(is_adapter(name) for name, _ in model.named_parameters()):
+        from peft.tuners.tuners_utils import BaseTunerLayer
+
+        for module in model.modules():
+            if isinstance(module, BaseTunerLayer):
+                module.merge()
 
 
 def copy_rounded(folder: Path, out: Path, dtype: torch.dtype) -> None:

@@ -18,7 +18,10 @@ from ...vocabulary import (
     SPLITS,
 )
 from ...vocabulary import LEVELS as LEVEL_NAMES
+from .. import wording
+from ..equal_bytes import shown_run
 from ..results import Results
+from ..tables import equal_bytes as alternatives
 from ..tables import runs
 from ..tables.runs import p_value
 from .cells import (
@@ -262,6 +265,18 @@ def efficiency(study: FinishedStudy) -> str:
     return f"{markdown(table.shown.to_dict('records'))}\n\n{study.source()}"
 
 
+def equal_bytes(study: FinishedStudy) -> str:
+    """Where fast weights win and lose at equal bytes, and every method with its costs."""
+    run = shown_run(study.results)
+    if run is None:
+        return f"No other way to keep a dialogue was asked.\n\n{study.source()}"
+    made = (alternatives.sizes(study.results), alternatives.methods(study.results))
+    timed = ["seconds to write", "seconds of an answer"]
+    tables = [table.shown.drop(columns=timed, errors="ignore") for table in made]
+    shown = [markdown(table.to_dict("records")) for table in tables]
+    return "\n\n".join([wording.at_equal_bytes(study.results, run), *shown, study.source()])
+
+
 TABLES: dict[str, Callable[[FinishedStudy], str]] = {
     "splits": splits,
     "levels": levels,
@@ -271,6 +286,7 @@ TABLES: dict[str, Callable[[FinishedStudy], str]] = {
     "conditions": conditions,
     "retention": retention,
     "capacity": capacity,
+    "equal_bytes": equal_bytes,
 }
 
 
