@@ -45,6 +45,19 @@ def test_our_own_layout(files, tmp_path):
     assert read_benchmark(tmp_path / "b.parquet") == [sample]
 
 
+def test_a_byte_order_mark_changes_nothing_and_half_an_emoji_is_refused(files):
+    for layout in ("jsonl", "locomo", "babi"):
+        expected = read_conversations(layout, [files[layout]]).samples
+        text = files[layout].read_text(encoding="utf-8")
+        files[layout].write_text(text, encoding="utf-8-sig")
+        assert read_conversations(layout, [files[layout]]).samples == expected
+    text = files["locomo"].read_text(encoding="utf-8-sig")
+    half = text.replace('"text": "', r'"text": "\ud83d', 1)
+    files["locomo"].write_text(half, encoding="utf-8")
+    with pytest.raises(UserError, match=r"locomo.*: not readable as UTF-8 text"):
+        read_conversations("locomo", [files["locomo"]])
+
+
 def test_chinese_conversations_have_chinese_turns_and_refusals(tmp_path):
     entry = {
         "id": 7,

@@ -51,8 +51,20 @@ def test_lines_and_tables_of_messages_and_text_are_read(tmp_path):
     assert own_texts.files_in([tmp_path, lines]) == [lines, tmp_path / "b.parquet", lines]
 
 
+def test_upper_case_endings_and_byte_order_marks_are_read(tmp_path):
+    """As Windows writes them."""
+    file = tmp_path / "A.JSONL"
+    file.write_text(json.dumps(ROWS[1]), encoding="utf-8-sig")
+    assert own_texts.files_in([tmp_path]) == [file]
+    assert list(own_texts.read_texts(file)) == ["A plain page."]
+
+
 REFUSED = [
     ("{broken", "line 2: not readable as JSON in UTF-8"),
+    (
+        r'{"text": "half \ud83d"}',
+        "line 2: not readable as JSON in UTF-8 ('utf-8' codec",
+    ),
     ("[1]", "line 2: found [1], expected an object with 'messages' or 'text'"),
     ({"prompt": "x"}, "line 2: found fields ['prompt'], expected 'messages' or 'text'"),
     ({"text": 3}, "line 2: text: found 3, expected text that is not empty"),

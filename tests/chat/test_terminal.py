@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from conversation_models import fast_weights, prompter
+from conversation_models import fast_weights, model, prompter
 from ttt_memory.chat import terminal
 from ttt_memory.chat.terminal import ANSWER_TOKENS, Chat, open_run
 from ttt_memory.conversation.models.trained_run import save_run
 from ttt_memory.conversation.recall.naive import answer_naive, write_naive
 from ttt_memory.conversation.recall.write_dialogues import write_texts
 from ttt_memory.errors import UserError
-from ttt_memory.fast_weights import save
+from ttt_memory.fast_weights import FastWeightsConfig, inject, save
 
 ROOT = Path(__file__).resolve().parents[2]
 FACT, QUESTION = "My badge number is 40713.", "What is the badge number?"
@@ -52,6 +52,33 @@ def test_forgotten_and_remembered():
     assert talk.say(QUESTION) == with_memory
     talk.say("/new")
     assert talk.say(QUESTION) == said("nothing", talk, empty)
+
+
+def test_a_text_of_which_nothing_is_written_is_not_dropped():
+    """As in the run b-mini, which leaves out a part of less than a chunk."""
+    talk = Chat(inject(model(), FastWeightsConfig(layers=(0,), chunk=512, flush=False)), prompter())
+    talk.say(FACT)
+    with pytest.raises(UserError, match=r"nothing was written.* less than 512 tokens"):
+        talk.say("/drop")
+    assert talk.told == [FACT]
+    assert talk.say(QUESTION).startswith("[from context]")
+
+
+def test_an_answer_that_is_interrupted_loses_nothing(monkeypatch, capsys):
+    talk, say = chat(), Chat.say
+
+    def interrupted(self, line):
+        if line == QUESTION:
+            raise KeyboardInterrupt
+        return say(self, line)
+
+    monkeypatch.setattr(Chat, "say", interrupted)
+    terminal.talk(talk, [FACT, QUESTION, "/drop"], echo=False)
+    said = capsys.readouterr().out.splitlines()
+    assert said[1] == "[interrupted]"
+    assert said[2].startswith("[dropped; ")
+    with pytest.raises(KeyboardInterrupt):
+        terminal.talk(talk, [QUESTION], echo=True)
 
 
 def test_what_is_put_away_outlives_another_text():

@@ -396,3 +396,63 @@ def test_memory_is_never_left_out_in_silence(reading):
         fw.read(state, input_ids=ids)
     with pytest.raises(UserError, match="layer 0: its down_proj was not called"):
         fw.write(ids)
+
+
+def generated(forward, ids: torch.Tensor, count: int) -> torch.Tensor:
+    """The oracle: `count` greedy tokens, each by a pass over all that came before."""
+    for _ in range(count):
+        ids = torch.cat([ids, forward(input_ids=ids).logits[:, -1:].argmax(-1)], 1)
+    return ids
+
+
+def test_generate_is_transformers_own_with_the_fast_weights():
+    fw, ids = memory(tiny()), tokens(2, 9)
+    state, options = fw.write(ids).state, {"max_new_tokens": 5, "eos_token_id": None}
+    expected = generated(partial(fw.read, state), ids[:, :3], 5)
+    assert fw.generate(state, ids[:, :3], do_sample=False, **options).equal(expected)
+    plain = fw.generate(None, ids[:, :3], do_sample=False, **options)
+    assert plain.equal(generated(fw.plain, ids[:, :3], 5))
+    assert not plain.equal(expected)
+    # Beams and samples of a prompt read its row: each row alone says the same.
+    beams = {"num_beams": 3, "num_return_sequences": 2, "do_sample": False}
+    found = fw.generate(state, ids[:, :3], **beams, **options)
+    for row in range(2):
+        alone = fw.generate(state.index([row]), ids[row : row + 1, :3], **beams, **options)
+        assert found[2 * row : 2 * row + 2].equal(alone)
+    # Prompt look-up drafts several tokens at once, and the result is the greedy one.
+    drafted = fw.generate(
+        state.index([0]), ids[:1, :3], prompt_lookup_num_tokens=2, do_sample=False, **options
+    )
+    assert drafted.equal(expected[:1])
+    with pytest.raises(ValueError, match="a batch of 1 for a state of 2 rows"):
+        fw.generate(state, ids[:1])
+
+
+def test_a_call_reads_or_is_plain():
+    """As wrappers such as DDP call a module; ids may come by their place."""
+    fw, ids = memory(tiny()), tokens(2, 9)
+    state = fw.write(ids).state
+    expected = fw.read(state, input_ids=ids).logits
+    assert fw(ids, state).logits.equal(expected)
+    assert fw.read(state, ids).logits.equal(expected)
+    assert fw(ids).logits.equal(fw.plain(input_ids=ids).logits)
+    with pytest.raises(TypeError):
+        fw.read(state, ids, 2)
+
+
+def test_a_wrapped_model_is_the_same_model():
+    """Public kin: peft#2957, peft#3110."""
+    import peft
+
+    model = tiny()
+    expected = fingerprint(model)
+    assert fingerprint(torch.compile(model)) == expected
+    assert fingerprint(torch.nn.ModuleDict({"module": model})) == expected
+    assert fingerprint(peft.get_peft_model(model, peft.LoraConfig(r=2))) == expected
+
+
+def test_a_compiled_model_is_refused_and_says_so():
+    fw = memory(tiny())
+    fw.model.get_decoder().layers[0].mlp.forward = lambda x: x  # as a graph that has no hooks
+    with pytest.raises(UserError, match=r"layer 0: .*not ejected nor compiled, and whose MLPs"):
+        fw.write(tokens(1, 4))

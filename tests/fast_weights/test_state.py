@@ -64,6 +64,24 @@ def test_index_and_concat(length, update):
     assert twice.rank <= state.rank
 
 
+def test_rows_by_slice_and_by_range():
+    state = written(LENGTHS["factors"])
+    for rows in (slice(1, None), range(1, 3)):
+        assert apart(state.index(rows), state.index([1, 2])) == 0
+    assert state.reset(slice(0, 2)).written.tolist()[:2] == [0, 0]
+
+
+@both_updates
+def test_states_of_other_layers_are_not_put_together(update):
+    """Neither order drops a layer silently."""
+    ids = tokens(2, 9)
+    few, more = (memory(layers=n, update=update).write(ids).state for n in ((1, 2), (0, 1, 2)))
+    for one, other in ((few, more), (more, few)):
+        for put in (one.concat, one.merge):
+            with pytest.raises(ValueError, match=r"states of the layers \[.*\] and \[.*\]: exp"):
+                put(other)
+
+
 def test_a_row_alone_carries_no_padding():
     """Row 1 wrote less than the others: taken out, it holds only its own factors."""
     state = memory(chunk=1).write(tokens(2, 4), torch.tensor([[1] * 4, [1] * 2 + [0] * 2])).state

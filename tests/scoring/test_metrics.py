@@ -491,7 +491,7 @@ def test_files_that_cannot_be_read_are_refused(tmp_path):
     with pytest.raises(UserError, match=r"none\.parquet: no such file"):
         read_predictions([f"{tmp_path / 'none.parquet'}"])
     broken = tmp_path / "broken.json"
-    for content, message in [("[1", "not readable as JSON"), ("{}", "expected a list of samples")]:
+    for content, message in [("[1", "malformed JSON"), ("{}", "expected a list of samples")]:
         broken.write_text(content)
         with pytest.raises(UserError, match=message):
             read_predictions([f"A={broken}"])

@@ -2,11 +2,13 @@
 
 import copy
 import json
+import shutil
 
 import pytest
 import torch
 from accelerate import Accelerator
 
+from clone import ROOT
 from conversation_models import ARCHITECTURE, passages, prompter, samples, single
 from ttt_memory.benchmark.own_texts import ANY_LANGUAGE, lines_of
 from ttt_memory.conversation.config.asking import RecallConfig
@@ -246,3 +248,10 @@ def test_templates_that_render_no_turns_are_refused_in_one_line():
         chat(counted)
     tokenizer = chat(CHAT).tokenizer
     assert Prompter(tokenizer, "none").template == prompter().template
+
+
+def test_a_folder_without_a_tokenizer_is_refused(tmp_path):
+    """Transformers would make one of the special tokens alone."""
+    shutil.copy(ROOT / "data" / "models" / "embedded" / "config.json", tmp_path)
+    with pytest.raises(UserError, match=r"no tokenizer, expected one of \[.*'tokenizer.json'"):
+        Prompter.load(tmp_path)

@@ -6,6 +6,7 @@ import torch
 from asked_runs import CONFIG, recall, said
 from conversation_models import fast_weights, prompter, samples
 from ttt_memory import io
+from ttt_memory.conversation.recall.answers import answer
 from ttt_memory.conversation.recall.naive import answer_naive, write_naive
 from ttt_memory.conversation.recall.write_dialogues import write_texts
 from ttt_memory.errors import UserError
@@ -27,6 +28,13 @@ def test_batched_answers_are_the_naive_ones():
                 expected.ended,
                 expected.new_tokens,
             )
+
+
+def test_nothing_asked_and_no_tokens_allowed():
+    fw = fast_weights()
+    assert answer(fw, prompter(), [[], []]) == [[], []]
+    with pytest.raises(ValueError, match="max_new_tokens: found 0, expected at least 1"):
+        answer(fw, prompter(), [[[5]]], max_new_tokens=0)
 
 
 @pytest.mark.parametrize("condition", ["A", "B", "C", "W", "N", "retention", "capacity"])

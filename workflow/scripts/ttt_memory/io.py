@@ -169,7 +169,8 @@ def read_arrow(path: str | Path, schema: pa.Schema) -> pa.Table:
         table = pq.read_table(path, page_checksum_verification=True)
     except (pa.ArrowException, OSError) as error:
         raise UserError(
-            f"{path}: not a readable Parquet file ({error}); delete it, and it is made again"
+            f"{path}: not a readable Parquet file ({error}); if this workflow made it,"
+            " delete it, and it is made again"
         ) from error
     missing = [name for name in schema.names if name not in table.schema.names]
     if missing:

@@ -119,7 +119,7 @@ def read(source: str | Path) -> dict[str, Any]:
         where = str(path)
         if not path.is_file():
             raise UserError(f"{path}: no such config file")
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     try:
         data = _parsed(text)
     except UserError as error:

@@ -17,10 +17,11 @@ def load(path: Path) -> Any:
         UserError: there is no such file, or it is not JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        # Windows begins files with a byte-order mark, which "utf-8-sig" leaves out.
+        return _encodable(json.loads(path.read_text(encoding="utf-8-sig")))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeError) as error:
         raise UserError(f"{path}: not readable as UTF-8 text ({error})") from error
     except json.JSONDecodeError as error:
         raise UserError(f"{path}: malformed JSON: {error}") from error
@@ -40,9 +41,19 @@ def lines(path: Path) -> Iterator[tuple[str, Any]]:
                 continue
             where = f"{path}: line {number}"
             try:
-                yield where, json.loads(line.decode("utf-8"))
+                yield where, _encodable(json.loads(line.decode("utf-8-sig")))
             except ValueError as error:
                 raise UserError(f"{where}: not readable as JSON in UTF-8 ({error})") from error
+
+
+def _encodable(value: Any) -> Any:
+    """`value`, if all of its text can be written: half of an emoji, an escaped `d83d`, cannot.
+
+    Raises:
+        UnicodeEncodeError: some cannot.
+    """
+    json.dumps(value, ensure_ascii=False).encode("utf-8")
+    return value
 
 
 def check(value: Any, kind: type, where: str) -> Any:

@@ -46,7 +46,7 @@ def files_in(paths: Iterable[Path]) -> list[Path]:
     """The files to read: each path that is a file, and the sorted text files of each folder."""
     found: list[Path] = []
     for path in paths:
-        inside = sorted(p for p in path.rglob("*") if p.suffix in SUFFIXES) if path.is_dir() else []
+        inside = sorted(p for p in path.rglob("*") if _suffix(p)) if path.is_dir() else []
         found += inside if path.is_dir() else [path]
     return found
 
@@ -59,13 +59,20 @@ def read_texts(file: Path) -> Iterator[str | Chat]:
     Raises:
         UserError: names the file, the line (from 1) or row (from 0), and the wrong field.
     """
-    if file.suffix not in SUFFIXES:
+    suffix = _suffix(file)
+    if not suffix:
         raise UserError(f"{file}: expected a file that ends in {' or '.join(SUFFIXES)}")
     if not file.is_file():
         raise UserError(f"{file}: no such file")
-    rows = lines(file) if file.suffix == ".jsonl" else _rows(file)
+    rows = lines(file) if suffix == ".jsonl" else _rows(file)
     for where, row in rows:
         yield _parsed(row, where)
+
+
+def _suffix(file: Path) -> str:
+    """The ending of `file` in lower case, if it is one of `SUFFIXES`; else nothing."""
+    suffix = file.suffix.lower()
+    return suffix if suffix in SUFFIXES else ""
 
 
 def lines_of(messages: Chat) -> str:

@@ -110,6 +110,12 @@ class Chat:
             segment = min(segment, max(1, longest - len(self.prompter.opening)))
         state = write_texts(self.fw, self.prompter, [[self._text()]], segment, self.state)
         state.readable()  # fast weights that cannot be read do not take the place of others
+        before = 0 if self.state is None else int(self.state.written)
+        if int(state.written) == before:
+            raise UserError(
+                f"/drop: nothing was written. These fast weights leave out a part of less than"
+                f" {self.fw.config.chunk} tokens (flush: false); tell more first"
+            )
         self.state, self.told = state, []
         return f"[dropped; {int(self.state.written)} tokens in {self.state.nbytes / 1e3:.0f} kB]"
 
@@ -206,6 +212,11 @@ def talk(chat: Chat, said: Iterable[str], echo: bool) -> None:
             print(chat.say(line), flush=True)
         except UserError as error:
             print(f"error: {error}", flush=True)
+        except KeyboardInterrupt:
+            # At the prompt this ends a long answer, and nothing that was told or written is lost.
+            if echo:
+                raise
+            print("[interrupted]", flush=True)
 
 
 def _main() -> None:
@@ -217,6 +228,7 @@ def _main() -> None:
     logging.disable_progress_bar()
     chat = Chat(*open_run(args.model, args.base, devices.pick(args.device)))
     interactive = sys.stdin.isatty()
+    sys.stdin.reconfigure(encoding="utf-8", errors="replace")  # bytes that are no text
     if interactive:
         print(HELP)
     talk(chat, lines(interactive), echo=not interactive)

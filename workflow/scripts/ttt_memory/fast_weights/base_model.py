@@ -10,6 +10,9 @@ from transformers import PreTrainedModel
 from ..errors import UserError
 
 PROJECTIONS = ("gate_proj", "up_proj", "down_proj")  # of an MLP that can be given fast weights
+# Parts of a parameter's name that stand for what peft, torch.compile, FSDP or checkpointing puts
+# around a module.
+WRAPPERS = ("base_layer", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 SAMPLED = 256  # values of each tensor in a fingerprint: an 8B model's take under a second
 
 
@@ -40,7 +43,7 @@ def fingerprint(module: nn.Module, adapters: bool = False) -> str:
     for name, parameter in module.named_parameters():
         if is_adapter(name) and not adapters:
             continue
-        name = name.replace(".base_layer", "")
+        name = _unwrapped(name)
         if parameter.is_meta:
             raise UserError(f"{name} is offloaded; expected a model that is loaded as a whole")
         values = parameter.detach().flatten()
@@ -49,6 +52,13 @@ def fingerprint(module: nn.Module, adapters: bool = False) -> str:
         digest.update(f"{name} {tuple(parameter.shape)}".encode())
         digest.update(values.view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def _unwrapped(name: str) -> str:
+    """A parameter's name without what a compiled, parallel or adapted model puts around it."""
+    name = ".".join(part for part in name.split(".") if part not in WRAPPERS)
+    # DDP keeps the whole model as `module`, peft as `base_model.model`.
+    return name.removeprefix("module.").removeprefix("base_model.model.")
 
 
 def check_shapes(where: str, found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:

@@ -189,7 +189,14 @@ class FastWeights(nn.Module):
         call = Write(self.config, self._layers, state, mask, None, end, None)
         return call.without_text()
 
-    def read(self, state: FastState, repeat: int = 1, **model_kwargs: object) -> ModelOutput:
+    def read(
+        self,
+        state: FastState,
+        input_ids: Tensor | None = None,
+        *,
+        repeat: int = 1,
+        **model_kwargs: object,
+    ) -> ModelOutput:
         """The model's own forward with dW added to each `down_proj`; nothing is written.
 
         Batch row b reads row b // repeat of the state, so that several questions about one
@@ -202,11 +209,42 @@ class FastWeights(nn.Module):
         """
         self._check_recomputation()
         with running(self, Read(self.check_state(state), repeat)):
-            return self.model(**model_kwargs)
+            return self.model(input_ids=input_ids, **model_kwargs)
 
-    def plain(self, **model_kwargs: object) -> ModelOutput:
+    @torch.no_grad()
+    def generate(
+        self, state: FastState | None, input_ids: Tensor, **options: object
+    ) -> Tensor | ModelOutput:
+        """What transformers' `model.generate` gives with dW added; nothing is written.
+
+        Args:
+            state: B rows; None generates without fast weights.
+            input_ids: `[B, T]`. With several beams or sequences of a prompt, all of them read its
+                row.
+            options: go to `model.generate`: max_new_tokens, num_beams, do_sample, ...
+
+        Raises:
+            UserError: the state is of other fast weights, or the hooks were not reached.
+            ValueError: the batch is not the state's.
+        """
+        if state is None:
+            return self.model.generate(input_ids, **options)
+        if len(input_ids) != state.batch:
+            raise ValueError(f"a batch of {len(input_ids)} for a state of {state.batch} rows")
+        with running(self, Read(self.check_state(state), None)):
+            return self.model.generate(input_ids, **options)
+
+    def forward(
+        self, input_ids: Tensor | None = None, state: FastState | None = None, **kwargs: object
+    ) -> ModelOutput:
+        """`read`, or `plain` without a state: for wrappers that call a module, such as DDP."""
+        if state is None:
+            return self.plain(input_ids, **kwargs)
+        return self.read(state, input_ids, **kwargs)
+
+    def plain(self, input_ids: Tensor | None = None, **model_kwargs: object) -> ModelOutput:
         """The model's own forward, without fast weights."""
-        return self.model(**model_kwargs)
+        return self.model(input_ids=input_ids, **model_kwargs)
 
     def check_state(self, state: FastState) -> FastState:
         """`state`, if its layers and sizes are those of these fast weights.

@@ -39,7 +39,7 @@ def running(owner: nn.Module, call: "Pass") -> Iterator[None]:
     if idle := call.layers - call.seen:
         raise UserError(
             f"layer {min(idle)}: its down_proj was not called, so no fast weights took part; "
-            "expected a model that is not ejected and whose MLPs are not fused"
+            "expected a model that is not ejected nor compiled, and whose MLPs are not fused"
         )
 
 
@@ -100,9 +100,13 @@ class Pass:
 
 
 class Read(Pass):
-    """A pass that reads: y + z dW^T. Batch row b sees row b // repeat of the state."""
+    """A pass that reads: y + z dW^T. Batch row b sees row b // repeat of the state.
 
-    def __init__(self, state: FastState, repeat: int) -> None:
+    Without `repeat` it is found in each call of the model: as many rows as there are for each of
+    the state.
+    """
+
+    def __init__(self, state: FastState, repeat: int | None) -> None:
         super().__init__(state.layers)
         # Here and not in `down`: a layer may run again in the backward pass.
         self.state, self.repeat = state.readable(), repeat
@@ -110,9 +114,10 @@ class Read(Pass):
     def down(self, layer: int, z: Tensor, y: Tensor) -> Tensor:
         """Return y + z dW^T."""
         batch = self.state.batch
-        if len(z) != batch * self.repeat:
+        repeat = self.repeat or len(z) // batch
+        if len(z) != batch * repeat:
             raise ValueError(
-                f"a batch of {len(z)} cannot read a state of {batch} rows, repeat {self.repeat}"
+                f"a batch of {len(z)} cannot read a state of {batch} rows, repeat {repeat}"
             )
         self.seen.add(layer)
         state = self.state.layers[layer]

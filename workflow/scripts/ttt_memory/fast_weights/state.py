@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .injection import FastWeights
 
 COUNTERS = ("pending", "written", "open")  # the fields of `FastState` beside its layers
-Rows = Sequence[int] | Tensor  # row numbers, or a bool tensor [B]
+Rows = Sequence[int] | slice | Tensor  # row numbers, or a bool tensor [B]
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,9 +141,11 @@ class FastState:
         """The rows of this state followed by those of the others.
 
         Raises:
-            ValueError: the states are of two update rules, or some can only be read.
+            ValueError: the states are of two update rules or of other layers, or some can only be
+                read.
         """
         states = [self, *([others] if isinstance(others, FastState) else others)]
+        self._require_layers(states)
 
         def stacked(i: int) -> LayerState:
             layers = [state.layers[i] for state in states]
@@ -163,8 +165,9 @@ class FastState:
 
         Raises:
             ValueError: tokens of `texts` are pending; the rule depends on the order of tokens; or
-                the states are of two rules.
+                the states are of two rules or of other layers.
         """
+        self._require_layers([texts])
         if texts.pending.any():
             raise ValueError("tokens of the merged texts are pending: write them with flush")
         layers = {
@@ -227,6 +230,15 @@ class FastState:
         state = self._map(lambda layer: layer.to(*args, **kwargs))
         return replace(state, **{n: getattr(self, n).to(device) for n in COUNTERS})
 
+    def _require_layers(self, states: "Sequence[FastState]") -> None:
+        """Refuse to put together states of other layers."""
+        for state in states:
+            if state.layers.keys() != self.layers.keys():
+                raise ValueError(
+                    f"states of the layers {sorted(self.layers)} and {sorted(state.layers)}:"
+                    " expected the same layers"
+                )
+
     def _map(self, function: Callable[[LayerState], LayerState]) -> Self:
         return replace(self, layers={i: function(layer) for i, layer in self.layers.items()})
 
@@ -235,6 +247,10 @@ class FastState:
 
     def _rows(self, rows: Rows) -> Tensor:
         """Row numbers `[N]`."""
+        if isinstance(rows, slice):
+            rows = range(self.batch)[rows]
+        if isinstance(rows, range):
+            rows = list(rows)
         rows = torch.as_tensor(rows, device=self.pending.device)
         return rows.nonzero().squeeze(1) if rows.dtype == torch.bool else rows.long()
 

@@ -7,7 +7,6 @@ first line that is not blank as the answer. All other metrics take the whole tex
 In Parquet the prediction is the answer.
 """
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from .. import io
+from ..benchmark import json_files
 from ..errors import UserError
 from . import schemas
 
@@ -93,12 +93,7 @@ def first_line(text: str) -> str:
 
 
 def _json_list(path: Path) -> list[Any]:
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: not readable as JSON ({error})") from error
+    data = json_files.load(path)
     if not isinstance(data, list):
         raise UserError(f"{path}: expected a list of samples, found {type(data).__name__}")
     return data

@@ -53,7 +53,7 @@ def _stories(path: Path) -> Iterator[list[tuple[str, Line]]]:
         raise UserError(f"{path}: no such file")
     story: list[tuple[str, Line]] = []
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not readable as UTF-8 text ({error})") from error
     for place, text in enumerate(lines, start=1):

@@ -61,6 +61,6 @@ def _beginning(path: Path) -> str:
         raise UserError(f"{path}: no such file")
     try:
         with open(path, "rb") as file:
-            return file.read(BEGINNING).decode("utf-8", errors="replace")
+            return file.read(BEGINNING).decode("utf-8-sig", errors="replace")
     except OSError as error:
         raise UserError(f"{path}: not readable ({error})") from error

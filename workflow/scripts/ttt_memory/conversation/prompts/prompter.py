@@ -17,6 +17,7 @@ from ...errors import UserError
 from .template import PromptTemplate, render_chat
 
 T = TypeVar("T")
+BYTES = 256  # a tokenizer for any text has an entry for each byte, at least
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,10 @@ class Prompter:
             )
         except (OSError, ValueError) as error:
             raise UserError(f"{folder}: no readable tokenizer ({error})") from error
+        # Where there are no files, transformers makes a tokenizer of the special tokens alone.
+        names = {"tokenizer.json", *tokenizer.vocab_files_names.values()}
+        if len(tokenizer) < BYTES and not any((Path(folder) / name).is_file() for name in names):
+            raise UserError(f"{folder}: no tokenizer, expected one of {sorted(names)}")
         return cls(tokenizer, chat_template)
 
     def ids(self, texts: list[str]) -> list[list[int]]:

@@ -60,11 +60,18 @@ def answer(
         contexts: for condition A, the token ids that each dialogue's probes see after the opening;
             or a KV cache that holds the opening too.
         state: the fast weights to read, B rows; None answers without fast weights.
-        max_new_tokens: the most tokens of an answer.
+        max_new_tokens: the most tokens of an answer, at least 1.
+
+    Raises:
+        ValueError: `max_new_tokens` is less.
 
     A row of the batch is a dialogue, and its probes are lanes of the row. They share the KV cache
     of the context and grow side by side; a mask keeps each lane from seeing the others.
     """
+    if max_new_tokens < 1:
+        raise ValueError(f"max_new_tokens: found {max_new_tokens}, expected at least 1")
+    if not any(questions):
+        return [[] for _ in questions]
     device = fw.model.device
     lanes = Lanes.of(questions, prompter, device)
     forward = fw.plain if state is None else partial(fw.read, state)
