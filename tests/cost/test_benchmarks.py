@@ -4,6 +4,7 @@ import importlib
 import json
 import re
 import sys
+from copy import deepcopy
 from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
@@ -13,11 +14,16 @@ import torch
 import yaml
 from snakemake.utils import update_config
 
+from conversation_models import ARCHITECTURE, prompter, samples
 from fast_weights_models import settings, tiny, tokens
 from ttt_memory.conversation.config.training import LoraConfig
+from ttt_memory.conversation.models.embedded import build_model
 from ttt_memory.conversation.models.lora import adapt
+from ttt_memory.conversation.prompts.prompter import Prompter
+from ttt_memory.conversation.prompts.template import ANSWER_ALONE
 from ttt_memory.cost import flop_counter, stopwatch
 from ttt_memory.cost.roofline import Count
+from ttt_memory.errors import UserError
 from ttt_memory.fast_weights import inject
 from ttt_memory.fast_weights.base_model import is_adapter
 from ttt_memory.study.config import load
@@ -239,6 +245,35 @@ def test_what_is_off_costs_the_model_nothing():
     logits = base(input_ids=torch.tensor([ids])).logits[0].log_softmax(-1)
     by_hand = -sum(logits[i - 1, ids[i]] for i in range(start, len(ids))) / (len(ids) - start)
     assert untouched[1] == pytest.approx(by_hand.item(), rel=1e-5)
+
+
+def test_only_the_words_behind_a_question_change():
+    """And what the untrained model then answers is scored."""
+    bench = script("base_prompts")
+    tokenizer = deepcopy(prompter().tokenizer)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|turn|>", "<|over|>"]})
+    tokenizer.chat_template = (
+        "{% for m in messages %}<|turn|>{{ m['role'] }} {{ m['content'] }}<|over|>{% endfor %}"
+        "{% if add_generation_prompt %}<|turn|>assistant {% endif %}"
+    )
+    usual = Prompter(tokenizer)
+    asked, words = usual.question("Who?", "en"), ANSWER_ALONE["en"]
+    assert asked.count(words) == 1
+    other = bench.worded(usual, "\nIn a word.")
+    assert other.question("Who?", "en") == asked.replace(words, "\nIn a word.")
+    assert other.question("谁？", "zh") == usual.question("谁？", "zh")
+    assert usual.question("Who?", "en") == asked
+    with pytest.raises(UserError, match="expected a model with a chat template"):
+        bench.worded(prompter(), "")
+    asked_of = [s for s in samples() if s.language == "en"][:3]
+    model = build_model(
+        ARCHITECTURE.model_copy(update={"vocab_size": len(tokenizer)}), tokenizer, 0
+    )
+    count, exact, within = bench.scores(
+        inject(model.eval(), settings(layers=(0,))), other, asked_of
+    )
+    assert count == sum(len(s.probes) for s in asked_of)
+    assert 0 <= exact <= within <= 1
 
 
 @torch.no_grad()
