@@ -265,14 +265,11 @@ def test_only_the_words_behind_a_question_change():
     assert usual.question("Who?", "en") == asked
     with pytest.raises(UserError, match="expected a model with a chat template"):
         bench.worded(prompter(), "")
-    asked_of = [s for s in samples() if s.language == "en"][:3]
-    model = build_model(
-        ARCHITECTURE.model_copy(update={"vocab_size": len(tokenizer)}), tokenizer, 0
-    )
-    count, exact, within = bench.scores(
-        inject(model.eval(), settings(layers=(0,))), other, asked_of
-    )
-    assert count == sum(len(s.probes) for s in asked_of)
+    told = [s for s in samples() if s.language == "en"][:3]
+    shape = ARCHITECTURE.model_copy(update={"vocab_size": len(tokenizer)})
+    fw = inject(build_model(shape, tokenizer, 0).eval(), settings(layers=(0,)))
+    count, exact, within = bench.scores(fw, other, told)
+    assert count == sum(len(s.probes) for s in told)
     assert 0 <= exact <= within <= 1
 
 
