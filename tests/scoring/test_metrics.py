@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from ttt_memory.scoring.guessing_floor import guesses
 from ttt_memory.scoring.metrics import metrics_table
 from ttt_memory.scoring.predictions import first_line, read_predictions
 from ttt_memory.scoring.probe_scores import attributes, composition, score, third
+from ttt_memory.scoring.schemas import PREDICTIONS
 from ttt_memory.scoring.score_files import score_files, short_table
 from ttt_memory.scoring.verdict import verdict
 from ttt_memory.vocabulary import LEVELS
@@ -352,6 +354,19 @@ def test_a_score_of_each_kind_of_answer():
         first = found.iloc[0]
         assert (first["em"], first["refused"], first["says_rival"]) == expected, answer
         assert found["em"].iloc[1] == (answer == "i don't know")
+
+
+def test_files_without_an_answer_are_refused(tmp_path):
+    """Neither an empty file nor one of texts that were all too long."""
+    write = partial(io.write_table, schema=benchmark_schemas.BENCHMARK, metadata={})
+    write(tmp_path / "b.parquet", [s.row() for s in SAMPLES])
+    far = scored_runs.predictions(SAMPLES[:4], "r", 0, "K", 0.0, distance=9000)
+    far = [row | {"too_long": 9000} for row in far]
+    given = scored_runs.write(tmp_path / "given.parquet", far)
+    io.write_table(tmp_path / "none.parquet", [], PREDICTIONS, {})
+    for file in map(str, (given, tmp_path / "none.parquet")):
+        with pytest.raises(UserError, match=r"\.parquet: found no answer, expected at least"):
+            score_files(tmp_path / "b.parquet", [file], None, CONFIG, tmp_path, lambda *_: {})
 
 
 def test_what_was_not_asked_is_in_no_mean(tmp_path):

@@ -7,6 +7,7 @@ import pandas as pd
 
 from .. import io
 from ..benchmark import read_samples
+from ..errors import UserError
 from . import schemas
 from .config import ScoringConfig
 from .groups import ALL, DIMENSIONS
@@ -33,6 +34,8 @@ def score_files(
     """
     given = read_predictions(predictions, run)
     asked = given["too_long"] == 0
+    if not asked.any():
+        raise UserError(f"{', '.join(predictions)}: found no answer, expected at least one")
     scored = score(read_samples(benchmark), given[asked])
     table = pd.concat([metrics_table(scored, config), unasked(given[~asked])], ignore_index=True)
     note = provenance(config, predictions=_notes(given["file"].unique()))
