@@ -93,6 +93,12 @@ def recall_slice(wildcards):
     return slice_of(*MODEL_KEYS, *(f"recall.{key}" for key in keys))
 
 
+def diagnose_slice(wildcards):
+    """The configuration of the statistics of one memory, on the dialogues of the sweeps."""
+    keys = ("device", "seed", "segment_tokens", "sweep_samples", "sweep_split")
+    return slice_of(*MODEL_KEYS, *(f"recall.{key}" for key in keys))
+
+
 def report_slice(wildcards):
     """The configuration of the report, of the verdict, and of what each run is."""
     keys = ("label", "differs", "fast_weights", "train")
@@ -151,7 +157,9 @@ def base_folder(wildcards):
 
 def base_checkpoints(wildcards):
     """The folder of pretraining's checkpoints, another one for other configuration, data or code."""
-    config = slice_of("corpus", "base") + _contents(*CONFIG.corpus.files, *own_conversations())
+    config = slice_of("corpus", "base") + _contents(
+        *CONFIG.corpus.files, *own_conversations(), *start_files()
+    )
     key = _checkpoint_key(config, "make_corpus.py", "train_base.py")
     return str(CHECKPOINTS / "base" / key)
 
@@ -159,7 +167,9 @@ def base_checkpoints(wildcards):
 def train_checkpoints(wildcards):
     """The folder of a training's checkpoints, another one for other configuration, data or code."""
     config = train_slice(wildcards) + slice_of("corpus", "base") + _own_base()
-    config += _contents(*CONFIG.corpus.files, *own_conversations())
+    config += _contents(
+        *CONFIG.corpus.files, *own_conversations(), *start_files(), *begun_files(wildcards)
+    )
     files = [Path(file) for file in update_rule_files(wildcards)]
     key = _checkpoint_key(config, "make_corpus.py", "train_base.py", "train.py", files=files)
     return str(CHECKPOINTS / wildcards.run / wildcards.seed / key)

@@ -59,7 +59,7 @@ rule diagnose:
     resources:
         **resources_of("diagnose"),
     params:
-        config=recall_slice,
+        config=diagnose_slice,
         base=base_folder,
     message:
         "Measuring {wildcards.run}, seed {wildcards.seed}"

@@ -137,7 +137,8 @@ EDITS = [
     key("recall.distances (no sweep reads it)", "provenance", "recall: {distances: [0, 9]}"),
     key("runs.write-drop-read.label", "report", "runs: {write-drop-read: {label: another}}"),
     key("scoring.viable", "score compare score_imported report", "scoring: {viable: 0.8}"),
-    key("recall.max_new_tokens", "recall diagnose", "recall: {max_new_tokens: 7}"),
+    key("recall.max_new_tokens", "recall", "recall: {max_new_tokens: 7}"),
+    key("recall.sweep_samples (no sweep reads it)", "diagnose", "recall: {sweep_samples: 3}"),
     key(
         "runs.write-drop-read.train.steps", "train", "runs: {write-drop-read: {train: {steps: 7}}}"
     ),

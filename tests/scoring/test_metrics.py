@@ -356,6 +356,20 @@ def test_a_score_of_each_kind_of_answer():
         assert found["em"].iloc[1] == (answer == "i don't know")
 
 
+def test_another_accepted_refusal_is_no_false_answer():
+    """Such as LoCoMo's "No information available"."""
+    asked = [s for s in SAMPLES if s.level == 6][:4]
+    accepting = [
+        replace(s, probes=tuple(replace(p, accepted=("Not told.",)) for p in s.probes))
+        for s in asked
+    ]
+    rows = scored_runs.predictions(asked, "write-drop-read", 0, "B", 1.0)
+    for text, expected in (("Not told.", 0), ("Told.", 1)):
+        said = pd.DataFrame(rows).assign(prediction=text, answer=text, gold=None, file="f")
+        table = metrics_table(score(accepting, said), CONFIG)
+        assert pick(table, condition="B", metric="false_answers").value == expected
+
+
 def test_files_without_an_answer_are_refused(tmp_path):
     """Neither an empty file nor one of texts that were all too long."""
     write = partial(io.write_table, schema=benchmark_schemas.BENCHMARK, metadata={})

@@ -474,6 +474,26 @@ def test_one_memory_serves_one_seed(tmp_path: Path, seeds: Any, message: str) ->
     assert message in str(caught.value)
 
 
+def test_the_memories_of_all_seeds_have_the_same_fast_weights(tmp_path: Path) -> None:
+    memory(tmp_path / "many" / "0", chunk=32)
+    memory(tmp_path / "many" / "1", chunk=64)
+    overlay = {"runs": {"write-drop-read": {"trained": str(tmp_path / "many"), "seeds": [0, 1]}}}
+    with pytest.raises(UserError, match=r"1/fast_weights.* has other fast weights than .*0/fast"):
+        config.load(merged(overlay), root=ROOT)
+
+
+def test_a_run_like_a_trained_one_that_says_how_it_is_trained_is_trained(tmp_path: Path) -> None:
+    memory(tmp_path / "one")
+    runs = {
+        "write-drop-read": {"trained": str(tmp_path / "one")},
+        "same": {"like": "write-drop-read", "conditions": ["A"]},
+        "longer": {"like": "write-drop-read", "train": {"steps": 7}},
+    }
+    found = config.load(merged({"runs": runs}), root=ROOT).runs
+    assert found["same"].trained == found["write-drop-read"].trained
+    assert (found["longer"].trained, found["longer"].train.steps) == (None, 7)
+
+
 def test_every_seed_needs_its_memory(tmp_path: Path) -> None:
     memory(tmp_path / "many" / "0")
     overlay = {"runs": {"write-drop-read": {"trained": str(tmp_path / "many"), "seeds": [0, 1]}}}

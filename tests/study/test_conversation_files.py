@@ -48,6 +48,12 @@ def test_training_on_own_conversations_needs_no_generated_dialogue(files):
     assert load(corpus={"dialogues": 0, "conversations": own}).corpus.conversations.share == 0.5
 
 
+def test_training_on_the_files_that_are_asked_is_refused(files):
+    both = {"source": "babi", "files": [files["babi"]]}
+    with pytest.raises(UserError, match=r"corpus.conversations.files.0: .*benchmark.files names"):
+        load(benchmark=both, corpus={"conversations": both})
+
+
 REFUSED = [
     ("benchmark", {"source": "locomo"}, "benchmark: source 'locomo' needs files, one at least"),
     ("benchmark", {"files": ["x"]}, "files are named, expected another source than 'generator'"),

@@ -262,8 +262,17 @@ def test_a_trained_memory_is_trained_further(executed: Clone) -> None:
     result = executed.snakemake("--profile", "local", *SMOKE, mine, "--", target)
     assert result.returncode == 0, result.stdout
     assert executed.planned(*SMOKE, mine, "--", target) == {}
+    command = ("-n", "-p", "--forcerun", "train", *SMOKE, mine, "--", target)
+    before = executed.snakemake(*command).stdout
     (executed.path / folder / "note.txt").write_text("one more file")
     assert executed.planned(*SMOKE, mine, "--", target) == {"train": 1}
+    # It does not go on from a checkpoint of the training that began from the other memory.
+    folders = [
+        re.findall(r"--checkpoints (\S+/further/\S+)", text)
+        for text in (before, executed.snakemake(*command).stdout)
+    ]
+    assert [len(found) for found in folders] == [1, 1]
+    assert folders[0] != folders[1]
 
 
 def test_sanity_gates_recall(executed: Clone) -> None:

@@ -118,6 +118,16 @@ def test_a_file_with_other_blocks_that_is_cut_off_is_refused(tmp_path: Path) -> 
     refused(file, "cannot read this llama model")
 
 
+def test_a_file_without_tensors_is_refused(file: Path) -> None:
+    """A vocabulary alone."""
+    reader = gguf.GGUFReader(file)
+    first = min(tensor.field.offset for tensor in reader.tensors)
+    content = bytearray(file.read_bytes()[:first])
+    content[8:16] = (0).to_bytes(8, "little")  # the number of tensors
+    file.write_bytes(bytes(content) + bytes(64))
+    refused(file, "holds no tensors; expected a model, not a vocabulary alone")
+
+
 def test_a_damaged_header_is_refused(file: Path) -> None:
     file.write_bytes(file.read_bytes()[:200])
     refused(file, "its GGUF header is not readable")

@@ -224,12 +224,40 @@ def test_batching_changes_nothing(method):
 def test_compacted_states_keep_to_their_budget():
     engine = asked(fast_weights(lr=3.0, gate="top", update="mesa"))
     plain = {k[1:]: r for k, r in said(engine.run("B")).items()}
-    for row in engine.run("B_bytes"):
+    rows = engine.run("B_bytes")
+    # The budget is that of the dialogue alone, also where a distractor follows it.
+    near = [r for r in rows if r["distance"] == 0]
+    dialogue = {(r["sample_id"], r["probe_id"]): r["kv_bytes"] for r in near}
+    assert len(near) < len(rows)
+    for row in rows:
         if row["setting"] != WHOLE:
-            share = row["kv_bytes"] if row["distance"] == 0 else row["state_bytes"]
-            assert row["state_bytes"] <= row["setting"] * share or row["distance"]
+            share = dialogue[row["sample_id"], row["probe_id"]]
+            assert row["state_bytes"] <= row["setting"] * share
         elif row["distance"] == 0:
             assert row["prediction"] == plain[row["sample_id"], row["probe_id"]]
+
+
+def test_bytes_of_a_state_do_not_depend_on_what_is_written_beside_it():
+    """Long rows are summed up; a short row beside them is counted as it is alone."""
+    fw = fast_weights(lr=3.0, update="mesa")
+    _, ff = fw.base_weight(0).shape
+    for condition in ("B", "retention"):
+        beside, alone = (recall(fw, rows=n, distances=(0, ff)).run(condition) for n in (16, 1))
+        sizes = [
+            {(r["setting"] == ff, r["sample_id"]): r["state_bytes"] for r in rows}
+            for rows in (beside, alone)
+        ]
+        assert sizes[0] == sizes[1]
+        dense = sum(fw.base_weight(i).numel() for i in fw.config.layers) * 4
+        assert max(sizes[0].values()) < 1.1 * dense
+
+
+def test_turns_that_do_not_fit_the_positions_are_refused():
+    engine = asked(segment_tokens=16)
+    asked_tokens = max(row["prompt_tokens"] for row in engine.run("R")) - 1
+    engine.fw.model.config.max_position_embeddings = asked_tokens
+    with pytest.raises(UserError, match=r"recall.turns: \d+ turns of a text with question and ans"):
+        engine.run("R")
 
 
 def test_sliding_windows_are_refused(monkeypatch):

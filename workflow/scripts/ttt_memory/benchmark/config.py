@@ -22,8 +22,8 @@ class ConversationFiles(Options):
     granularity: Literal["evidence_session", "before_evidence", "everything"] = Field(
         "evidence_session",
         description="Sources `locomo` and `longmemeval`: which sessions a question is asked about."
-        " These are the ones that hold its evidence; all from the first to the last of these; or"
-        " all of the conversation.",
+        " These are the ones that hold its evidence; all from the beginning to the last of these;"
+        " or all of the conversation.",
     )
     verbatim: bool = Field(
         False,

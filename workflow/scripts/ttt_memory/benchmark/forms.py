@@ -114,10 +114,11 @@ class Form:
         return [self._of_one(questions, parts) for questions in zip(*asked, strict=True)]
 
     def _of_one(self, questions: tuple[Question, ...], parts: list[Filled]) -> Question:
-        """The question of one of several dialogues; another one has the rival."""
+        """The question of one of several dialogues; of two, the other one has the rival."""
         chosen, other = self.rng.sample(range(len(parts)), 2)
         question = self.story.of_part(parts[chosen], questions[chosen])
-        question.rival = questions[other].slots[0]
+        # Of more, any of several values would be another's, so none of them is counted by itself.
+        question.rival = questions[other].slots[0] if len(parts) == 2 else None
         return question
 
     def _unanswered(self, variant: str) -> list[Question]:

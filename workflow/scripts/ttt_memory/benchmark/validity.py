@@ -41,7 +41,8 @@ def validate(sample: Sample) -> list[str]:
       with none (`unanswerable`) it is the refusal.
     - A rival is another value of the type. At level 4 it is the value that was replaced.
     - At level 2 every probe requires two facts, at levels 3 to 5 one, at level 6 none; only
-      training mixes them. Levels 4 and 5 have rivals. At level 5 the question names a speaker.
+      training mixes them. Levels 4 and 5 have rivals, but for questions about one of more than
+      two dialogues. At level 5 the question names a speaker.
     - Only level 3 has a distractor, only levels 4 to 6 have variants.
     """
     faults = _check_frame(sample)
@@ -166,7 +167,9 @@ def _check_refusal(sample: Sample, probe: Probe) -> list[str]:
 def _check_rival(sample: Sample, probe: Probe, value_type: str, fact: Fact) -> list[str]:
     """Whether the rival is a value of the same type, and told where the level says."""
     if probe.rival is None:
-        return [f"no rival at level {sample.level}"] if sample.level in (4, 5) else []
+        # Of more than two dialogues, several values would be another's.
+        needed = sample.level == 4 or (sample.level == 5 and len(sample.sessions) <= 2)
+        return [f"no rival at level {sample.level}"] if needed else []
     others = [other for other in sample.facts if other.value == probe.rival]
     if not others or others[0] is fact:
         return [f"rival {probe.rival!r} is no other value of the sample"]

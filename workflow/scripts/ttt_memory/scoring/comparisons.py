@@ -107,7 +107,7 @@ def _efficiencies(runs: dict[str, pd.DataFrame], config: ScoringConfig) -> Itera
 
 
 def _cells(first: pd.DataFrame, second: pd.DataFrame) -> tuple[Cells, Cells] | None:
-    """The probes that every seed of both answered, as cells of each; None if there is none."""
+    """The probes that both answered, as cells of each; None if there is none."""
     key = ["sample_id", "probe_id"]
     both = first[key].drop_duplicates().merge(second[key].drop_duplicates(), on=key)
     if both.empty:

@@ -74,7 +74,9 @@ def _condition(part: pd.DataFrame, config: ScoringConfig) -> Iterator[dict]:
         yield row(_label(part), ALL, cells, name, part[name].mean())
     breakdowns = SWEEP_BREAKDOWNS if sweep else BREAKDOWNS
     yield from _means(part, METRICS, breakdowns, config)
-    part = part.assign(false_answers=1 - part["refused"], false_refusals=part["refused"])
+    # A public benchmark may accept further words of refusal as right.
+    refused = part[["refused", "em"]].max(axis=1)
+    part = part.assign(false_answers=1 - refused, false_refusals=part["refused"])
     unanswerable = part["kind"] == UNANSWERABLE
     coarse = [columns for columns in breakdowns if columns in COARSE]
     yield from _means(part[unanswerable], ["false_answers"], coarse, config)

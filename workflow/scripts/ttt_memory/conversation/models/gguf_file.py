@@ -95,4 +95,6 @@ def _size(file: Path) -> int | None:
         header = GgufHeader.from_file(str(file))
     except ValueError:
         return None
+    if not header.tensors:
+        raise UserError(f"{file}: holds no tensors; expected a model, not a vocabulary alone")
     return header.data_start + max(tensor.offset + tensor.nbytes for tensor in header.tensors)

@@ -150,12 +150,13 @@ class Recall:
         state = write_texts(self.fw, self.prompter, texts, self.config.segment_tokens)
         # From here on it is only read: keep nothing that only writing needs.
         state = state.readable()
-        rows = [state.index([b]) for b in range(len(batch))]
+        # In the smaller form of each row's own, whatever rows it was written beside.
+        rows = [state.index([b]).fold() for b in range(len(batch))]
         costs = [self.engine.written(*pair) for pair in zip(batch, rows, strict=True)]
         if condition in self._changed:
             change = self._changed[condition]
             rows = [change(*pair) for pair in zip(rows, batch, strict=True)]
-            state = rows[0].concat(rows[1:])
+        state = rows[0].concat(rows[1:])
         seconds = time.perf_counter() - started
         return Kept(partial(self.engine.answer, state=state), costs, seconds)
 

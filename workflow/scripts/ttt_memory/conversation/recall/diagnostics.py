@@ -13,7 +13,7 @@ from ...fast_weights import FastWeights
 from ...vocabulary import HEADLINE_SPLIT, SEGMENTS
 from ..config.asking import RecallConfig
 from ..prompts.prompter import Prompter
-from .write_dialogues import write_texts
+from .write_dialogues import write_texts, written_gates
 
 FACT, FILLER, DISTRACTOR = SEGMENTS
 
@@ -103,19 +103,10 @@ def _gates(
     """The mean gate over layers for each token, as recall writes the text; [] without gates."""
     found = []
     for place in range(0, len(ids), config.segment_tokens):
-        gates = _written_gates(fw, prompter.opening, ids[place : place + config.segment_tokens])
+        gates = written_gates(fw, prompter.opening, ids[place : place + config.segment_tokens])
         if gates:
             found += torch.stack(list(gates.values())).mean(0).tolist()
     return found
-
-
-def _written_gates(fw: FastWeights, opening: list[int], ids: list[int]) -> dict[int, Tensor]:
-    """Gates of the tokens `ids` by layer `[T]`; the opening before them is not written."""
-    start = len(opening)
-    input_ids = torch.tensor([opening + ids], device=fw.model.device)
-    written = (torch.arange(input_ids.shape[1], device=input_ids.device) >= start)[None]
-    gates = fw.write(input_ids=input_ids, write_mask=written).gates or {}
-    return {layer: gate[0, start:].float().cpu() for layer, gate in gates.items()}
 
 
 def _token_means(
@@ -152,7 +143,7 @@ def _gates_and_surprise(
     """Gates by layer `[T]`, and next-token losses `[T]` of the base, NaN for the first token."""
     start = len(opening)
     input_ids = torch.tensor([opening + ids], device=fw.model.device)
-    gates = _written_gates(fw, opening, ids)
+    gates = written_gates(fw, opening, ids)
     logits = fw.plain(input_ids=input_ids).logits[0, start:-1].float()
     # The loss of a token, given all before it, is how much it surprises the model.
     surprise = F.cross_entropy(logits, input_ids[0, start + 1 :], reduction="none")

@@ -1,6 +1,7 @@
 """Write texts into fast weights, batched: segment by segment, with nothing else carried on."""
 
 import torch
+from torch import Tensor
 
 from ...fast_weights import FastState, FastWeights
 from ..prompts.packing import pad_right
@@ -42,3 +43,12 @@ def write_texts(
             same_text=torch.tensor(goes_on, device=device),
         ).state
     return state.fold()
+
+
+def written_gates(fw: FastWeights, opening: list[int], ids: list[int]) -> dict[int, Tensor]:
+    """Gates of the tokens `ids` by layer `[T]`; the opening before them is not written."""
+    start = len(opening)
+    input_ids = torch.tensor([opening + ids], device=fw.model.device)
+    written = (torch.arange(input_ids.shape[1], device=input_ids.device) >= start)[None]
+    gates = fw.write(input_ids=input_ids, write_mask=written).gates or {}
+    return {layer: gate[0, start:].float().cpu() for layer, gate in gates.items()}

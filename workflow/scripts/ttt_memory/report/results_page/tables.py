@@ -98,7 +98,7 @@ def levels(study: FinishedStudy) -> str:
             if ems["B"] is None:
                 continue
             line = {"level": name} | {f"EM({name})": estimate(ems[name]) for name in BY_LEVEL}
-            line[RATIO] = estimate(found.one("memory_efficiency", **fixed))
+            line["EM(B or D)/EM(A)"] = estimate(found.one("memory_efficiency", **fixed))
             kept = found.one("retention_ratio", **fixed) if ems["D"] is not None else None
             lines.append(line | {"EM(D)/EM(B)": estimate(kept), SIZE: size(ems["B"])})
         if lines:

@@ -87,7 +87,9 @@ def breakdown(results: Results, column: str, order: Sequence[str] = ()) -> Table
                 continue
             line = {"run": results.label(run), column.replace("_", " "): value}
             line["n"] = f"{max(row['n'] for row in cells.values()):,}"
-            line["EM(B)/EM(A)"] = estimate(ratios.get((run, value)))
+            # At level 3, D has written the distractor that A has in its context.
+            title = "EM(B or D)/EM(A)" if column == "level" else "EM(B)/EM(A)"
+            line[title] = estimate(ratios.get((run, value)))
             shown.append(line | {c: estimate(cells.get(c)) for c in CONDITIONS})
     return Table.of(f"em_by_{column}", shown, [*found.values(), *ratios.values()])
 

@@ -160,8 +160,12 @@ def _recall_problems(config: Config) -> Iterable[tuple[str, str]]:
                 f" {benchmark.source!r} have no distractors",
             )
         yield "benchmark.levels", f"found {levels}, expected 3 too: condition D needs distractors"
-    if recall.sweeps and 1 not in levels:
-        yield "benchmark.levels", f"found {levels}, expected 1 too: sweeps ask level-1 samples"
+    if 1 not in levels:
+        yield (
+            "benchmark.levels",
+            f"found {levels}, expected 1 too: sanity checks, sweeps and alternatives ask level-1"
+            " samples",
+        )
     if splits is not None and recall.sweep_split not in splits:
         yield "recall.sweep_split", f"found {recall.sweep_split!r}, expected one of {splits}"
     if config.report.baseline not in config.runs:

@@ -59,6 +59,21 @@ def problems(benchmark: BenchmarkConfig, corpus: CorpusConfig) -> Iterable[tuple
         yield from _of_files("benchmark", benchmark)
     if corpus.conversations is not None:
         yield from _of_files("corpus.conversations", corpus.conversations)
+        yield from _also_asked(benchmark, corpus.conversations)
+
+
+def _also_asked(
+    benchmark: BenchmarkConfig, trained: ConversationFiles
+) -> Iterable[tuple[str, str]]:
+    """Files that models would train on and then be asked about."""
+    asked = {Path(name).resolve() for name in benchmark.files}
+    for place, name in enumerate(trained.files):
+        if Path(name).resolve() in asked:
+            yield (
+                f"corpus.conversations.files.{place}",
+                f"found {name!r}, which benchmark.files names too; expected files that no model is"
+                " asked about",
+            )
 
 
 def _of_files(key: str, part: ConversationFiles) -> Iterable[tuple[str, str]]:

@@ -22,7 +22,8 @@ class RunEntry(RunConfig):
 
     like: Name | None = Field(
         None,
-        description="Another run whose keys this one starts from; not its label and differs.",
+        description="Another run whose keys this one starts from; not its label and differs, nor"
+        " its `trained` where this one says how it is trained (`train`, `fast_weights`).",
     )
     trained: InputPath | None = Field(
         None,
@@ -79,8 +80,10 @@ def _inherited(entries: Mapping[str, Any], name: str, seen: tuple[str, ...]) -> 
     if not isinstance(parent, Mapping):
         return entry
     # A label describes one run only.
-    shared = {key: value for key, value in parent.items() if key not in ("label", "differs")}
-    return laid_over(shared, entry)
+    own = {"label", "differs"}
+    if entry.keys() & {"train", "fast_weights"}:
+        own.add("trained")
+    return laid_over({key: value for key, value in parent.items() if key not in own}, entry)
 
 
 def _with_memory(name: str, entry: Any, root: Path) -> Any:
@@ -88,18 +91,32 @@ def _with_memory(name: str, entry: Any, root: Path) -> Any:
     if not isinstance(entry, Mapping) or not isinstance(entry.get("trained"), str):
         return entry
     seeds = entry.get("seeds")
-    first = seeds[0] if isinstance(seeds, list | tuple) and seeds else 0
-    path = memory_of(options.found(entry["trained"], root), first) / MEMORY
+    seeds = seeds if isinstance(seeds, list | tuple) and seeds else [0]
+    folder = options.found(entry["trained"], root)
+    paths = [memory_of(folder, seed) / MEMORY for seed in seeds]
+    paths = [path for path in paths if path == paths[0] or path.is_file()]
+    first, *others = [_config_of(path, name, entry["trained"]) for path in paths]
+    for path, other in zip(paths[1:], others, strict=True):
+        if other | {"update": None} != first | {"update": None}:
+            raise ValueError(
+                f"run {name!r}, key trained: {path} has other fast weights than {paths[0]};"
+                " expected the seeds of one run"
+            )
+    return {**entry, "fast_weights": first}
+
+
+def _config_of(path: Path, name: str, given: str) -> dict[str, Any]:
+    """The configuration of the fast weights in the file `path`, of the run `name`."""
     try:
         config = json.loads(path.read_text(encoding="utf-8"))["config"]
         if config["update"] == OWN_RULE:
             config["update"] = str(path.with_name(OWN_RULE))
     except (OSError, ValueError, KeyError, TypeError):
         raise ValueError(
-            f"run {name!r}, key trained: found {entry['trained']!r}, expected the folder of a"
-            f" trained memory; no readable {path}"
+            f"run {name!r}, key trained: found {given!r}, expected the folder of a trained memory;"
+            f" no readable {path}"
         ) from None
-    return {**entry, "fast_weights": config}
+    return config
 
 
 def laid_over(below: Any, above: Any) -> Any:

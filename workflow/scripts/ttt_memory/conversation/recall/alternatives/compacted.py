@@ -15,7 +15,8 @@ def compacted_states(engine: Engine, batch: list[Episode]) -> Iterator[Kept]:
     started = time.perf_counter()
     texts = [episode.texts for episode in batch]
     state = write_texts(engine.fw, engine.prompter, texts, engine.config.segment_tokens).readable()
-    whole = [state.index([b]) for b in range(len(batch))]
+    # In the smaller form of each row's own, whatever rows it was written beside.
+    whole = [state.index([b]).fold() for b in range(len(batch))]
     common = time.perf_counter() - started
     for budget in (*engine.config.budgets, WHOLE):
         started = time.perf_counter()

@@ -24,6 +24,7 @@ from ...models.attention_masks import SLIDING, layer_kinds
 from ..answers import Context
 from ..episodes import Episode
 from ..kept import Costs, Engine, Kept
+from ..write_dialogues import written_gates
 
 QUERIES = 128  # at once: eager attention holds their weights on all keys, in all layers
 
@@ -166,13 +167,12 @@ def write_gates(engine: Engine, texts: list[list[int]]) -> Tensor:
     for text in texts:
         for start in range(0, len(text), engine.config.segment_tokens):
             piece = text[start : start + engine.config.segment_tokens]
-            ids = torch.tensor([opening + piece], device=engine.fw.model.device)
-            gates = engine.fw.write(input_ids=ids).gates
-            if gates is None:  # all are written alike: the later, the better
-                gates = {0: seen + torch.arange(ids.shape[1], device=ids.device)[None].float()}
+            gates = written_gates(engine.fw, opening, piece)
+            if not gates:  # all are written alike: the later, the better
+                gates = {0: seen + torch.arange(len(piece)).float()}
             seen += len(piece)
-            found.append(torch.stack(list(gates.values())).mean(0)[0, len(opening) :])
-    return torch.cat(found)
+            found.append(torch.stack(list(gates.values())).mean(0))
+    return torch.cat(found).to(engine.fw.model.device)
 
 
 @contextmanager

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from functools import partial
 
 from ....benchmark import Probe
+from ....errors import UserError
+from ....fast_weights.base_model import positions
 from ...prompts.prompter import Prompter
 from ..answers import Answer
 from ..episodes import Episode
@@ -30,7 +32,7 @@ def best_turns(engine: Engine, batch: list[Episode]) -> Iterator[Kept]:
             _put_back(engine.prompter, episode, *ranked, count)
             for episode, ranked in zip(batch, found, strict=True)
         ]
-        answer = partial(_answer, engine, again)
+        answer = partial(_answer, engine, count, again)
         yield Kept(answer, costs, 0.0, float(count), again)
 
 
@@ -78,10 +80,20 @@ def _put_back(
     return prompter.texts(chosen, [episode.asked[0][1].language] * len(chosen))
 
 
-def _answer(engine: Engine, again: Questions, questions: Questions) -> list[list[Answer]]:
+def _answer(
+    engine: Engine, count: int, again: Questions, questions: Questions
+) -> list[list[Answer]]:
     """Every question is a row of its own, since it has a context of its own."""
     contexts = [ids for row in again for ids in row]
     flat = [ids for row in questions for ids in row]
+    most = max(len(c) + len(q) for c, q in zip(contexts, flat, strict=True))
+    most += len(engine.prompter.opening) + engine.config.max_new_tokens
+    longest = positions(engine.fw.model)
+    if longest is not None and most > longest:
+        raise UserError(
+            f"recall.turns: {count} turns of a text with question and answer have {most} tokens,"
+            f" expected at most {longest}, the positions of the base model"
+        )
     order = sorted(range(len(flat)), key=lambda i: len(contexts[i]))
     said: list[Answer | None] = [None] * len(flat)
     for start in range(0, len(order), engine.config.rows):
