@@ -44,7 +44,7 @@ def _by(results: Results, column: str, label: str) -> Figure | None:
         axes.set_xlabel(label)
         after = f"after {distance:,} distractor tokens" if distance else "right after the dialogue"
         axes.set_title(f"{after}\n{sample_size(here)} a point")
-        style.share_axis(axes)
+        style.share_axis(axes, highest=found["high"].max())
     handles = {}
     for axes in grid:
         drawn, names = axes.get_legend_handles_labels()

@@ -102,13 +102,17 @@ def errors(rows: pd.DataFrame) -> np.ndarray:
     return np.nan_to_num(np.clip(ends, 0, None))
 
 
-def share_axis(axes: Axes, label: str | None = None) -> None:
+def share_axis(axes: Axes, label: str | None = None, highest: float = 1.0) -> None:
     """Make the vertical axis go from 0 to 1, with room for the caps of error bars.
 
-    Without a `label` it is the axis of EM and has its name in the leftmost panel only.
+    It ends sooner if the `highest` number of all panels is below a half. Without a `label` it is
+    the axis of EM and has its name in the leftmost panel only.
     """
-    axes.set_ylim(-0.02, 1.04)
-    axes.set_yticks(np.linspace(0, 1, 6))
+    if highest < 0.5:
+        axes.set_ylim(-0.02 * highest, 1.1 * max(highest, 0.1))
+    else:
+        axes.set_ylim(-0.02, 1.04)
+        axes.set_yticks(np.linspace(0, 1, 6))
     if label or axes.get_subplotspec().is_first_col():
         axes.set_ylabel(label or "EM (strict)")
 

@@ -4,6 +4,7 @@ An SVG holds both looks: a style sheet replaces each colour where the reader pre
 """
 
 from io import StringIO
+from textwrap import fill
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -34,6 +35,7 @@ SETTINGS = {
     **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor"), INK),
     **dict.fromkeys(("xtick.color", "ytick.color"), INK),
 }
+NAME_WIDTH = 12  # characters of a line below a pair of bars
 HEIGHT = 2.9  # inches, of both figures: they stand side by side
 
 
@@ -53,19 +55,17 @@ def wording(study: FinishedStudy) -> Figure:
         x = np.arange(len(splits)) + (place - 0.5) * 0.38
         axes.bar(x, rows["value"], 0.35, color=COLOURS[condition], label=_name(condition))
         axes.errorbar(x, rows["value"], style.errors(rows), fmt="none", ecolor=INK, capsize=2)
-        for where, em in zip(x, rows["value"], strict=True):
-            axes.text(where, 0.02, f"{em:.2f}", ha="center", va="bottom", color=PAPER, fontsize=8)
+        for where, em, high in zip(x, rows["value"], rows["high"], strict=True):
+            axes.text(where, high + 0.01, f"{em:.2f}", ha="center", va="bottom", fontsize=8)
     base = found.rows("em_compared", by=["split"], run=study.published, condition="A")
     base = base.set_index("split")["value"].reindex(splits)
     looks = {"markersize": 18, "markeredgewidth": 1.6, "linestyle": "none"}
     x = np.arange(len(splits)) - 0.19
     axes.plot(x, base, "_", color=BASE, label="A before training", **looks)
     sizes = found.rows("memory_efficiency", by=["split"], run=study.memory).set_index("split")["n"]
-    names = [
-        f"{SPLITS[split].replace(', ', ',' + chr(10))}\nn = {sizes[split]}" for split in splits
-    ]
+    names = [f"{fill(SPLITS[split], NAME_WIDTH)}\nn = {sizes[split]}" for split in splits]
     axes.set_xticks(range(len(splits)), names, fontsize=7.5)
-    _em_axis(axes)
+    _em_axis(axes, 1.0)
     seeds = found.one("memory_efficiency", run=study.memory)["seeds"]
     axes.set_title(f"What of the dialogue is new\n({of_seeds(seeds)})")
     axes.legend(loc="upper right", bbox_to_anchor=(1.04, 1.02))
@@ -80,21 +80,21 @@ def keeping(study: FinishedStudy) -> Figure:
     """
     figure = Figure(figsize=(5.4, HEIGHT), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
-    _after_distractor(left, study)
-    _several_dialogues(right, study)
+    highest = max(_after_distractor(left, study), _several_dialogues(right, study))
+    _em_axis(left, highest)
     return figure
 
 
-def _after_distractor(axes: Axes, study: FinishedStudy) -> None:
+def _after_distractor(axes: Axes, study: FinishedStudy) -> float:
+    """Draw the left panel; the highest number in it."""
     found = study.results
     rows = sweep(found, "em", study.memory, "retention")
-    _line(axes, rows, "B")
-    start = rows[min(rows)]["value"]
-    _label(axes, (min(rows), start - 0.06), "B, both written", "B", "left", "top")
+    _line(axes, rows, "B", "B, both written")
+    highest = max(row["high"] for row in rows.values())
     low, high = study.record["config"]["benchmark"]["distractor_tokens"]
     marks = (
         (study.memory, "A", "A, both in context"),
-        (study.published, "base", "A before\ntraining"),
+        (study.published, "base", "A before training"),
     )
     for run, name, text in marks:
         row = found.one("em", run=run, condition="A", level="3", split=HEADLINE_SPLIT)
@@ -102,32 +102,31 @@ def _after_distractor(axes: Axes, study: FinishedStudy) -> None:
             continue
         ends = [[row["value"] - row["low"]], [row["high"] - row["value"]]]
         middle, reach = (low + high) / 2, (high - low) / 2
-        look = {"fmt": "s", "capsize": 2, "color": COLOURS[name]}
+        look = {"fmt": "s", "capsize": 2, "color": COLOURS[name], "label": text}
         axes.errorbar([middle], [row["value"]], ends, reach, **look)
-        _label(axes, (low - 60, row["value"]), text, name, "right", "center")
-    _em_axis(axes)
+        highest = max(highest, row["high"])
+    axes.legend(loc="upper right")
     axes.set_xlabel("tokens of distractor after the dialogue")
     axes.set_title(f"A distractor afterwards\n({_size(rows)})")
+    return highest
 
 
-def _several_dialogues(axes: Axes, study: FinishedStudy) -> None:
+def _several_dialogues(axes: Axes, study: FinishedStudy) -> float:
+    """Draw the right panel; the highest number in it."""
     named = (("capacity_context", "A, all in context"), ("capacity", "B, all written"))
     sweeps = dict(zip(COMPARED, named, strict=True))
+    highest = 0.0
     for condition, (name, label) in sweeps.items():
         rows = sweep(study.results, "em", study.memory, name)
         _line(axes, rows, condition, label)
+        highest = max(highest, *(row["high"] for row in rows.values()))
     axes.set_xscale("log", base=2)
     axes.set_xticks(list(rows), [f"{count:.0f}" for count in rows])
     axes.minorticks_off()
-    axes.legend(loc="lower left")
+    axes.legend(loc="upper right")
     axes.set_xlabel("dialogues")
     axes.set_title(f"Several dialogues\n({_size(rows)})")
-
-
-def _label(
-    axes: Axes, where: tuple[float, float], text: str, name: str, side: str, height: str
-) -> None:
-    axes.text(*where, text, color=COLOURS[name], ha=side, va=height, fontsize=8)
+    return highest
 
 
 def svg(figure: Figure) -> str:
@@ -168,9 +167,11 @@ def _name(condition: str) -> str:
     return "A: in context" if condition == "A" else "B: fast weights"
 
 
-def _em_axis(axes: Axes) -> None:
-    axes.set_ylim(0, 1.09)
-    axes.set_yticks(np.linspace(0, 1, 6))
+def _em_axis(axes: Axes, highest: float) -> None:
+    """The axis of EM, with room for the legend above the `highest` number."""
+    axes.set_ylim(0, 1.6 * max(highest, 0.1) if highest < 0.5 else 1.09)
+    if highest >= 0.5:
+        axes.set_yticks(np.linspace(0, 1, 6))
     axes.set_ylabel("EM (strict)")
 
 
