@@ -63,7 +63,7 @@ REFUSED = [
     ("{broken", "line 2: not readable as JSON in UTF-8"),
     (
         r'{"text": "half \ud83d"}',
-        "line 2: not readable as JSON in UTF-8 ('utf-8' codec",
+        r"line 2: not readable as JSON in UTF-8 (a text holds '\ud83d', half of a surr",
     ),
     ("[1]", "line 2: found [1], expected an object with 'messages' or 'text'"),
     ({"prompt": "x"}, "line 2: found fields ['prompt'], expected 'messages' or 'text'"),

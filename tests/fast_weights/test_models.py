@@ -331,7 +331,7 @@ def test_bad_models_and_batches():
     with pytest.raises(UserError, match="gated MLPs"):
         inject(experts, settings())
     fw, ids = memory(), tokens(2, 6)
-    with pytest.raises(ValueError, match=r"expected \[B, T\]"):
+    with pytest.raises(ValueError, match=r"expected a tensor \[B, T\]"):
         fw.write(ids[0])
     with pytest.raises(ValueError, match="3 rows"):
         fw.write(ids, state=fw.empty_state(3))
@@ -426,6 +426,17 @@ def test_generate_is_transformers_own_with_the_fast_weights():
     assert drafted.equal(expected[:1])
     with pytest.raises(ValueError, match="a batch of 1 for a state of 2 rows"):
         fw.generate(state, ids[:1])
+
+
+def test_what_is_no_batch_of_tokens_is_refused():
+    fw, ids = memory(tiny()), tokens(2, 9)
+    state = fw.write(ids).state
+    for wrong, found in ((ids.tolist(), "list"), (ids[0], r"\(9,\)"), (ids[:, :0], r"\(2, 0\)")):
+        for use in (fw.write, partial(fw.generate, state)):
+            with pytest.raises(ValueError, match=f"input_ids {found}; expected a tensor"):
+                use(wrong)
+    with pytest.raises(ValueError, match="found a state; expected it as state="):
+        fw.write(ids, state)
 
 
 def test_a_call_reads_or_is_plain():

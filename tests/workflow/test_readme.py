@@ -25,13 +25,13 @@ def test_the_memory_in_your_own_model(tmp_path, monkeypatch, capsys):
         "model": tiny(dtype=torch.float32, vocab_size=len(tokenizer), num_hidden_layers=17),
         "tokenizer": tokenizer,
         "dialogue_ids": ids,
-        "question_ids": ids[:, :5],
     }
     monkeypatch.chdir(tmp_path)
     exec(code("README.md"), names)
     assert capsys.readouterr().out.strip()
     exec(code("docs/library.md"), names)
-    assert names["logits"].shape == (1, 5, len(tokenizer))
+    assert names["logits"].shape == (1, names["question_ids"].shape[1], len(tokenizer))
+    assert names["ids"].shape[1] > names["question_ids"].shape[1]
     assert {path.name for path in tmp_path.iterdir()} == {"my-memory", "dialogue.safetensors"}
     again = names["fw"].read(names["state"], input_ids=names["question_ids"]).logits
     assert again.equal(names["logits"])

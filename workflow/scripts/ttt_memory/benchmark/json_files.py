@@ -21,10 +21,10 @@ def load(path: Path) -> Any:
         return _encodable(json.loads(path.read_text(encoding="utf-8-sig")))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
-    except (OSError, UnicodeError) as error:
-        raise UserError(f"{path}: not readable as UTF-8 text ({error})") from error
     except json.JSONDecodeError as error:
         raise UserError(f"{path}: malformed JSON: {error}") from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not readable as UTF-8 text ({error})") from error
 
 
 def lines(path: Path) -> Iterator[tuple[str, Any]]:
@@ -50,9 +50,13 @@ def _encodable(value: Any) -> Any:
     """`value`, if all of its text can be written: half of an emoji, an escaped `d83d`, cannot.
 
     Raises:
-        UnicodeEncodeError: some cannot.
+        ValueError: some cannot.
     """
-    json.dumps(value, ensure_ascii=False).encode("utf-8")
+    try:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError as error:
+        half = error.object[error.start]
+        raise ValueError(f"a text holds {half!r}, half of a surrogate pair") from None
     return value
 
 

@@ -15,7 +15,7 @@ import torch
 from transformers.utils import logging
 
 from ..conversation.config.asking import RecallConfig
-from ..conversation.config.training import ADAPTER, BASE
+from ..conversation.config.training import ADAPTER, BASE, MEMORY
 from ..conversation.models import lora
 from ..conversation.models.loading import load_model
 from ..conversation.models.trained_run import load_run
@@ -170,6 +170,12 @@ def open_run(
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; expected a trained run or saved fast weights")
     own = folder / BASE
+    if not (folder / CONFIG).is_file() and not (folder / MEMORY).is_file():
+        seeds = sorted(path.parents[1].name for path in folder.glob(f"*/{MEMORY}"))
+        hint = f"; it holds the memories of the seeds {', '.join(seeds)}: name one" if seeds else ""
+        raise UserError(
+            f"{folder}: holds no fast weights, expected a trained run or saved fast weights{hint}"
+        )
     if own.is_dir() and base is not None:
         raise UserError(f"{folder}: holds its own base model (folder {BASE}); leave out --base")
     base = own if own.is_dir() else base

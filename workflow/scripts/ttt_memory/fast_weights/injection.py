@@ -229,6 +229,7 @@ class FastWeights(nn.Module):
         """
         if state is None:
             return self.model.generate(input_ids, **options)
+        _check_ids(input_ids)
         if len(input_ids) != state.batch:
             raise ValueError(f"a batch of {len(input_ids)} for a state of {state.batch} rows")
         with running(self, Read(self.check_state(state), None)):
@@ -327,12 +328,19 @@ def inject(model: PreTrainedModel, config: FastWeightsConfig) -> FastWeights:
     return FastWeights(model, config)
 
 
+def _check_ids(ids: object) -> None:
+    if not isinstance(ids, Tensor) or ids.ndim != 2 or not ids.shape[1]:
+        found = tuple(ids.shape) if isinstance(ids, Tensor) else type(ids).__name__
+        raise ValueError(f"input_ids {found}; expected a tensor [B, T] of one token at least")
+
+
 def _write_mask(
     ids: Tensor, attention_mask: Tensor | dict[str, Tensor] | None, mask: Tensor | None
 ) -> Tensor:
     """`[B, T]` bool: the tokens to write."""
-    if ids.ndim != 2:
-        raise ValueError(f"input_ids {tuple(ids.shape)}; expected [B, T]")
+    _check_ids(ids)
+    if isinstance(attention_mask, FastState):
+        raise ValueError("attention_mask: found a state; expected it as state=...")
     if mask is None and attention_mask is not None:
         if isinstance(attention_mask, dict) or attention_mask.ndim != 2:
             raise ValueError("a 4-D attention mask does not say what to write: pass write_mask")

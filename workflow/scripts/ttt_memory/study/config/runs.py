@@ -23,7 +23,8 @@ class RunEntry(RunConfig):
     like: Name | None = Field(
         None,
         description="Another run whose keys this one starts from; not its label and differs, nor"
-        " its `trained` where this one says how it is trained (`train`, `fast_weights`).",
+        " its `trained` where this one says how it is trained (`train`, `fast_weights`): that"
+        " trains anew; `train.start` trains a memory further.",
     )
     trained: InputPath | None = Field(
         None,
