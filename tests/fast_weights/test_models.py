@@ -462,8 +462,15 @@ def test_a_wrapped_model_is_the_same_model():
     assert fingerprint(peft.get_peft_model(model, peft.LoraConfig(r=2))) == expected
 
 
-def test_a_compiled_model_is_refused_and_says_so():
-    fw = memory(tiny())
-    fw.model.get_decoder().layers[0].mlp.forward = lambda x: x  # as a graph that has no hooks
-    with pytest.raises(UserError, match=r"layer 0: .*not ejected nor compiled, and whose MLPs"):
-        fw.write(tokens(1, 4))
+@pytest.mark.filterwarnings("ignore:Dynamo does not know how to trace")
+def test_a_compiled_model_has_the_same_fast_weights():
+    """The hooks take part, also where the model was traced before without fast weights."""
+    plain, compiled = memory(tiny()), memory(tiny())
+    ids = tokens(1, 6)
+    compiled.model.compile(backend="eager")
+    assert compiled.plain(ids).logits.equal(plain.plain(ids).logits)
+    state, expected = (fw.write(ids, logits=True).state for fw in (compiled, plain))
+    assert apart(state, expected) == 0
+    logits = compiled.read(state, ids).logits
+    assert logits.equal(plain.read(expected, ids).logits)
+    assert not logits.equal(plain.plain(ids).logits)

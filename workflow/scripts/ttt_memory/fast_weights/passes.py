@@ -39,7 +39,7 @@ def running(owner: nn.Module, call: "Pass") -> Iterator[None]:
     if idle := call.layers - call.seen:
         raise UserError(
             f"layer {min(idle)}: its down_proj was not called, so no fast weights took part; "
-            "expected a model that is not ejected nor compiled, and whose MLPs are not fused"
+            "expected a model that is not ejected and whose MLPs are not fused"
         )
 
 
@@ -114,7 +114,7 @@ class Read(Pass):
     def down(self, layer: int, z: Tensor, y: Tensor) -> Tensor:
         """Return y + z dW^T."""
         batch = self.state.batch
-        repeat = self.repeat or len(z) // batch
+        repeat = len(z) // batch if self.repeat is None else self.repeat
         if len(z) != batch * repeat:
             raise ValueError(
                 f"a batch of {len(z)} cannot read a state of {batch} rows, repeat {repeat}"

@@ -19,7 +19,6 @@ from .answers import Answer, prefill
 from .batch_sizes import BatchSizes
 from .episodes import Episode, EpisodeMaker
 from .kept import Costs, Engine, Kept
-from .write_dialogues import write_texts
 
 
 class Recall:
@@ -146,12 +145,7 @@ class Recall:
 
     def _fast_weights(self, batch: list[Episode], condition: str) -> Kept:
         started = time.perf_counter()
-        texts = [episode.texts for episode in batch]
-        state = write_texts(self.fw, self.prompter, texts, self.config.segment_tokens)
-        # From here on it is only read: keep nothing that only writing needs.
-        state = state.readable()
-        # In the smaller form of each row's own, whatever rows it was written beside.
-        rows = [state.index([b]).fold() for b in range(len(batch))]
+        rows = self.engine.write(batch)
         costs = [self.engine.written(*pair) for pair in zip(batch, rows, strict=True)]
         if condition in self._changed:
             change = self._changed[condition]

@@ -10,6 +10,7 @@ from ..config.asking import RecallConfig
 from ..prompts.prompter import Prompter
 from .answers import Answer, answer
 from .episodes import Episode
+from .write_dialogues import write_texts
 
 Questions = list[list[list[int]]]  # for each episode, the token ids of each of its questions
 
@@ -71,6 +72,15 @@ class Engine:
         """`answers.answer` of this run; `kept` is what it answers from."""
         limit = self.config.max_new_tokens
         return answer(self.fw, self.prompter, questions, max_new_tokens=limit, **kept)
+
+    def write(self, batch: list[Episode]) -> list[FastState]:
+        """The texts of each episode, written: a state of one row for each, as it is read.
+
+        Every row is in the smaller of its two forms, whatever rows it was written beside.
+        """
+        texts = [episode.texts for episode in batch]
+        state = write_texts(self.fw, self.prompter, texts, self.config.segment_tokens).readable()
+        return [state.index([row]).fold() for row in range(len(batch))]
 
     def prefill_flops(self, tokens: int) -> int:
         """FLOPs of a pass over the opening and `tokens` tokens, without logits."""

@@ -7,16 +7,12 @@ from functools import partial
 from ....vocabulary import WHOLE
 from ..episodes import Episode
 from ..kept import Engine, Kept
-from ..write_dialogues import write_texts
 
 
 def compacted_states(engine: Engine, batch: list[Episode]) -> Iterator[Kept]:
     """At every budget, and whole."""
     started = time.perf_counter()
-    texts = [episode.texts for episode in batch]
-    state = write_texts(engine.fw, engine.prompter, texts, engine.config.segment_tokens).readable()
-    # In the smaller form of each row's own, whatever rows it was written beside.
-    whole = [state.index([b]).fold() for b in range(len(batch))]
+    whole = engine.write(batch)
     common = time.perf_counter() - started
     for budget in (*engine.config.budgets, WHOLE):
         started = time.perf_counter()
