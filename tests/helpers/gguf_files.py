@@ -6,6 +6,7 @@ from pathlib import Path
 
 import gguf
 import numpy as np
+import pytest
 import torch
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -146,3 +147,12 @@ def wheel(folder: Path, name: str, files: dict[str, bytes], version: str = "1.0"
 def sha256(content: bytes) -> str:
     """The digest in hexadecimal digits."""
     return hashlib.sha256(content).hexdigest()
+
+
+def the_only_index(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let pip look for packages in `folder` and nowhere else."""
+    for name in ("PIP_EXTRA_INDEX_URL", "PIP_INDEX_URL", "PIP_CONSTRAINT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))

