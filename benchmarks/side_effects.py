@@ -18,13 +18,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from peft.tuners.tuners_utils import BaseTunerLayer
 from scipy.stats import bootstrap
 from torch.nn import functional as F
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
 from ttt_memory.benchmark import corpus
+from ttt_memory.conversation.models import lora
 from ttt_memory.conversation.models.trained_run import load_base, load_run
 from ttt_memory.conversation.prompts.prompter import Prompter
 from ttt_memory.conversation.prompts.template import render_chat
@@ -107,14 +107,8 @@ def without_adapter(fw: FastWeights) -> Forward:
     """The model of `fw` with its adapters off."""
 
     def forward(**inputs: object) -> object:
-        layers = [m for m in fw.model.modules() if isinstance(m, BaseTunerLayer)]
-        for layer in layers:
-            layer.enable_adapters(False)
-        try:
+        with lora.without(fw.model):
             return fw.plain(**inputs)
-        finally:
-            for layer in layers:
-                layer.enable_adapters(True)
 
     return forward
 

@@ -95,3 +95,30 @@ if CONFIG.base.source in CONVERTED:
             # The reader's progress bar would be most of the log.
             "TQDM_DISABLE=1 python {input.script:q} --config {params.config:q}"
             " --out {params.folder:q} 2>&1 | tee {log:q}"
+
+
+if any(run.train.keep_weight for run in CONFIG.runs.values()):
+
+    rule sample_base:
+        input:
+            **closure("sample_base.py"),
+            base=base_files(),
+        output:
+            BASE_TEXTS,
+        log:
+            LOGS / "sample_base.log",
+        benchmark:
+            TIMES / "sample_base.tsv"
+        conda:
+            ENVIRONMENT
+        threads: CONFIG.resources.base.threads
+        resources:
+            **resources_of("base"),
+        params:
+            config=slice_of("base.texts", *MODEL_KEYS),
+            folder=base_folder,
+        message:
+            "Letting the base model write texts"
+        shell:
+            "python {input.script:q} --config {params.config:q} --base {params.folder:q}"
+            " --out {output:q} > {log:q} 2>&1"

@@ -113,6 +113,8 @@ REPORT = RESULTS / "report"
 # The folder of the base model.
 BASE = model_folder(CONFIG)
 BASE_CURVE = RESULTS / "base" / "curve.parquet"
+# What it writes by itself.
+BASE_TEXTS = RESULTS / "base" / "texts.parquet"
 MODEL_SUFFIXES = {".json", ".safetensors", ".txt", ".model", ".jinja"}
 # The files that saving a model and its tokenizer writes.
 MODEL_FILES = [

@@ -77,6 +77,16 @@ def begun_files(wildcards):
     return files_in(memory_of(start, int(wildcards.seed))) if start else []
 
 
+def base_texts_of(wildcards):
+    """The texts of the untouched base, for a run that keeps its predictions on them."""
+    return [BASE_TEXTS] if CONFIG.runs[wildcards.run].train.keep_weight else []
+
+
+def base_texts_option(wildcards, input):
+    """The option of train.py that names those texts."""
+    return f"--base-texts '{input.base_texts}'" if input.base_texts else ""
+
+
 def files_in(folder):
     """Every file in a folder and below it."""
     return sorted(str(from_here(file)) for file in folder.rglob("*") if file.is_file())

@@ -13,6 +13,7 @@ rule train:
         passages=PASSAGES,
         base=base_files(),
         start=begun_files,
+        base_texts=base_texts_of,
     output:
         model=directory(MODEL),
         curve=CURVE,
@@ -33,6 +34,7 @@ rule train:
         config=train_slice,
         base=base_folder,
         checkpoints=train_checkpoints,
+        base_texts=base_texts_option,
     message:
         "Training {wildcards.run}, seed {wildcards.seed}"
     # SIGTERM reaches every process of a job. If it ended the shell or `tee`, the training would end
@@ -42,7 +44,7 @@ rule train:
         "exec $TTT_TRAIN_LAUNCHER {input.script:q} --config {params.config:q}"
         " --run {wildcards.run:q} --seed {wildcards.seed} --base {params.base:q}"
         " --corpus {input.corpus:q} --passages {input.passages:q}"
-        " --out {output.model:q} --curve {output.curve:q}"
+        " {params.base_texts} --out {output.model:q} --curve {output.curve:q}"
         " --checkpoints {params.checkpoints:q} > >(trap '' TERM; exec tee {log:q}) 2>&1"
 
 

@@ -13,7 +13,7 @@ from ttt_memory.conversation.models.trained_run import prepare_device, save_run,
 from ttt_memory.conversation.prompts.prompter import Prompter
 from ttt_memory.conversation.train.corpus_sampler import CorpusSampler
 from ttt_memory.conversation.train.train_run import build_accelerator, train
-from ttt_memory.errors import run
+from ttt_memory.errors import UserError, run
 from ttt_memory.study import devices
 from ttt_memory.study.provenance import provenance
 
@@ -28,6 +28,7 @@ def main() -> None:
     parser.add_argument("--base", required=True, help="base model, a folder in Hub format")
     parser.add_argument("--corpus", required=True, help="training dialogues, Parquet")
     parser.add_argument("--passages", required=True, help="distractor passages, Parquet")
+    parser.add_argument("--base-texts", help="texts of the untouched base, Parquet, to keep")
     parser.add_argument("--checkpoints", help="folder of the checkpoints")
     parser.add_argument("--out", required=True, help="folder for the trained run")
     parser.add_argument("--curve", required=True, help="training curve, Parquet")
@@ -38,8 +39,11 @@ def main() -> None:
     prepare_device(devices.pick("auto"), base, config.train.mixed_precision)
     prompter = Prompter.load(args.base, base.chat_template)
     fw, trained = to_train(config, args.seed, args.base, base.dtype, base.attention)
+    if config.train.keep_weight and not args.base_texts:
+        raise UserError("train.keep_weight: expected --base-texts, which sample_base.py makes")
+    most = config.train.probes_per_dialogue
     sampler = CorpusSampler.load(
-        args.corpus, args.passages, prompter, args.seed, config.train.probes_per_dialogue
+        args.corpus, args.passages, prompter, args.seed, most, args.base_texts
     )
     accelerator = build_accelerator(config.train.mixed_precision)
     label = f"{args.run} seed {args.seed}"

@@ -1,4 +1,4 @@
-"""The columns of training curves, of diagnostics and of the gates of single tokens."""
+"""The columns of training curves, of the base's texts, of diagnostics and of tokens' gates."""
 
 import pyarrow as pa
 
@@ -18,6 +18,15 @@ CURVE = pa.schema(
             pa.float64(),
         ),  # mean over layers of ||dW||_F / ||W||_F; NaN where nothing is written
         ("learning_rate", pa.float64()),
+    ]
+)
+
+# One row per text that the untouched base wrote by itself.
+BASE_TEXTS = pa.schema(
+    [
+        ("kind", pa.string()),  # "chat": a user's message and the answer; "text": running text
+        ("ids", pa.list_(pa.int32())),  # token ids, its beginning included
+        ("text", pa.string()),
     ]
 )
 

@@ -58,6 +58,20 @@ class PackageFile(Options):
     sha256: Sha256 = Field(description="SHA-256 of that file, in hexadecimal digits.")
 
 
+class BaseTextsConfig(Options):
+    """Texts that the untouched base writes by itself, see `train.keep_weight`.
+
+    Nothing is asked of it: it is given the beginning of a user's message, or of a text, and goes on
+    by sampling (arXiv 2406.08464 makes instructions so).
+    """
+
+    count: int = Field(512, ge=1, description="Number of texts.")
+    tokens: int = Field(
+        160, ge=8, description="Largest number of tokens of a text, its beginning included."
+    )
+    seed: int = Field(0, ge=0, description="Seed of the sampling.")
+
+
 class BaseConfig(Options):
     """The base model: pretrained here, a file or folder, a model of the Hub, or from a package."""
 
@@ -93,6 +107,7 @@ class BaseConfig(Options):
         description="auto: dialogues and questions are turns of the tokenizer's chat template,"
         " if it has one. none: they are raw text.",
     )
+    texts: BaseTextsConfig = BaseTextsConfig()
     architecture: ArchitectureConfig = ArchitectureConfig()
     pretrain: PretrainConfig = PretrainConfig()
 

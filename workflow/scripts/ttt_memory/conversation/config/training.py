@@ -251,6 +251,14 @@ class TrainConfig(Options):
         ge=0,
         description="Weight of the next-token loss on the context in steps of condition A.",
     )
+    keep_weight: float = Field(
+        0.0,
+        ge=0,
+        description="Weight of keeping what the base says otherwise (regime: lora or frozen;"
+        " objective: write_drop_read): every step adds this times KL(base || trained model), in"
+        " nats a token, over texts that the untouched base wrote (`base.texts`), one for each row,"
+        " read with the fast weights that the step has written. 0: no such texts are made.",
+    )
     episode: EpisodeConfig = Field(
         EpisodeConfig(), description="The texts written before the probes."
     )
@@ -270,6 +278,20 @@ class TrainConfig(Options):
     checkpoint_every: int = Field(
         200, ge=1, description="Number of steps between checkpoints, from which a run can resume."
     )
+
+    @model_validator(mode="after")
+    def _what_is_kept_is_there(self) -> "TrainConfig":
+        if self.keep_weight and self.regime == "joint":
+            raise ValueError(
+                "keep_weight: expected 0 in regime joint, which changes the base that it compares"
+                " with"
+            )
+        if self.keep_weight and self.objective != "write_drop_read":
+            raise ValueError(
+                f"keep_weight: expected 0 with objective {self.objective!r}, or objective"
+                " 'write_drop_read'"
+            )
+        return self
 
     @property
     def trains_memory(self) -> bool:

@@ -6,6 +6,8 @@ start, and most jobs have no adapter.
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -123,6 +125,29 @@ def merge(model: PreTrainedModel) -> None:
         for module in model.modules():
             if isinstance(module, BaseTunerLayer):
                 module.merge()
+
+
+@contextmanager
+def without(model: PreTrainedModel) -> Iterator[None]:
+    """Inside the block the adapters of `model` add nothing, where it has any.
+
+    They get no gradient from what is computed there. Do not run the backward pass inside.
+    """
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    layers = [module for module in model.modules() if isinstance(module, BaseTunerLayer)]
+    trained = [p for layer in layers for p in layer.parameters() if p.requires_grad]
+    for layer in layers:
+        layer.enable_adapters(False)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.enable_adapters(True)
+            # peft asks for gradients of every active adapter, trained or not.
+            layer.requires_grad_(False)
+        for parameter in trained:
+            parameter.requires_grad_(True)
 
 
 def copy_rounded(folder: Path, out: Path, dtype: torch.dtype) -> None:

@@ -12,6 +12,8 @@ from ..prompts.prompter import EncodedDialogue
 from .corpus_sampler import CorpusSampler
 from .episodes import EpisodeMaker, growing_turns, log_uniform
 
+KEPT = 1  # third number of the place whose generator draws the kept texts
+
 
 @dataclass
 class WrittenText:
@@ -41,6 +43,7 @@ class Batch:
         packed: the probes, with their context if they may see it; None for "lm".
         context: probes asked in context although their texts are written in several sessions.
         gate_cost: price of writing, see `TrainConfig.gate_cost`.
+        kept: texts of the base on which its predictions are kept, one for each row.
     """
 
     objective: str
@@ -48,11 +51,12 @@ class Batch:
     packed: Packed | None = None
     context: Packed | None = None
     gate_cost: float = 0.0
+    kept: Packed | None = None
 
     @property
     def tokens(self) -> int:
         """Number of tokens that the model processes, padding included."""
-        parts = [text.packed for text in self.texts] + [self.packed, self.context]
+        parts = [text.packed for text in self.texts] + [self.packed, self.context, self.kept]
         return sum(packed.input_ids.numel() for packed in parts if packed)
 
     def to(self, device: torch.device) -> "Batch":
@@ -61,8 +65,9 @@ class Batch:
             replace(text, packed=text.packed.to(device), written=text.written.to(device))
             for text in self.texts
         ]
-        packed, context = (part and part.to(device) for part in (self.packed, self.context))
-        return replace(self, texts=texts, packed=packed, context=context)
+        parts = {name: getattr(self, name) for name in ("packed", "context", "kept")}
+        moved = {name: part.to(device) for name, part in parts.items() if part}
+        return replace(self, texts=texts, **moved)
 
 
 class BatchMaker:
@@ -74,6 +79,15 @@ class BatchMaker:
 
     def batch(self, step: int, micro: int) -> Batch:
         """Micro-batch number `micro` of optimiser step `step`."""
+        batch = self._batch(step, micro)
+        if not self.config.keep_weight:
+            return batch
+        rng = self.sampler.rng(step, micro, KEPT)
+        texts = rng.choices(self.sampler.base_texts, k=len(batch.packed.input_ids))
+        nothing = [[] for _ in texts]
+        return replace(batch, kept=pack(texts, nothing, nothing))
+
+    def _batch(self, step: int, micro: int) -> Batch:
         config, rng = self.config, self.sampler.rng(step, micro)
         # The kind is drawn once for all micro-batches of a step. Processes that share a sharded
         # model must all run through its layers in the same order.

@@ -13,6 +13,7 @@ from ...benchmark import Sample, read_benchmark, schemas
 from ...benchmark.own_texts import ANY_LANGUAGE
 from ...errors import UserError
 from ..prompts.prompter import EncodedDialogue, Prompter
+from ..schemas import BASE_TEXTS
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,9 @@ class CorpusSampler:
     """Draws encoded dialogues and passages from the training corpus.
 
     A draw depends only on the corpus, the seed and the given generator.
+
+    Attributes:
+        base_texts: ids of the texts that the untouched base wrote; empty if nothing keeps them.
     """
 
     def __init__(
@@ -126,7 +130,9 @@ class CorpusSampler:
         seed: int,
         probes_per_dialogue: int,
         chats: dict[int, Conversation] | None = None,
+        base_texts: list[list[int]] | None = None,
     ):
+        self.base_texts = base_texts or []
         self.samples, self.prompter, self.seed = samples, prompter, seed
         self.probes_per_dialogue = probes_per_dialogue
         self.passages = Passages(passages, prompter, chats or {})
@@ -139,6 +145,7 @@ class CorpusSampler:
         prompter: Prompter,
         seed: int,
         probes_per_dialogue: int,
+        base_texts: str | Path | None = None,
     ) -> Self:
         """A sampler of the dialogues in `corpus`, of which there may be none, and `passages`.
 
@@ -152,7 +159,8 @@ class CorpusSampler:
         origins = own["topic"] + ", passage " + own["passage_id"]
         chats = {i: Conversation(own["messages"][i], origins[i]) for i in own.index}
         samples = read_benchmark(corpus, at_least=0)
-        return cls(samples, by_language, prompter, seed, probes_per_dialogue, chats)
+        kept = list(map(list, io.read_table(base_texts, BASE_TEXTS)["ids"])) if base_texts else None
+        return cls(samples, by_language, prompter, seed, probes_per_dialogue, chats, kept)
 
     def rng(self, *place: int) -> random.Random:
         """A generator that depends only on the seed and the given numbers, such as a step."""

@@ -9,10 +9,11 @@ from torch import Tensor, nn
 
 from ...fast_weights import FastState, FastWeights, WriteResult
 from ..config.training import TrainConfig
+from ..models import lora
 from ..models.attention_masks import packed_mask
 from ..prompts.packing import IGNORE, Packed
 from .batches import Batch, WrittenText
-from .loss import answer_loss, cross_entropy
+from .loss import answer_loss, cross_entropy, divergence, log_probabilities
 
 
 @dataclass
@@ -45,6 +46,7 @@ class Objective(nn.Module):
         """Write the texts, drop them, and ask the probes with what was written."""
         if batch.objective == "lm":
             return self._lm(batch)
+        said = self._said_by_base(batch.kept) if batch.kept else None
         state, in_context, strengths = self._write(batch.texts)
         if batch.context:
             hidden = self._hidden(None, batch.context)
@@ -65,8 +67,19 @@ class Objective(nn.Module):
             context = cross_entropy(self.fw.model, hidden, labels)
             losses.total = losses.total + self.config.context_weight * context
             losses.context = context.item()
+        if batch.kept:
+            hidden = self._hidden(state, batch.kept)[batch.kept.lm_labels != IGNORE]
+            apart = divergence(said, log_probabilities(self.fw.model, hidden))
+            losses.total = losses.total + self.config.keep_weight * apart
         losses.inner_norm = self._inner_norm(state)
         return losses
+
+    @torch.no_grad()
+    def _said_by_base(self, kept: Packed) -> Tensor:
+        """[N, vocabulary] log-probabilities of the untouched base after each token but the last."""
+        with lora.without(self.fw.model):
+            hidden = self._hidden(None, kept)
+            return log_probabilities(self.fw.model, hidden[kept.lm_labels != IGNORE])
 
     def _write(
         self, texts: list[WrittenText]
