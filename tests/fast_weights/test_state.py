@@ -321,6 +321,8 @@ class RoundedFactors(TorchDispatchMode):
 
 
 def _rounded(t: torch.Tensor) -> torch.Tensor:
+    if t.dtype != torch.float32:  # TF32 is for float32 alone
+        return t
     bits = t.contiguous().view(torch.int32)
     return ((bits + 2**12) // 2**13 * 2**13).view(torch.float32)
 

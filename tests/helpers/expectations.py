@@ -46,6 +46,8 @@ OWN = {
     "scripts/take_trained.py": "",
     "scripts/publish.py": "",
     "scripts/cost.py": "",
+    # No run of the made-up study keeps what the base says otherwise.
+    "scripts/sample_base.py": "",
     "scripts/results_page.py": "",
     # A script is named after its rule.
     "scripts/*.py": "{stem}",
@@ -111,6 +113,7 @@ OWN = {
     "conversation/config/asking.py": f"{ASKING} provenance",
     "conversation/config/*.py": f"{TRAINING} {ASKING} provenance",
     "conversation/schemas.py": f"{TRAINING} diagnose report",
+    "conversation/train/base_texts.py": "",
     "conversation/train/batches.py": "train",
     "conversation/train/objective.py": "train",
     "conversation/train/train_run.py": "train",

@@ -9,7 +9,7 @@ from ..conversation.config.training import TrainConfig
 from ..conversation.prompts.prompter import Prompter
 from ..errors import UserError
 from ..fast_weights.rules.base import NOTHING, Held
-from ..fast_weights.sizes import NUMBER_BYTES
+from ..fast_weights.rules.base import NUMBER_BYTES
 from ..vocabulary import COSTED
 from .model import FastWeightsCost, Work
 from .roofline import Ceilings

@@ -5,10 +5,8 @@ from dataclasses import dataclass
 
 from .config import FastWeightsConfig
 from .rules import load
-from .rules.base import NOTHING, Held, UpdateRule
+from .rules.base import NOTHING, NUMBER_BYTES, Held, UpdateRule
 from .rules.states import KEEP_FACTORS
-
-NUMBER_BYTES = 4  # a state is float32
 
 
 @dataclass(frozen=True)
@@ -59,9 +57,10 @@ class StateSizes:
     def state_bytes(self, held: Held) -> int:
         """Bytes of all layers."""
         rule, shape = self._rule, (self.d, self.ff)
-        numbers = held.tokens * rule.token_numbers(*shape, held)
-        numbers += held.folded * rule.folded_numbers(*shape, held)
-        return len(self.config.layers) * numbers * NUMBER_BYTES
+        width = NUMBER_BYTES if held.readable else rule.sum_bytes
+        found = held.tokens * rule.token_numbers(*shape, held) * NUMBER_BYTES
+        found += held.folded * rule.folded_numbers(*shape, held) * width
+        return len(self.config.layers) * found
 
     def readable_peak_bytes(self, held: Held) -> int:
         """The most bytes held while all layers are made readable, one after the other."""
@@ -71,7 +70,7 @@ class StateSizes:
         layers = len(self.config.layers)
         working, shared = self._rule.readable_working(self.d, self.ff, held)
         both = self.state_bytes(held) + self.state_bytes(after)
-        return both + (working - layers * shared) * NUMBER_BYTES
+        return both + working - layers * shared
 
     @property
     def _rule(self) -> UpdateRule:

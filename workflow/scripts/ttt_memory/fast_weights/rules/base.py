@@ -35,6 +35,7 @@ class Held:
 
 
 NOTHING = Held(0, False)
+NUMBER_BYTES = 4  # a state is float32, but for sums that need more
 
 
 class UpdateRule(ABC):
@@ -45,6 +46,7 @@ class UpdateRule(ABC):
     """
 
     State: ClassVar[type[RuleState]]
+    sum_bytes: ClassVar[int] = NUMBER_BYTES  # of a number of the folded form that is written
 
     @abstractmethod
     def strength(self, weight: Tensor, rate: Tensor | float) -> Tensor:
@@ -119,8 +121,8 @@ class UpdateRule(ABC):
         return 0, held
 
     def readable_working(self, d: int, ff: int, held: Held) -> tuple[int, int]:
-        """Numbers that `make_readable` needs beside the states before and after, and shares.
+        """Bytes that `make_readable` needs beside the states before and after, and shares.
 
-        Shared are the numbers of tensors that are the same in both states.
+        Shared are the bytes of tensors that are the same in both states.
         """
         return 0, 0

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .base import Held, Tokens
 from .factors import FactorRule, FactorState
+from .products import at_least_float32
 from .states import joined
 
 if TYPE_CHECKING:
@@ -56,10 +57,9 @@ class Rule(FactorRule):
             system = strength[:, own] * (keys[:, own] @ keys[:, seen].mT)
             system = system * plan.key_mask[own, seen].to(keys)  # plus the unit diagonal
             right = torch.baddbmm(first[:, own], system[..., :start], update, alpha=-1)
-            solved = torch.linalg.solve_triangular(
-                system[..., start:], right, upper=False, unitriangular=True
-            )
-            update = joined(update, solved)
+            parts = at_least_float32(system[..., start:]), at_least_float32(right)
+            solved = torch.linalg.solve_triangular(*parts, upper=False, unitriangular=True)
+            update = joined(update, solved.to(right.dtype))
         return update
 
     def update_flops(self, d: int, ff: int, tokens: int, held: Held) -> int:

@@ -7,10 +7,11 @@ tokens, the second ff:
     dW = U^T K,  (C^-1 + K K^T) U = V              `Factors`
     dW = (V^T C K) (1 + K^T C K)^-1                `Sums` and `Solution`
 
-TF32 rounds the factors of a product, so the sums are made of C^1/2 K and C^1/2 V, each computed
-once. Rounded, they are still the sums of tokens, whose keys are a little off. Products of C K with
-K would not be: C K is rounded differently from K, and no keys have such a Gram matrix. The rows of
-U nearly cancel where keys are alike, so a product with U is never rounded (`products.product`).
+TF32 rounds the factors of a float32 product, so G is made of K and K, and only then multiplied by
+C^1/2. Rounded, it is still the Gram matrix of tokens, whose keys are a little off. A product of C K
+with K would not be: C K is rounded differently from K. The rows of U nearly cancel where keys are
+alike, so a product with U is never rounded (`products.product`). `MesaState` takes the sums in
+float64, which nothing rounds.
 
 Every system is solved by Cholesky: a batched LU with several threads fails in oneMKL 2024.2.
 """

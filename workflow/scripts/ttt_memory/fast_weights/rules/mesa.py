@@ -17,6 +17,9 @@ and A are multiplied by rho, and so is the 1, here the ridge lambda:
 Of two equal keys the values then come back 1 / (1 + rho) to rho / (1 + rho), the later one's first.
 A key that conflicts with no other comes back as whole as before: what matters is its count relative
 to lambda. Once lambda stops at 0.001, after 10 texts at rho 0.5, the oldest texts begin to fade.
+
+The sums are float64. A token counts up to 100 times, so a text that says one thing 60,000 times has
+6e6 in A, and float32 would lose the 1 that is added to it.
 """
 
 import math
@@ -27,9 +30,9 @@ import torch
 from torch import Tensor
 
 from . import least_squares
-from .base import NOTHING, Held, Tokens, UpdateRule
+from .base import NOTHING, NUMBER_BYTES, Held, Tokens, UpdateRule
 from .factors import FactorState
-from .products import full_precision
+from .products import at_least_float32, full_precision
 from .states import RuleState
 
 if TYPE_CHECKING:
@@ -52,8 +55,8 @@ class MesaState(RuleState):
     keys: Tensor  # [B, S, ff], K, of length one
     values: Tensor  # [B, S, d], V
     counts: Tensor  # [B, S], diagonal of C; zero where a row has fewer tokens than another
-    products: Tensor | None = None  # [B, d, ff], P
-    gram: Tensor | None = None  # [B, ff, ff], A
+    products: Tensor | None = None  # [B, d, ff] float64, P
+    gram: Tensor | None = None  # [B, ff, ff] float64, A
     aged: Tensor | None = None  # [B, 1], -log lambda; None: lambda is 1
 
     @classmethod
@@ -74,9 +77,16 @@ class MesaState(RuleState):
 
     def sum_tokens(self) -> dict[str, Tensor]:
         """V^T C K and K^T C K."""
+        tokens = (getattr(self, name).double() for name in self.TOKENS)
         with full_precision(self.keys):
-            sums = least_squares.Sums.apply(self.keys, self.values, self.counts)
+            sums = least_squares.Sums.apply(*tokens)
         return dict(zip(self.SUMS, sums, strict=True))
+
+    def to(self, *args: object, **kwargs: object) -> Self:
+        """Move or cast like `Tensor.to`. Sums are moved alone: in fewer bits they have no use."""
+        device = self.counts.new_empty(0).to(*args, **kwargs).device
+        sums = {n: getattr(self, n).to(device) for n in self.SUMS if self.folded}
+        return replace(super().to(*args, **kwargs), **sums)
 
     def outgrown(self, times: int = 1) -> bool:
         """Whether there are more than ff tokens, the size of the folded form.
@@ -90,17 +100,17 @@ class MesaState(RuleState):
         empty = FactorState.empty(len(self.keys), *self.sizes, self.keys)
         if not self.folded and not self.token_count:
             return empty
+        dtype = self.keys.dtype
         with full_precision(self.keys):
             if self.folded:
                 whole = self._without_ridge(self.fold())
-                return replace(
-                    empty, dense=least_squares.Solution.apply(whole.products, whole.gram)
-                )
-            whole = self._without_ridge(self)
-            gram = self.keys @ self.keys.mT
-            return FactorState(
-                self.keys, least_squares.Factors.apply(gram, whole.counts, self.values)
-            )
+                solved = least_squares.Solution.apply(whole.products, whole.gram)
+                return replace(empty, dense=solved.to(dtype))
+            # There is no Cholesky factor in half precision.
+            whole = self._without_ridge(self.map(at_least_float32))
+            gram = whole.keys @ whole.keys.mT
+            solved = least_squares.Factors.apply(gram, whole.counts, whole.values)
+            return FactorState(self.keys, solved.to(dtype))
 
     def age(self, factor: Tensor) -> Self:
         """Multiply counts, sums and the ridge lambda by `factor` `[B]`."""
@@ -130,6 +140,7 @@ class Rule(UpdateRule):
     """Keep tokens with their counts; solve when the state is read."""
 
     State = MesaState
+    sum_bytes = 8
 
     def strength(self, weight: Tensor, rate: Tensor | float) -> Tensor:
         """The strength s = 1 - exp(-rate g), `[B, L]`.
@@ -189,7 +200,9 @@ class Rule(UpdateRule):
     def readable_working(self, d: int, ff: int, held: Held) -> tuple[int, int]:
         """The system, its Cholesky factor and the right-hand side; unfolded keys are shared."""
         side = ff if held.folded else held.tokens
-        return 2 * side * side + side * d, 0 if held.folded else held.tokens * ff
+        width = self.sum_bytes if held.folded else NUMBER_BYTES
+        shared = 0 if held.folded else held.tokens * ff
+        return width * (2 * side * side + side * d), NUMBER_BYTES * shared
 
     def read_while_writing_flops(
         self, d: int, ff: int, tokens: int, held: Held, chunk: int, later: bool

@@ -15,6 +15,11 @@ def full_precision(t: Tensor) -> torch.autocast:
     return torch.autocast(t.device.type, enabled=False)
 
 
+def at_least_float32(t: Tensor) -> Tensor:
+    """t, in float32 if its type has fewer bits: solvers take no half precision."""
+    return t.to(torch.promote_types(t.dtype, torch.float32))
+
+
 def product(a: Tensor, b: Tensor) -> Tensor:
     """The product of `[B, m, n]` and `[B, n, p]` in full float32 precision, also under TF32."""
     return Product.apply(a, b) if rounds(a) else torch.bmm(a, b)
