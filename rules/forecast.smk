@@ -41,8 +41,6 @@ rule forecast:
         TIMES / "forecast" / "{dataset}" / "{strategy}" / "{seed}.tsv"
     # Long jobs that few others wait for. They should run beside the trainings, not after them.
     priority: 1
-    group:
-        group_of("forecast")
     conda:
         ENVIRONMENT
     threads: CONFIG.resources.forecast.threads

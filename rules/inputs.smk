@@ -28,11 +28,6 @@ def resources_of(rule):
     return found
 
 
-def group_of(rule):
-    """The group whose jobs share a submission to a cluster; none for jobs that ask for a GPU."""
-    return None if getattr(CONFIG.resources, rule).gpu else rule
-
-
 def slice_of(*keys):
     """The configuration under the dotted `keys`, and nothing else, as canonical JSON.
 
@@ -183,6 +178,17 @@ def train_checkpoints(wildcards):
     files = [Path(file) for file in update_rule_files(wildcards)]
     key = _checkpoint_key(config, "make_corpus.py", "train_base.py", "train.py", files=files)
     return str(CHECKPOINTS / wildcards.run / wildcards.seed / key)
+
+
+def recall_checkpoint(wildcards):
+    """The file of what a job has asked so far, another one for other configuration or code.
+
+    The job itself looks whether it is about the same model and benchmark.
+    """
+    files = [Path(file) for file in update_rule_files(wildcards)]
+    key = _checkpoint_key(recall_slice(wildcards) + slice_of("base"), "recall.py", files=files)
+    folder = CHECKPOINTS / "recall" / wildcards.run / wildcards.seed / wildcards.condition
+    return str(folder / f"{wildcards.shard}.{key}.jsonl")
 
 
 def _checkpoint_key(config, *scripts, files=()):

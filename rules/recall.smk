@@ -16,8 +16,6 @@ rule recall:
         LOGS / "recall" / "{run}" / "{seed}" / "{condition}" / "{shard}.log",
     benchmark:
         TIMES / "recall" / "{run}" / "{seed}" / "{condition}" / "{shard}.tsv"
-    group:
-        group_of("recall")
     conda:
         ENVIRONMENT
     threads: CONFIG.resources.recall.threads
@@ -26,6 +24,7 @@ rule recall:
     params:
         config=recall_slice,
         base=base_folder,
+        checkpoint=recall_checkpoint,
         shard=lambda wildcards: wildcards.shard.replace("-of-", "/"),
     message:
         "Asking {wildcards.run}, seed {wildcards.seed}: {wildcards.condition}, shard {wildcards.shard}"
@@ -34,7 +33,7 @@ rule recall:
         " --run {wildcards.run:q} --seed {wildcards.seed} --model {input.model:q}"
         " --base {params.base:q} --benchmark {input.benchmark:q}"
         " --condition {wildcards.condition} --shard {params.shard}"
-        " --out {output:q} > {log:q} 2>&1"
+        " --checkpoint {params.checkpoint:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule diagnose:

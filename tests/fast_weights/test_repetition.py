@@ -21,7 +21,7 @@ def facts(dtype: torch.dtype) -> dict[str, torch.Tensor]:
 
 
 def after_repetition(count: int, dtype: torch.dtype) -> torch.Tensor:
-    """dW of five facts, then of one token `count` times, written in pieces."""
+    """What is left of five facts, then of one token `count` times, written in pieces."""
     state = MesaState.empty(1, D, FF, torch.zeros((), dtype=dtype)).append(**facts(dtype))
     generator = torch.Generator().manual_seed(1)
     key = F.normalize(torch.randn(FF, generator=generator), dim=0).to(dtype)
@@ -81,5 +81,6 @@ def test_casting_a_folded_state_keeps_its_sums():
     state = MesaState.empty(1, D, FF, torch.zeros(())).append(**facts(torch.float32)).fold()
     half = state.to(torch.bfloat16)
     assert half.keys.dtype == torch.bfloat16
-    assert torch.equal(half.gram, state.gram) and half.gram.dtype == torch.float64
+    assert torch.equal(half.gram, state.gram)
+    assert half.gram.dtype == torch.float64
     assert half.to(device="meta").gram.device.type == "meta"

@@ -250,8 +250,8 @@ class Cluster:
 
 
 def rule_of(comment: str) -> str:
-    """The rule or group in the comment that Snakemake gives its jobs."""
-    return comment.split("_wildcards_")[0].removeprefix("rule_").removeprefix("group_")
+    """The rule in the comment that Snakemake gives its jobs."""
+    return comment.split("_wildcards_")[0].removeprefix("rule_")
 
 
 def free_ports(count: int) -> list[int]:

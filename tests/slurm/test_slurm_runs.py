@@ -45,7 +45,8 @@ def test_two_shards_ran_at_once_on_different_devices(study: Study) -> None:
         assert not set(one.devices) & set(other.devices)
 
 
-def test_small_cpu_jobs_share_a_submission(study: Study) -> None:
+def test_cpu_jobs_run_at_once_in_submissions_of_their_own(study: Study) -> None:
+    """Jobs of one submission would run one after the other, and all be lost with one."""
     before = len(study.cluster.jobs())
     preset = "resources: {recall: {gpu: 0, gpu_model: null}}\n"
     (study.clone.path / "config" / "mine.yaml").write_text(preset)
@@ -55,4 +56,5 @@ def test_small_cpu_jobs_share_a_submission(study: Study) -> None:
     assert result.returncode == 0, result.stdout[-8000:]
     # Where a trial made the model anew, its sanity check runs anew as well: on a GPU.
     on_cpus = [job for job in study.cluster.jobs()[before:] if not job.gpus]
-    assert len(on_cpus) == 1
+    assert [job.rule for job in on_cpus] == ["recall"] * len(shards)
+    assert any(one.overlaps(other) for one, other in combinations(on_cpus, 2))

@@ -15,6 +15,7 @@ from ttt_memory.conversation.models import lora
 from ttt_memory.conversation.models.trained_run import load_run, prepare_device
 from ttt_memory.conversation.prompts.prompter import Prompter
 from ttt_memory.conversation.recall.ask import Recall
+from ttt_memory.conversation.recall.progress import Progress, digest
 from ttt_memory.errors import UserError, run
 from ttt_memory.scoring import schemas
 from ttt_memory.study import devices
@@ -46,6 +47,7 @@ def main() -> None:
         "--condition", required=True, help="a condition or sweep of ttt_memory/vocabulary.py"
     )
     parser.add_argument("--shard", default="0/1", help="INDEX/COUNT")
+    parser.add_argument("--checkpoint", help="file of what is asked so far, to go on from")
     parser.add_argument("--out", required=True, help="predictions, Parquet")
     args = parser.parse_args()
     logging.disable_progress_bar()
@@ -59,9 +61,12 @@ def main() -> None:
     fw = load_run(args.model, args.base, device, base.dtype, base.attention)
     lora.merge(fw.model)
     recall = Recall(fw, prompter, samples, config)
-    rows = recall.run(args.condition, shard)
+    about = digest(args.model, args.benchmark) if args.checkpoint else ""
+    progress = Progress(args.checkpoint, about)
+    rows = recall.run(args.condition, shard, progress)
     rows = [{"run": args.run, "seed": args.seed, **row} for row in rows]
     io.write_table(args.out, rows, schemas.PREDICTIONS, provenance(config, seed=args.seed))
+    progress.end()
 
 
 if __name__ == "__main__":

@@ -8,8 +8,7 @@ from ..conversation.config.asking import RecallConfig
 from ..conversation.config.training import TrainConfig
 from ..conversation.prompts.prompter import Prompter
 from ..errors import UserError
-from ..fast_weights.rules.base import NOTHING, Held
-from ..fast_weights.rules.base import NUMBER_BYTES
+from ..fast_weights.rules.base import NOTHING, NUMBER_BYTES, Held
 from ..vocabulary import COSTED
 from .model import FastWeightsCost, Work
 from .roofline import Ceilings

@@ -1,5 +1,6 @@
 """Ask a run under a condition or sweep, batched over dialogues and probes."""
 
+import math
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from .answers import Answer, prefill
 from .batch_sizes import BatchSizes
 from .episodes import Episode, EpisodeMaker
 from .kept import Costs, Engine, Kept
+from .progress import Progress
 
 
 class Recall:
@@ -37,11 +39,17 @@ class Recall:
             "scale": lambda row, episode: row.scale(episode.setting),
         }
 
-    def run(self, condition: str, shard: tuple[int, int] = (0, 1)) -> list[dict]:
+    def run(
+        self,
+        condition: str,
+        shard: tuple[int, int] = (0, 1),
+        progress: Progress | None = None,
+    ) -> list[dict]:
         """Rows of schemas.PREDICTIONS (without run and seed) of every `shard[1]`-th episode.
 
-        A sweep goes on where a text is too long for the base model's positions: at that setting
-        and distance nothing is asked, and the rows say so.
+        Episodes that are done in `progress` are not asked again. A sweep goes on where a text is
+        too long for the base model's positions: at that setting and distance nothing is asked, and
+        the rows say so.
 
         Raises:
             UserError: a text of a condition, or a segment or question, is longer than that.
@@ -49,21 +57,24 @@ class Recall:
         index, count = shard
         every = self.maker.episodes(condition)
         tokens = self._too_long(every, condition)
+        progress = progress or Progress()
         episodes = [episode for i, episode in enumerate(every) if i % count == index]
-        rows = [
+        unasked = [
             {"condition": condition, "too_long": tokens[_place(episode)], **row}
             for episode in episodes
             if _place(episode) in tokens
             for row in _unasked(episode)
         ]
         episodes = [episode for episode in episodes if _place(episode) not in tokens]
+        number = {id(episode): place for place, episode in enumerate(episodes)}
+        left = [episode for episode in episodes if number[id(episode)] not in progress.done]
         # Of one distance at once: the times of a batch are those of its rows.
-        for distance in dict.fromkeys(episode.distance for episode in episodes):
-            chosen = [episode for episode in episodes if episode.distance == distance]
+        for distance in dict.fromkeys(episode.distance for episode in left):
+            chosen = [episode for episode in left if episode.distance == distance]
             for batch in self._sizes.batches(chosen, condition in CACHED):
-                rows += self._sizes.ask(batch, lambda part: self._ask(part, condition))
-        order = ("distance", "setting", "sample_id", "probe_id")
-        return sorted(rows, key=lambda row: [row[name] for name in order])
+                rows = self._sizes.ask(batch, lambda part: self._ask(part, condition))
+                progress.add([number[id(e)] for e in batch], rows, of=len(episodes))
+        return sorted(unasked + progress.rows, key=_order)
 
     def _too_long(self, episodes: list[Episode], condition: str) -> dict[tuple[str, int], int]:
         """What does not fit the base model's positions: the places of a sweep, with their tokens.
@@ -221,6 +232,12 @@ def _unasked(episode: Episode) -> list[dict]:
         }
         for order, sample, probe in episode.asked
     ]
+
+
+def _order(row: dict) -> tuple:
+    """What rows are sorted by. NaN has no order, and stands where there is one setting alone."""
+    setting = 0.0 if math.isnan(row["setting"]) else row["setting"]
+    return row["distance"], setting, row["sample_id"], row["probe_id"]
 
 
 def _place(episode: Episode) -> tuple[str, int]:
