@@ -172,7 +172,8 @@ def launcher():
     options = f"--num_processes {means.processes} --num_machines 1 --main_process_port 0"
     threads = f"--num_cpu_threads_per_process {max(1, means.threads // means.processes)}"
     kind = f"--config_file {means.accelerate}" if means.accelerate else "--multi_gpu"
-    return f"python -m accelerate.commands.launch {options} {threads} {kind}"
+    gpus = f"python {SCRIPTS / 'on_gpus.py'} {means.processes}"
+    return f"{gpus} python -m accelerate.commands.launch {options} {threads} {kind}"
 
 
 os.environ["TTT_TRAIN_LAUNCHER"] = launcher()
