@@ -12,6 +12,7 @@
 PYTHON ?= python3
 CONFIG ?=
 ARGS ?=
+PRESETS = $(if $(CONFIG),--configfile $(CONFIG))
 VENV := .venv
 STAMP := $(VENV)/.installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
@@ -29,7 +30,8 @@ $(STAMP): requirements.lock pyproject.toml
 	touch $@
 
 run: setup
-	snakemake --profile local --quiet host reason $(if $(CONFIG),--configfile $(CONFIG)) $(ARGS)
+	@python workflow/scripts/check_presets.py $(PRESETS) $(ARGS)
+	snakemake --profile local --quiet host reason $(PRESETS) $(ARGS)
 
 # Tests that share the executed smoke run stay on one worker (loadgroup).
 test: setup
