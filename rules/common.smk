@@ -102,7 +102,7 @@ with mistakes_told():
         require_past(CONFIG.results)
 
 # One environment for all rules. It has CUDA if any of them asks for a GPU.
-GPUS = any(getattr(CONFIG.resources, rule).gpu for rule in type(CONFIG.resources).model_fields)
+GPUS = any(means.gpu for means in CONFIG.resources.of_rules.values())
 ENVIRONMENT = f"../envs/{'cuda' if GPUS else 'cpu'}.yaml"
 RESULTS = Path(CONFIG.results)
 LOGS = RESULTS / "logs"
