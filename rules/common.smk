@@ -208,10 +208,12 @@ envvars:
     "TTT_TRAIN_LAUNCHER",
 
 
-# Only a run that makes something needs to write: a dry run and `--report` do not.
+# Only a run that makes something needs to write: a dry run and `--report` do not. By the folder of
+# logs `make recover` knows where results of one study end and those of another begin.
 onstart:
     with mistakes_told():
         require_writable(RESULTS)
+        LOGS.mkdir(parents=True, exist_ok=True)
 
 
 # Where there is no room for its log, no job can say why it failed.

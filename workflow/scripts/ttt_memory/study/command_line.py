@@ -1,6 +1,7 @@
 """What Snakemake does not check of its command line, or reads otherwise than it is meant."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,8 @@ def require_presets(arguments: Sequence[str]) -> None:
     Raises:
         UserError: a file cannot be read, or holds no mapping of keys.
     """
-    for place in _places(arguments, ONCE["--configfile"]):
-        _, given, file = arguments[place].partition("=")
-        for preset in [file] if given else _values(arguments[place + 1 :]):
-            require_config(Path(preset))
+    for preset in values(arguments, "--configfile"):
+        require_config(Path(preset))
 
 
 def require_config(path: Path) -> None:
@@ -75,6 +74,16 @@ def require_report(arguments: Sequence[str], folder: Path, figures: Iterable[str
             )
 
 
+def values(arguments: Sequence[str], option: str) -> list[str]:
+    """What stands behind an option of `ONCE`."""
+    found = []
+    for place in _places(arguments, ONCE[option]):
+        _, given, value = arguments[place].partition("=")
+        behind = takewhile(lambda value: not value.startswith("-"), arguments[place + 1 :])
+        found += [value] if given else behind
+    return found
+
+
 def with_nulls(data: Any, given: Any) -> Any:
     """`data` with null wherever `given`, the values of `--config`, has one of YAML's words for it.
 
@@ -94,11 +103,3 @@ def _places(arguments: Sequence[str], names: Sequence[str]) -> Iterator[int]:
             return
         if argument.partition("=")[0] in names:
             yield place
-
-
-def _values(arguments: Sequence[str]) -> Iterator[str]:
-    """The arguments before the next option."""
-    for argument in arguments:
-        if argument.startswith("-"):
-            return
-        yield argument
