@@ -70,8 +70,9 @@ def _jobs_here() -> Iterator[str]:
 def _makes(job: str, results: Path) -> bool:
     """Whether a job is a part of the study in `results`: its script starts Snakemake so."""
     script = _said("scontrol", "write", "batch_script", job, "-")
+    lines = [line for line in script.splitlines() if not line.startswith("#")]
     # Jobs that are not Snakemake's have other scripts, or none.
-    return "--target-jobs" in script and results_of(shlex.split(script, comments=True)) == results
+    return "--target-jobs" in script and results_of(shlex.split("\n".join(lines))) == results
 
 
 def _said(*command: str) -> str:
