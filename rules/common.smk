@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -27,6 +28,8 @@ try:
     from ttt_memory.options import found
     from ttt_memory.report.config import FIGURES
     from ttt_memory.study import closure as closures
+    from ttt_memory.study import command_line
+    from ttt_memory.study.disk import require_room
     from ttt_memory.study.config.base_folder import CONVERTED, fetched, model_folder
     from ttt_memory.study.config import load
     from ttt_memory.vocabulary import SWEPT
@@ -48,8 +51,29 @@ os.environ.update(
 )
 
 
+@contextmanager
+def mistakes_told():
+    """End with one line that says what is wrong, if the block finds a mistake of the user's."""
+    try:
+        yield
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+# The command line and hooks of a workflow that imports this one as a module are its own.
+ALONE = workflow.modifier.is_main_snakefile()
+with mistakes_told():
+    if workflow.is_main_process and ALONE:
+        command_line.require_once(sys.argv)
+        command_line.require_config(Path(found("config.yaml", ROOT)))
+
+
 # Of a module, the configuration is what the importing workflow passes, and this file is not read.
 configfile: found("config.yaml", ROOT)
+
+
+config = command_line.with_nulls(config, workflow.config_settings.config)
 
 
 def sources():
@@ -60,26 +84,25 @@ def sources():
     """
     presets = workflow.overwrite_configfiles
     named = workflow.configfiles[len(presets) :]
+    given = workflow.config_settings.config
     files = dict.fromkeys(str(from_here(file)) for file in [*presets[::-1], *named[::-1]])
-    return {"--config": workflow.config_settings.config, **files, "config": config}
+    return {"--config": command_line.with_nulls(given, given), **files, "config": config}
 
 
-try:
+with mistakes_told():
     if prefix := workflow.modifier.path_modifier.prefix:
         raise UserError(
             f"module: found prefix {prefix!r}, expected none: the key `results` of the"
             " configuration names the folder of every output"
         )
     CONFIG = load(config, sources(), ROOT)
-    require_writable(CONFIG.results)
+    if not ALONE:
+        require_writable(CONFIG.results)
     if workflow.is_main_process:
         require_past(CONFIG.results)
-except UserError as error:
-    print(f"error: {error}", file=sys.stderr)
-    raise SystemExit(2) from None
 
 # One environment for all rules. It has CUDA if any of them asks for a GPU.
-GPUS = any(getattr(CONFIG.resources, rule).gpu for rule in type(CONFIG.resources).model_fields)
+GPUS = any(means.gpu for means in CONFIG.resources.of_rules.values())
 ENVIRONMENT = f"../envs/{'cuda' if GPUS else 'cpu'}.yaml"
 RESULTS = Path(CONFIG.results)
 LOGS = RESULTS / "logs"
@@ -109,6 +132,9 @@ FORECAST_CURVE = FORECAST / "curve.parquet"
 FORECAST_TRACES = FORECAST / "traces.parquet"
 LEADERBOARD = RESULTS / "forecast" / "leaderboard.parquet"
 REPORT = RESULTS / "report"
+with mistakes_told():
+    if workflow.is_main_process and ALONE:
+        command_line.require_report(sys.argv, REPORT, FIGURES)
 
 # The folder of the base model.
 BASE = model_folder(CONFIG)
@@ -181,3 +207,17 @@ os.environ["TTT_TRAIN_LAUNCHER"] = launcher()
 
 envvars:
     "TTT_TRAIN_LAUNCHER",
+
+
+# Only a run that makes something needs to write: a dry run and `--report` do not. By the folder of
+# logs `make recover` knows where results of one study end and those of another begin.
+onstart:
+    with mistakes_told():
+        require_writable(RESULTS)
+        LOGS.mkdir(parents=True, exist_ok=True)
+
+
+# Where there is no room for its log, no job can say why it failed.
+onerror:
+    with mistakes_told():
+        require_room(LOGS)

@@ -16,10 +16,10 @@ def closure(script):
 
 def resources_of(rule):
     """The resources that the configuration gives `rule`. RAM and time grow with each attempt."""
-    means = getattr(CONFIG.resources, rule)
+    asked, means = CONFIG.resources.asked, getattr(CONFIG.resources, rule)
     found = {
-        "mem_mb": lambda wildcards, attempt: means.mem_mb * attempt,
-        "runtime": lambda wildcards, attempt: means.runtime * attempt,
+        "mem_mb": lambda wildcards, attempt: asked(rule, "mem_mb", attempt),
+        "runtime": lambda wildcards, attempt: asked(rule, "runtime", attempt),
     }
     if means.gpu:
         found["gpu"] = means.gpu

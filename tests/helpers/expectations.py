@@ -38,7 +38,9 @@ OWN = {
     "scripts/score.py": SCORING,
     "scripts/record.py": "provenance",
     # Run by hand, or for models of the hub or of packages, which a revision or a digest pins.
+    "scripts/check_presets.py": "",
     "scripts/check_reference.py": "",
+    "scripts/recover.py": "",
     "scripts/export_schema.py": "",
     "scripts/fetch_model.py": "",
     "scripts/convert_model.py": "",

@@ -95,6 +95,15 @@ REFUSED = [
     ),
     ({"report": {"baseline": "absent"}}, "report.baseline: found 'absent', expected one of"),
     (
+        {"resources": {"most_mem_mb": 6000, "recall": {"mem_mb": 6001}}},
+        "resources.recall.mem_mb: found 6001, expected at most resources.most_mem_mb (6000)",
+    ),
+    (
+        {"resources": {"most_runtime": 9, "score": {"runtime": 10}}},
+        "resources.benchmark.runtime: found 60, expected at most resources.most_runtime (9)",
+    ),
+    ({"resources": {"most_runtime": 0}}, "resources.most_runtime: found 0, expected greater"),
+    (
         {"runs": {"write-drop-read": {"seeds": [1, 1]}}},
         "runs.write-drop-read.seeds: found [1, 1], expected each",
     ),

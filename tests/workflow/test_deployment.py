@@ -10,8 +10,10 @@ import pytest
 import yaml
 
 from clone import ROOT, Clone, copy_repository, jobs_of
+from conversation_files import CONVERSATION
 from presets import merged
 from ttt_memory import __version__
+from ttt_memory.conversation.config.training import MEMORY
 from ttt_memory.errors import UserError
 from ttt_memory.forecast.strategy import REQUIRED
 from ttt_memory.study import config
@@ -259,14 +261,19 @@ def test_a_commit_of_a_local_repository_is_used_and_not_its_files(
 # --- where paths of the configuration lead -----------------------------------------------------
 
 IMPORTED = {"benchmark": "mine/x.json", "predictions": {"A": "mine/x.json"}}
+TALKS = {"source": "jsonl", "files": ["mine/talks.jsonl"]}
+TABLE = {"source": "table", "path": "mine/x.csv", "time": "day", "target": "y"}
 ARRAYS = {"source": "arrays", "train": "mine/x.json", "test": "mine/x.json"}
 PATHS: list[tuple[dict[str, Any], str]] = [
     ({"base": {"source": "local", "path": "mine"}}, "base.path"),
     ({"base": {"pretrain": {"start": "mine"}}}, "base.pretrain.start"),
     ({"corpus": {"source": "files", "files": ["mine/x.jsonl"]}}, "corpus.files.0"),
+    ({"corpus": {"conversations": TALKS}}, "corpus.conversations.files.0"),
+    ({"benchmark": TALKS, "recall": {"conditions": ["A", "B"]}}, "benchmark.files.0"),
     ({"imports": {"it": IMPORTED}}, "imports.it.benchmark"),
     ({"imports": {"it": IMPORTED}}, "imports.it.predictions.A"),
     ({"forecast": {"datasets": {"it": ARRAYS}}}, "forecast.datasets.it.train"),
+    ({"forecast": {"datasets": {"it": TABLE}}}, "forecast.datasets.it.path"),
     ({"forecast": {"strategies": {"it": "mine/x.py"}}}, "forecast.strategies.it.file"),
     ({"forecast": {"baselines": {"it": "mine/x.py"}}}, "forecast.baselines.it.file"),
     ({"resources": {"train": {"accelerate": "mine/x.yaml"}}}, "resources.train.accelerate"),
@@ -274,6 +281,8 @@ PATHS: list[tuple[dict[str, Any], str]] = [
         {"runs": {"b-mini": {"fast_weights": {"update": "mine/x.py"}}}},
         "runs.b-mini.fast_weights.update",
     ),
+    ({"runs": {"b-mini": {"train": {"start": "mine"}}}}, "runs.b-mini.train.start"),
+    ({"runs": {"it": {"trained": "mine"}}}, "runs.it.trained"),
 ]
 
 
@@ -285,6 +294,11 @@ def files_in(folder: Path, layers: int) -> Path:
     (mine / "x.json").write_text("{}")
     (mine / "x.jsonl").write_text('{"text": "Words."}\n')
     (mine / "x.yaml").write_text("{}")
+    (mine / "x.csv").write_text("day,y\n2020-01-01,1.0\n")
+    (mine / "talks.jsonl").write_text(json.dumps(CONVERSATION) + "\n")
+    memory = mine / MEMORY
+    memory.parent.mkdir()
+    memory.write_text(json.dumps({"config": {"layers": [0], "update": "mesa"}}))
     functions = ("build", *REQUIRED)
     content = "class Rule: ...\n" + "".join(f"def {name}(): ...\n" for name in functions)
     (mine / "x.py").write_text(content)

@@ -12,11 +12,13 @@ from snakemake.logging import logger
 from snakemake_executor_plugin_slurm.partitions import get_best_partition, read_partition_file
 
 from clone import ROOT, Clone, jobs_of
-from presets import preset_config
+from presets import merged, preset_config
+from ttt_memory.study import config
 
 ENVIRONMENTS = ROOT / "envs"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PYTHON = "3.11"
+LIMITS = {"most_mem_mb": 9000, "most_runtime": 800}
 
 
 def canonical(name: str) -> str:
@@ -96,12 +98,28 @@ def test_local_profile_has_a_job_for_each_gpu(
 def test_partition_file_sends_gpu_jobs_to_a100_nodes_and_others_to_cpu_nodes() -> None:
     partitions = read_partition_file(ROOT / "profiles" / "slurm" / "partitions.yaml")
     means = preset_config("qwen3-8b").resources
-    for rule in type(means).model_fields:
-        wants = getattr(means, rule)
+    for rule, wants in means.of_rules.items():
         resources = {name: value for name, value in wants.model_dump().items() if value}
         job = SimpleNamespace(name=rule, threads=wants.threads, resources=resources)
         expected = "gpu" if wants.gpu else "cpu"
         assert (rule, get_best_partition(partitions, job, logger)) == (rule, expected)
+
+
+@pytest.mark.parametrize(
+    ("limits", "memory", "minutes"),
+    [({}, [5000, 10000, 15000], [300, 600, 900]), (LIMITS, [5000, 9000, 9000], [300, 600, 800])],
+    ids=["no limits", "limits"],
+)
+def test_an_attempt_asks_for_more_than_the_one_before_it_up_to_the_limits(
+    limits: dict[str, int], memory: list[int], minutes: list[int]
+) -> None:
+    """The functions that Snakemake calls, as the rules have them."""
+    train = {"mem_mb": 5000, "runtime": 300}
+    names = {"CONFIG": config.load(merged({"resources": {"train": train, **limits}}), root=ROOT)}
+    exec((ROOT / "rules" / "inputs.smk").read_text(encoding="utf-8"), names)
+    asked = names["resources_of"]("train")
+    assert [asked["mem_mb"](None, attempt) for attempt in (1, 2, 3)] == memory
+    assert [asked["runtime"](None, attempt) for attempt in (1, 2, 3)] == minutes
 
 
 def test_every_job_is_a_submission_of_its_own(clone: Clone) -> None:

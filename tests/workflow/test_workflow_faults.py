@@ -127,11 +127,56 @@ def read_only(clone: Clone) -> Iterator[str]:
 def test_read_only_results_end_in_one_line(clone: Clone, read_only: str) -> None:
     mine = clone.path / "config" / "frozen.yaml"
     mine.write_text(f"results: {read_only}/study\n")
-    result = clone.snakemake("--profile", "local", *SMOKE, "config/frozen.yaml")
-    assert result.returncode != 0
-    told = [line for line in result.stdout.splitlines() if line.startswith("error: ")]
-    assert told == [f"error: {read_only}/study: found a folder that may not be written to"]
-    assert "Traceback" not in result.stdout
+    asked = ("--profile", "local", *SMOKE, "config/frozen.yaml")
+    result = clone.snakemake(*asked)
+    assert (result.returncode, errors(result.stdout)) == (
+        2,
+        [f"error: {read_only}/study: found a folder that may not be written to"],
+    )
+    # A dry run writes nothing.
+    assert clone.snakemake(*asked, "--dry-run").returncode == 0
+
+
+def test_full_disk_under_the_logs_is_told_by_snakemake_itself(clone: Clone) -> None:
+    logs = clone.path / "results" / "full" / "logs"
+    logs.parent.mkdir()
+    with tmpfs(logs, "size=32k"):
+        (logs / "filler").write_bytes(bytes(2**15))
+        mine = clone.path / "config" / "full-disk.yaml"
+        mine.write_text("results: results/full\n")
+        asked = ("--profile", "local", *SMOKE, "config/full-disk.yaml")
+        result = clone.snakemake(*asked, "--", "results/full/series/sinwave.parquet")
+    assert (result.returncode, errors(result.stdout)) == (
+        2,
+        ["error: results/full/logs: no space left on the device"],
+    )
+    assert not list((clone.path / ".snakemake").glob("locks/*"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([*SMOKE, "--dry-run", *SMOKE], "--configfile: found it 2 times, expected once"),
+        (
+            ["--config", "runs={b-mina: null}", "--dry-run"],
+            "--config: runs.b-mina: null drops an entry, but no entry has this name",
+        ),
+        ([*SMOKE, "--report"], f"{RESULTS}/report/index.html: found no such file, expected the"),
+    ],
+    ids=["two options", "null", "report"],
+)
+def test_command_line_that_means_something_else_is_refused(
+    clone: Clone, arguments: list[str], told: str
+) -> None:
+    result = clone.snakemake("--profile", "local", *arguments)
+    assert result.returncode == 2
+    assert [line.startswith(f"error: {told}") for line in errors(result.stdout)] == [True]
+
+
+def errors(output: str) -> list[str]:
+    """The lines that tell a mistake; there may be no traceback beside them."""
+    assert "Traceback" not in output
+    return [line for line in output.splitlines() if line.startswith("error: ")]
 
 
 def test_second_run_in_one_folder_is_refused_and_harms_nothing(tmp_path: Path) -> None:

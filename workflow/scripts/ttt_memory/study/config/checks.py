@@ -11,6 +11,7 @@ from ...errors import UserError
 from ...forecast.config_checks import problems as forecast_problems
 from . import conversation_files
 from .base_folder import architecture
+from .resources import ResourcesConfig
 from .runs import RunEntry
 from .tree import Config
 
@@ -23,6 +24,7 @@ def problems(config: Config) -> Iterable[tuple[str, str]]:
     yield from _run_problems(config, architecture(config))
     yield from _recall_problems(config)
     yield from _process_problems(config)
+    yield from _limit_problems(config.resources)
     for key, problem in forecast_problems(config.forecast):
         yield f"forecast.{key}", problem
     for name, entry in config.imports.items():
@@ -139,6 +141,18 @@ def _process_problems(config: Config) -> Iterable[tuple[str, str]]:
                 f"found {run.train.accumulation}, expected a multiple of resources.train.processes"
                 f" ({means.processes})",
             )
+
+
+def _limit_problems(resources: ResourcesConfig) -> Iterable[tuple[str, str]]:
+    for limited in ("mem_mb", "runtime"):
+        most = getattr(resources, f"most_{limited}")
+        for rule, means in resources.of_rules.items():
+            asked = getattr(means, limited)
+            if most is not None and asked > most:
+                yield (
+                    f"resources.{rule}.{limited}",
+                    f"found {asked}, expected at most resources.most_{limited} ({most})",
+                )
 
 
 def _recall_problems(config: Config) -> Iterable[tuple[str, str]]:

@@ -46,6 +46,19 @@ class TrainResources(RuleResources):
 class ResourcesConfig(Options):
     """Threads, memory, time and GPUs of every rule's jobs."""
 
+    most_mem_mb: int | None = Field(
+        None,
+        ge=1,
+        description="The most RAM in MB that any attempt of a job asks for, such as a partition's"
+        " limit: Slurm lets a job that asks for more wait and says nothing. With null, there is no"
+        " limit.",
+    )
+    most_runtime: int | None = Field(
+        None,
+        ge=1,
+        description="The longest time limit in minutes that any attempt of a job asks for. With"
+        " null, there is no limit.",
+    )
     benchmark: RuleResources = Field(RuleResources(), description="Generation of the benchmark.")
     corpus: RuleResources = Field(RuleResources(), description="Generation of the training corpus.")
     base: RuleResources = Field(
@@ -75,3 +88,15 @@ class ResourcesConfig(Options):
     report: RuleResources = Field(
         RuleResources(), description="The tables, figures and text of the report."
     )
+
+    @property
+    def of_rules(self) -> dict[str, RuleResources]:
+        """What a job of each rule may use, by the key of the rule."""
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: means for name, means in values.items() if isinstance(means, RuleResources)}
+
+    def asked(self, rule: str, resource: str, attempt: int) -> int:
+        """What an attempt of a job asks for: more each time, but at most `most_<resource>`."""
+        grown = getattr(self.of_rules[rule], resource) * attempt
+        most = getattr(self, f"most_{resource}")
+        return grown if most is None else min(grown, most)
