@@ -11,7 +11,7 @@ from transformers import DynamicCache, GPT2Config, GPT2LMHeadModel
 
 from fast_weights_models import D, apart, dense, memory, settings, tiny, tokens
 from ttt_memory.errors import UserError
-from ttt_memory.fast_weights import FastWeightsConfig, inject, load, save
+from ttt_memory.fast_weights import FastWeightsConfig, inject, load, load_state, save, save_state
 from ttt_memory.fast_weights.base_model import fingerprint, positions
 
 KINDS = ["qwen3", "llama", "mistral", "gemma", "qwen2"]
@@ -474,3 +474,30 @@ def test_a_compiled_model_has_the_same_fast_weights():
     logits = compiled.read(state, ids).logits
     assert logits.equal(plain.read(expected, ids).logits)
     assert not logits.equal(plain.plain(ids).logits)
+
+
+class Packed(torch.nn.Linear):
+    """A linear map whose weight is stored as bytes in one column, as bitsandbytes stores 4 bits."""
+
+    def __init__(self, whole: torch.nn.Linear) -> None:
+        super().__init__(whole.in_features, whole.out_features, bias=False)
+        stored = whole.weight.detach().contiguous().view(torch.uint8).reshape(-1, 1)
+        self.weight = torch.nn.Parameter(stored, requires_grad=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        shape = self.out_features, self.in_features
+        return torch.nn.functional.linear(x, self.weight.flatten().view(x.dtype).view(shape))
+
+
+def test_packed_weights_are_read_by_their_widths(tmp_path):
+    """A weight of another shape than [d, ff] has the fast weights that it stands for."""
+    ids, plain, packed = tokens(2, 9), memory(), tiny()
+    for layer in packed.model.layers:
+        layer.mlp.down_proj = Packed(layer.mlp.down_proj)
+    fw = memory(packed)
+    state = fw.write(ids).state
+    expected = plain.read(plain.write(ids).state, ids).logits
+    assert torch.allclose(fw.read(state, ids).logits, expected)
+    save_state(fw, state.detach(), tmp_path / "state")
+    assert torch.allclose(fw.read(load_state(fw, tmp_path / "state"), ids).logits, expected)
+    assert all(norm.isnan().all() for norm in state.norms(fw).values())

@@ -73,6 +73,11 @@ def check_shapes(where: str, found: Mapping[str, Tensor], expected: Mapping[str,
             raise UserError(f"{where}: {name} is {shapes[0]}, expected {shapes[1]}")
 
 
+def widths(linear: nn.Module) -> tuple[int, int]:
+    """Outputs and inputs of a linear map. Four-bit weights are stored in another shape."""
+    return linear.out_features, linear.in_features
+
+
 def gated_mlps(model: PreTrainedModel, layers: tuple[int, ...]) -> dict[int, nn.Module]:
     """The gated MLP of each of the given decoder layers.
 

@@ -189,7 +189,7 @@ def _layer(
     prefix = f"{layer}.written."
     own = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
     known = set(own)
-    written = kind.from_tensors(own, batch, tuple(fw.base_weight(layer).shape))
+    written = kind.from_tensors(own, batch, fw.widths(layer))
     for name in known - set(own):
         del tensors[prefix + name]
     return LayerState(written, pending)

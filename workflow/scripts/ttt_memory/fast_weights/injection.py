@@ -18,7 +18,7 @@ from transformers import Cache, PreTrainedModel
 from transformers.modeling_outputs import ModelOutput
 
 from ..errors import UserError
-from .base_model import gated_mlps, positions
+from .base_model import gated_mlps, positions, widths
 from .chunks import Pending
 from .config import FastWeightsConfig
 from .layer import FastLayer
@@ -53,7 +53,7 @@ class FastWeights(nn.Module):
         self.down_projs = {i: mlp.down_proj for i, mlp in mlps.items()}
         self.fast = nn.ModuleDict(
             {
-                str(i): FastLayer(config, *down.weight.shape).to(down.weight.device, self.dtype)
+                str(i): FastLayer(config, *widths(down)).to(down.weight.device, self.dtype)
                 for i, down in self.down_projs.items()
             }
         )
@@ -85,8 +85,12 @@ class FastWeights(nn.Module):
         return torch.stack([self.rule.strength(gates[i], made[i].rate) for i in gates])
 
     def base_weight(self, layer: int) -> Tensor:
-        """W `[d, ff]`: the `down_proj` weight that dW is added to."""
+        """W `[d, ff]`: the `down_proj` weight that dW is added to. It may be packed in 4 bits."""
         return self.down_projs[layer].weight
+
+    def widths(self, layer: int) -> tuple[int, int]:
+        """The widths d and ff of dW."""
+        return widths(self.down_projs[layer])
 
     def gradient_checkpointing_enable(self) -> None:
         """Recompute each layer's activations in the backward pass, with their fast weights.
@@ -114,7 +118,7 @@ class FastWeights(nn.Module):
         device = self.base_weight(self.config.layers[0]).device
         like = torch.empty(0, dtype=self.dtype, device=device)
         count = torch.zeros(batch, dtype=torch.long, device=like.device)
-        shapes = {i: tuple(self.base_weight(i).shape) for i in self.config.layers}
+        shapes = {i: self.widths(i) for i in self.config.layers}
         layers = {
             i: LayerState(
                 self.rule.State.empty(batch, *shape, like), Pending.empty(batch, *shape, like)
@@ -254,7 +258,7 @@ class FastWeights(nn.Module):
             UserError: they are not.
         """
         found = {i: layer.written.sizes for i, layer in state.layers.items()}
-        expected = {i: tuple(self.base_weight(i).shape) for i in self.config.layers}
+        expected = {i: self.widths(i) for i in self.config.layers}
         if found != expected:
             raise UserError(
                 f"the state holds layers and shapes {found}; these fast weights have {expected}"

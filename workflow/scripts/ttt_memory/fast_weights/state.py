@@ -210,11 +210,18 @@ class FastState:
         return replace(self._map(noise), pending=torch.zeros_like(self.pending))
 
     def norms(self, fw: "FastWeights | None" = None) -> dict[int, Tensor]:
-        """||dW||_F of each layer, `[B]`; with `fw`, relative to its ||W||_F of the same layer."""
+        """||dW||_F of each layer, `[B]`; with `fw`, relative to its ||W||_F of the same layer.
+
+        NaN where W is packed in 4 bits.
+        """
         norms = {i: layer.written.norm() for i, layer in self.layers.items()}
         if fw is None:
             return norms
-        return {i: norm / _norm(fw.base_weight(i).detach(), norm) for i, norm in norms.items()}
+        packed = {i for i in norms if tuple(fw.base_weight(i).shape) != fw.widths(i)}
+        return {
+            i: norm * torch.nan if i in packed else norm / _norm(fw.base_weight(i).detach(), norm)
+            for i, norm in norms.items()
+        }
 
     def fold(self, always: bool = False) -> Self:
         """Sum up the tokens in layers where that takes less space, or in all."""

@@ -90,7 +90,7 @@ class BatchSizes:
 
     def _row_bytes(self, tokens: int, probes: int, in_context: bool) -> int:
         """Of one episode: KV cache, state while it is made readable, and the widest activations."""
-        d, ff = self.fw.base_weight(self.fw.config.layers[0]).shape
+        d, ff = self.fw.widths(self.fw.config.layers[0])
         lanes = probes * (QUESTION + self.config.max_new_tokens)
         at_once = tokens if in_context else min(tokens, self.config.segment_tokens)
         cached = cache_bytes(self.fw.model, lanes + (tokens if in_context else 0))
