@@ -93,12 +93,11 @@ def memory(sizes: Sizes, layers: int) -> str:
         "Layers that remember": f"{', '.join(map(str, sizes.layers))} of 0 to {layers - 1}",
     }
     rows = "".join(_row(name, shown) for name, shown in counts.items())
-    return f"<table class='sizes'><tbody>{bars}{rows}</tbody></table>"
+    return f"<h2>Memory</h2><table class='sizes'><tbody>{bars}{rows}</tbody></table>"
 
 
 def _bar(name: str, size: int | None, largest: int) -> str:
-    share = 100 * (size or 0) / largest
-    bar = f"<div class='bar' style='--share:{share:.2f}%'></div>"
+    bar = f"<div class='bar' style='--share:{100 * size / largest:.2f}%'></div>" if size else ""
     return f"<tr><th scope='row'>{name}{bar}</th><td>{amount(size)}</td></tr>"
 
 

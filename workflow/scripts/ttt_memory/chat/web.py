@@ -26,7 +26,8 @@ HOUR = 3600
 STATE_FILE = "memory.safetensors"
 INTRO = (
     "<h1>A memory in fast weights</h1><p>Tell the model something. Drop it: the text and its KV"
-    " cache are thrown away, and one layer's fast weights are all that is left. Then ask.</p>"
+    " cache are thrown away, and the fast weights of a layer are all that is left. Then ask. The"
+    " examples are chosen: of new questions, most are not answered right.</p>"
 )
 # Gradio gives its own containers no role: what changes is read out, and what scrolls has a name.
 ON_LOAD = """() => {
@@ -128,7 +129,7 @@ class Page:
             title="ttt-memory", analytics_enabled=False, delete_cache=(HOUR, HOUR)
         ) as self.blocks:
             self.session = gr.State(None)
-            gr.HTML(INTRO, elem_id="intro")
+            _html(INTRO, "intro")
             with gr.Row(elem_id="examples"):
                 examples = [gr.Button(f"Example: {e.name}", size="sm") for e in EXAMPLES]
             with gr.Row():
@@ -142,10 +143,8 @@ class Page:
             self.blocks.load(None, js=ON_LOAD)
 
     def _left(self) -> tuple[gr.Textbox, dict[Action, gr.Button]]:
-        gr.HTML("<h2>Conversation</h2>")
-        self.talk = gr.HTML(page.conversation([]), elem_id="conversation")
-        gr.HTML(page.legend())
-        self.status = gr.HTML(page.status("Ready."), elem_id="status")
+        self.talk = _html(page.conversation([]), "conversation")
+        self.status = _html(page.status("Ready."), "status")
         said = gr.Textbox(
             label="Tell something, paste a conversation (text or JSONL), or ask",
             placeholder="Alice: My badge number is 40713.",
@@ -156,16 +155,16 @@ class Page:
         )
         with gr.Row():
             buttons = {
-                tell: gr.Button("Tell", min_width=90),
-                drop: gr.Button("Drop the context", variant="primary", min_width=150),
-                ask: gr.Button("Ask", min_width=90),
+                tell: gr.Button("Tell", min_width=70),
+                drop: gr.Button("Drop the context", variant="primary", min_width=140),
+                ask: gr.Button("Ask", min_width=70),
             }
         return said, buttons
 
     def _right(self) -> dict[Action, gr.Button]:
-        gr.HTML("<h2>Memory</h2>")
         empty = Session(Chat(self.fw, self.prompter))
-        self.memory = gr.HTML(page.memory(empty.sizes(), self.layers), elem_id="memory")
+        self.memory = _html(page.memory(empty.sizes(), self.layers), "memory")
+        _html(page.legend(), "legend")
         with gr.Row():
             forgetting = gr.Button("Forget", min_width=110)
             remembering = gr.Button("Remember", min_width=110)
@@ -173,8 +172,9 @@ class Page:
             self.save = gr.Button("Save", min_width=110)
             loading = gr.UploadButton("Load", min_width=110, elem_id="load")
         self.download = gr.DownloadButton("Download", visible=False, elem_id="download")
-        uploading = gr.UploadButton("Upload a conversation", elem_id="upload")
-        beginning = gr.Button("New")
+        with gr.Row():
+            uploading = gr.UploadButton("Upload a conversation", min_width=200, elem_id="upload")
+            beginning = gr.Button("New", min_width=80)
         return {
             forget: forgetting,
             remember: remembering,
@@ -244,6 +244,11 @@ class Page:
             show_progress_on=[self.status],
             api_visibility="private",
         )
+
+
+def _html(content: str, name: str) -> gr.HTML:
+    """HTML with no look of Gradio's, in an element of that name."""
+    return gr.HTML(content, elem_id=name, apply_default_css=False)
 
 
 def serve(fw: FastWeights, prompter: Prompter, host: str, port: int) -> None:
