@@ -265,7 +265,7 @@ def serve(fw: FastWeights, prompter: Prompter, host: str, port: int) -> None:
         css = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
         fonts = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
         try:
-            blocks.launch(
+            _, address, _ = blocks.launch(
                 server_name=host,
                 server_port=port,
                 share=False,
@@ -275,6 +275,10 @@ def serve(fw: FastWeights, prompter: Prompter, host: str, port: int) -> None:
                 theme=gr.themes.Base(**fonts),
                 css=css,
                 enable_monitoring=False,
+                quiet=True,
+                prevent_thread_lock=True,
             )
         except OSError as error:
             raise UserError(f"--host {host} --port {port}: {error}") from error
+        print(f"The page is at {address} (Ctrl+C ends it)", flush=True)
+        blocks.block_thread()
