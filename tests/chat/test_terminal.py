@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from conversation_models import fast_weights, model, prompter
-from ttt_memory.chat import terminal
-from ttt_memory.chat.terminal import ANSWER_TOKENS, Chat, open_run
+from ttt_memory.chat import conversation, terminal
+from ttt_memory.chat.conversation import ANSWER_TOKENS, Chat, open_run
+from ttt_memory.chat.terminal import LineChat
 from ttt_memory.conversation.models.trained_run import save_run
 from ttt_memory.conversation.recall.naive import answer_naive, write_naive
 from ttt_memory.conversation.recall.write_dialogues import write_texts
@@ -23,14 +24,14 @@ ROOT = Path(__file__).resolve().parents[2]
 FACT, QUESTION = "My badge number is 40713.", "What is the badge number?"
 
 
-def chat() -> Chat:
-    return Chat(fast_weights(), prompter())
+def chat() -> LineChat:
+    return LineChat(Chat(fast_weights(), prompter()))
 
 
 def said(source: str, talk: Chat, state) -> str:
     """The oracle's answer, one token at a time."""
     (question,) = prompter().ids([prompter().question(QUESTION, "en")])
-    text = answer_naive(talk.fw, prompter(), question, state, ANSWER_TOKENS).text
+    text = answer_naive(talk.chat.fw, prompter(), question, state, ANSWER_TOKENS).text
     return f"[from {source}] {text}"
 
 
@@ -38,12 +39,12 @@ def test_forgotten_and_remembered():
     """Context, then fast weights, then nothing, then fast weights again."""
     talk = chat()
     (ids,) = prompter().ids([FACT])
-    empty, written = talk.fw.empty_state(1), write_naive(talk.fw, [ids])
+    empty, written = talk.chat.fw.empty_state(1), write_naive(talk.chat.fw, [ids])
     assert talk.say(QUESTION) == said("nothing", talk, empty)
     assert talk.say(FACT) == f"[told, {len(ids)} tokens in context]"
     assert talk.say(QUESTION).startswith("[from context]")
     assert talk.say("/drop").startswith(f"[dropped; {len(ids)} tokens")
-    assert talk.told == []
+    assert talk.chat.told == []
     with_memory = said("fast weights", talk, written)
     assert talk.say(QUESTION) == with_memory
     talk.say("/forget")
@@ -56,23 +57,24 @@ def test_forgotten_and_remembered():
 
 def test_a_text_of_which_nothing_is_written_is_not_dropped():
     """As in the run b-mini, which leaves out a part of less than a chunk."""
-    talk = Chat(inject(model(), FastWeightsConfig(layers=(0,), chunk=512, flush=False)), prompter())
+    fw = inject(model(), FastWeightsConfig(layers=(0,), chunk=512, flush=False))
+    talk = LineChat(Chat(fw, prompter()))
     talk.say(FACT)
     with pytest.raises(UserError, match=r"nothing was written.* less than 512 tokens"):
         talk.say("/drop")
-    assert talk.told == [FACT]
+    assert talk.chat.told == [FACT]
     assert talk.say(QUESTION).startswith("[from context]")
 
 
 def test_an_answer_that_is_interrupted_loses_nothing(monkeypatch, capsys):
-    talk, say = chat(), Chat.say
+    talk, say = chat(), LineChat.say
 
     def interrupted(self, line):
         if line == QUESTION:
             raise KeyboardInterrupt
         return say(self, line)
 
-    monkeypatch.setattr(Chat, "say", interrupted)
+    monkeypatch.setattr(LineChat, "say", interrupted)
     terminal.talk(talk, [FACT, QUESTION, "/drop"], echo=False)
     said = capsys.readouterr().out.splitlines()
     assert said[1] == "[interrupted]"
@@ -108,11 +110,11 @@ def test_what_cannot_be_read_does_not_take_the_place_of_what_could(monkeypatch):
     def broken(*args):
         return write_texts(*args).scale(math.nan)
 
-    monkeypatch.setattr(terminal, "write_texts", broken)
+    monkeypatch.setattr(conversation, "write_texts", broken)
     with pytest.raises(UserError, match="the fast weights are not finite"):
         talk.say("/drop")
-    assert talk.told == ["He lives in Lisbon."]
-    talk.told.clear()
+    assert talk.chat.told == ["He lives in Lisbon."]
+    talk.chat.told.clear()
     assert talk.say(QUESTION) == before
 
 
@@ -128,11 +130,11 @@ def test_a_second_text_goes_on_top_of_the_first():
     for line in (FACT, "/drop", "He lives in Lisbon.", "/drop"):
         talk.say(line)
     with torch.no_grad():
-        state = talk.fw.write(torch.tensor([first])).state
-        state = talk.fw.write(torch.tensor([second]), state=state).state
+        state = talk.chat.fw.write(torch.tensor([first])).state
+        state = talk.chat.fw.write(torch.tensor([second]), state=state).state
     for i, layer in state.layers.items():
         torch.testing.assert_close(
-            talk.state.layers[i].written.to_dense(), layer.written.to_dense()
+            talk.chat.state.layers[i].written.to_dense(), layer.written.to_dense()
         )
 
 
@@ -142,10 +144,10 @@ def test_lines_of_a_text_are_one_text():
     for line in (FACT, "He lives in Lisbon.", "/drop"):
         talk.say(line)
     (ids,) = prompter().ids([FACT + "\nHe lives in Lisbon."])
-    expected = write_naive(talk.fw, [ids])
+    expected = write_naive(talk.chat.fw, [ids])
     for i, layer in expected.layers.items():
         torch.testing.assert_close(
-            talk.state.layers[i].written.to_dense(), layer.written.to_dense()
+            talk.chat.state.layers[i].written.to_dense(), layer.written.to_dense()
         )
 
 
@@ -156,35 +158,35 @@ def test_a_state_is_kept_in_a_file(tmp_path):
         first.say(line)
     second.say(f"/load {tmp_path / 'state'}")
     assert second.say(QUESTION) == first.say(QUESTION)
-    other = Chat(fast_weights(), prompter())
-    other.fw.config = other.fw.config.model_copy(update={"layers": (0,)})
+    other = chat()
+    other.chat.fw.config = other.chat.fw.config.model_copy(update={"layers": (0,)})
     with pytest.raises(UserError, match="written by other fast weights"):
         other.say(f"/load {tmp_path / 'state'}")
-    assert other.state is None
+    assert other.chat.state is None
 
 
 def test_a_text_longer_than_the_models_positions():
     """Not asked of from the context; dropped piece by piece, and asked of from the fast weights."""
     talk = chat()
     (ids,) = prompter().ids([FACT])
-    talk.prompter = copy.copy(talk.prompter)
-    talk.prompter.opening = [talk.prompter.end] * 3
-    (question,) = talk.prompter.ids([talk.prompter.question(QUESTION, "en")])
+    talk.chat.prompter = copy.copy(talk.chat.prompter)
+    talk.chat.prompter.opening = [talk.chat.prompter.end] * 3
+    (question,) = talk.chat.prompter.ids([talk.chat.prompter.question(QUESTION, "en")])
     needed = 3 + len(question) + ANSWER_TOKENS
-    talk.fw.model.config.max_position_embeddings = needed - 1
+    talk.chat.fw.model.config.max_position_embeddings = needed - 1
     with pytest.raises(UserError, match=f"take {needed} tokens; .*: ask less at once"):
         talk.say(QUESTION)
     talk.say(FACT)
-    with pytest.raises(UserError, match=f"take {needed + len(ids)} .*: /drop the text first"):
+    with pytest.raises(UserError, match=f"take {needed + len(ids)} .*: drop the text first"):
         talk.say(QUESTION)
-    talk.fw.model.config.max_position_embeddings = 2 * ANSWER_TOKENS
+    talk.chat.fw.model.config.max_position_embeddings = 2 * ANSWER_TOKENS
     talk.say(" ".join([FACT] * 40))
-    assert len(talk._text()) > 4 * ANSWER_TOKENS
+    assert len(talk.chat._text()) > 4 * ANSWER_TOKENS
     talk.say("/drop")
-    assert int(talk.state.written) > 4 * ANSWER_TOKENS
+    assert int(talk.chat.state.written) > 4 * ANSWER_TOKENS
     assert talk.say(QUESTION).startswith("[from fast weights]")
     with pytest.raises(UserError, match="write it in pieces"):
-        talk.fw.write(torch.ones(1, 2 * ANSWER_TOKENS + 1, dtype=torch.long))
+        talk.chat.fw.write(torch.ones(1, 2 * ANSWER_TOKENS + 1, dtype=torch.long))
 
 
 @pytest.mark.parametrize(

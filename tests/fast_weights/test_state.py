@@ -219,6 +219,12 @@ def test_save_and_load(length, update, tmp_path):
     assert load_state(fw, path).layers[0].written.keys.dtype == torch.float64
 
 
+def test_a_state_of_which_nothing_is_written_is_saved(tmp_path):
+    fw = memory()
+    save_state(fw, fw.empty_state(2), tmp_path / "state")
+    assert not load_state(fw, tmp_path / "state").written.any()
+
+
 def test_bad_state_files(tmp_path):
     """A missing file, one of something else, a damaged one, and a state of another version."""
     fw, path = memory(chunk=2), tmp_path / "state.safetensors"

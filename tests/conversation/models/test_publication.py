@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from clone import ROOT
 from conversation_models import model, prompter, sampler, samples
-from ttt_memory.chat.terminal import open_run
+from ttt_memory.chat.conversation import open_run
 from ttt_memory.conversation.config.training import LoraConfig, RunConfig, TrainConfig, memory_of
 from ttt_memory.conversation.models.loading import load_model
 from ttt_memory.conversation.models.publication import publish

@@ -125,7 +125,7 @@ class FastWeights(nn.Module):
             )
             for i, shape in shapes.items()
         }
-        return FastState(layers, count, count, count.bool())
+        return FastState(layers, count, count.clone(), count.bool())
 
     def write(
         self,

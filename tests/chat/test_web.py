@@ -1,0 +1,304 @@
+"""The page in Chromium, on the real server with the memory that ships. `make test-web` runs it.
+
+The texts are told by the browser, and the right answers after the drop come from the fast weights
+of SmolLM2-135M-Instruct. Skipped, with the reason, where something that it needs is missing.
+"""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from clone import ROOT
+from ttt_memory.chat.terminal import SHIPPED
+from ttt_memory.conversation.config.training import ADAPTER
+from ttt_memory.conversation.models import lora
+
+pytest.importorskip("gradio", reason="Gradio is missing: pip install '.[web]'")
+playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is missing")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is missing")
+CHROMIUM = shutil.which("chromium")
+BASE = ROOT / lora.base_name(ROOT / SHIPPED / ADAPTER)
+pytestmark = [
+    pytest.mark.xdist_group("web"),  # one server
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is missing: apt-get install chromium"),
+    pytest.mark.skipif(not BASE.is_dir(), reason=f"{BASE} is missing: make test-web fetches it"),
+]
+
+FACT, QUESTION = (
+    "Alice: My badge number is 40713 and I live in Lisbon.",
+    "What is the badge number of Alice?",
+)
+MARKUP = "<b>bold</b> <img src=x onerror='document.title=1'> ${1+1} {{value}}"
+START, WAIT = 600, 240_000  # seconds to load the model; milliseconds for an answer
+expect = playwright.expect
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The page's address on a server of its own."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "ttt_memory.chat.terminal", "--web", "--device", "cpu"]
+    paths = [str(ROOT / "workflow" / "scripts"), os.environ.get("PYTHONPATH", "")]
+    log = tmp_path_factory.mktemp("server") / "log"
+    with open(log, "w") as out:
+        server = subprocess.Popen(
+            [*command, "--port", str(port)],
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        _wait(f"http://127.0.0.1:{port}", server, log)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait()
+    assert "Traceback" not in log.read_text()
+
+
+def _wait(address: str, server: subprocess.Popen, log: Path) -> None:
+    end = time.monotonic() + START
+    while time.monotonic() < end and server.poll() is None:
+        try:
+            urllib.request.urlopen(address).close()
+            return
+        except (urllib.error.URLError, ConnectionError):
+            time.sleep(1)
+    raise AssertionError(log.read_text())
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["playwright.Browser"]:
+    with playwright.sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+class Visitor:
+    """A browser of somebody: their own context, and the hosts that it asked."""
+
+    def __init__(self, browser: "playwright.Browser", address: str, **options: object) -> None:
+        self.page = browser.new_context(**options).new_page()
+        self.hosts: set[str] = set()
+        self.page.on("request", lambda request: self.hosts.add(request.url))
+        self.page.set_default_timeout(WAIT)
+        expect.set_options(timeout=WAIT)
+        self.page.goto(address)
+        self.box = self.page.get_by_label("Tell something")
+        self.talk = self.page.get_by_role("region", name="Conversation")
+        self.status = self.page.locator("#status[role=status]")  # Gradio has another
+        expect(self.status).to_have_text("Ready.")
+
+    def press(self, name: str, said: str, line: str | None = None) -> None:
+        """Press a button, with `line` in the text box, and wait for the status `said`."""
+        if line is not None:
+            self.box.fill(line)
+        self.page.get_by_role("button", name=name, exact=True).click()
+        expect(self.status).to_contain_text(said)
+
+    def answers(self, question: str = QUESTION) -> dict[str, str]:
+        """Ask; the answer under each heading."""
+        asked = self.talk.locator(".asked")
+        before = asked.count()
+        self.box.fill(question)
+        self.page.get_by_role("button", name="Ask", exact=True).click()
+        expect(asked).to_have_count(before + 1)
+        answers = asked.last.locator(".answer")
+        return dict(text.split("\n", 1) for text in answers.all_inner_texts())
+
+    def remembers(self) -> bool:
+        """Whether the fast weights answer the question right."""
+        return self.answers()["From fast weights"] == "40713"
+
+    def give(self, name: str, path: Path, said: str) -> None:
+        """Upload a file, and wait for the status `said`."""
+        with self.page.expect_file_chooser() as chooser:
+            self.page.get_by_role("button", name=name, exact=True).click()
+        chooser.value.set_files(path)
+        expect(self.status).to_contain_text(said)
+
+
+@pytest.fixture
+def visitor(browser: "playwright.Browser", address: str) -> Iterator[Visitor]:
+    somebody = Visitor(browser, address)
+    yield somebody
+    assert {url.split("/")[2] for url in somebody.hosts if "//" in url} == {address.split("/")[2]}
+    somebody.page.context.close()
+
+
+def told_and_dropped(visitor: Visitor) -> None:
+    visitor.press("Tell", "tokens in the context", FACT)
+    visitor.press("Drop the context", "Dropped")
+
+
+def test_tell_drop_ask_forget_remember(visitor: Visitor) -> None:
+    """The right answer comes from the context, then from the fast weights, then from nowhere."""
+    visitor.press("Tell", "tokens in the context", FACT)
+    told = visitor.answers()
+    assert told["From the context"] == "40713"
+    assert told["From fast weights"] == "nothing is written"
+    assert "40713" not in told["From nothing"]
+    visitor.press("Drop the context", "Dropped")
+    dropped = visitor.answers()
+    assert dropped["From the context"] == "no text in the context"
+    assert dropped["From fast weights"] == "40713"
+    assert "40713" not in dropped["From nothing"]
+    number = visitor.talk.locator(".word", has_text="40713").get_attribute("title")
+    other = visitor.talk.locator(".word", has_text="and").get_attribute("title")
+    assert float(number.split()[1]) > 0.3 > float(other.split()[1])
+    rows = visitor.page.locator("#memory tr").all_inner_texts()
+    assert re.search(r"\d kB", rows[0])
+    assert re.search(r"\d MB", rows[1])
+    assert f"{len(FACT) + 1} bytes" in rows[2]
+    visitor.press("Forget", "Forgotten")
+    assert visitor.answers()["From fast weights"] == "nothing is written"
+    visitor.press("Remember", "Remembered")
+    assert visitor.remembers()
+    visitor.press("New", "A new conversation.")
+    expect(visitor.talk).to_contain_text("Nothing has been told")
+
+
+def test_a_memory_is_saved_and_loaded_by_another(
+    visitor: Visitor, browser: "playwright.Browser", address: str, tmp_path: Path
+) -> None:
+    told_and_dropped(visitor)
+    visitor.press("Save", "Saved")
+    with visitor.page.expect_download() as download:
+        visitor.page.locator("#download").click()
+    download.value.save_as(tmp_path / "memory.safetensors")
+    other = Visitor(browser, address)
+    assert other.answers()["From fast weights"] == "nothing is written"
+    other.give("Load", tmp_path / "memory.safetensors", "Loaded from memory.safetensors")
+    assert other.remembers()
+    (tmp_path / "bad.safetensors").write_bytes(b"no state")
+    other.give("Load", tmp_path / "bad.safetensors", "bad.safetensors: not a saved")
+    damaged = bytearray((tmp_path / "memory.safetensors").read_bytes())
+    damaged[-1] ^= 1
+    (tmp_path / "damaged.safetensors").write_bytes(damaged)
+    other.give("Load", tmp_path / "damaged.safetensors", "not those that were saved")
+    assert other.remembers()
+    other.page.context.close()
+
+
+def test_two_browsers_have_two_memories(
+    visitor: Visitor, browser: "playwright.Browser", address: str
+) -> None:
+    told_and_dropped(visitor)
+    other = Visitor(browser, address)
+    assert other.answers()["From fast weights"] == "nothing is written"
+    other.press("Tell", "tokens in the context", "Alice: My badge number is 88251.")
+    other.press("Drop the context", "Dropped")
+    assert other.answers()["From fast weights"] == "88251"
+    other.press("Forget", "Forgotten")
+    assert visitor.remembers()
+    other.page.context.close()
+
+
+def test_a_conversation_is_pasted_and_uploaded(visitor: Visitor, tmp_path: Path) -> None:
+    visitor.press("Tell", "tokens in the context", f"Hello.\n{FACT}\n")
+    expect(visitor.talk.locator(".line")).to_have_count(2)
+    visitor.press("New", "A new conversation.")
+    message = {"role": "Alice", "content": FACT.removeprefix("Alice: ")}
+    file = tmp_path / "talk.jsonl"
+    file.write_text(json.dumps({"messages": [message]}))
+    visitor.give("Upload a conversation", file, "Told 1 lines of talk.jsonl")
+    visitor.press("Drop the context", "Dropped")
+    assert visitor.remembers()
+    file.write_text('{"messages": []}')
+    visitor.give("Upload a conversation", file, "talk.jsonl: line 1: messages: found []")
+    file.write_bytes(b"\xff\xfe\x00")
+    visitor.give("Upload a conversation", file, "talk.jsonl: not readable as UTF-8")
+    file.write_text("x" * 100_000)
+    visitor.give("Upload a conversation", file, "expected at most so many")
+
+
+def test_what_is_refused_is_one_line(visitor: Visitor) -> None:
+    visitor.press("Drop the context", "there is no text to drop")
+    visitor.press("Forget", "there are no fast weights")
+    visitor.press("Remember", "nothing has been forgotten")
+    visitor.press("Save", "expected fast weights")
+    visitor.press("Ask", "found no text")
+    visitor.press("Ask", "expected one question", "Who?\nWhat?")
+    assert visitor.status.locator(".refused").count() == 1
+    assert "Traceback" not in visitor.page.content()
+
+
+def test_markup_is_shown_as_text(visitor: Visitor) -> None:
+    visitor.press("Tell", "tokens in the context", MARKUP)
+    expect(visitor.talk.locator(".line")).to_have_text(MARKUP)
+    visitor.press("Drop the context", "Dropped")
+    expect(visitor.talk.locator(".line")).to_have_text(MARKUP)
+    visitor.answers(f"{MARKUP}?")
+    expect(visitor.talk.locator(".question")).to_have_text(f"{MARKUP}?")
+    assert visitor.talk.locator("img, b").count() == 0
+    assert visitor.page.title() == "ttt-memory"
+
+
+def test_an_example_in_one_click(visitor: Visitor) -> None:
+    for name, right in (("A trip by train", "Kassel"), ("At the library", "next Friday at nine")):
+        visitor.press(f"Example: {name}", "Asked twice")
+        answers = visitor.talk.locator(".asked").last.locator(".answer.fast-weights dd")
+        expect(answers).to_have_text(right)
+
+
+def test_by_keyboard_alone(visitor: Visitor) -> None:
+    """Enter in the box tells, or asks after a question mark; Tab reaches every button."""
+    keys = visitor.page.keyboard
+
+    def go_to(name: str) -> None:
+        for _ in range(40):
+            keys.press("Tab")
+            focus = "document.activeElement.innerText || document.activeElement.tagName"
+            if visitor.page.evaluate(focus).strip() == name:
+                return
+        raise AssertionError(f"Tab does not reach {name}")
+
+    go_to("TEXTAREA")
+    keys.type(FACT)
+    keys.press("Enter")
+    expect(visitor.status).to_contain_text("tokens in the context")
+    go_to("Drop the context")
+    keys.press("Enter")
+    expect(visitor.status).to_contain_text("Dropped")
+    go_to("TEXTAREA")
+    keys.type(QUESTION)
+    keys.press("Enter")
+    expect(visitor.talk.locator(".answer.fast-weights dd")).to_have_text("40713")
+    for name in ("Forget", "Remember"):
+        go_to(name)
+        keys.press("Space")
+        expect(visitor.status).to_contain_text(name[:6])
+    for name in ("Save", "Load", "Upload a conversation", "New", "Example: A badge number"):
+        go_to(name)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1200, 400])
+def test_axe_finds_nothing_serious(
+    browser: "playwright.Browser", address: str, scheme: str, width: int
+) -> None:
+    size = {"width": width, "height": 900}
+    visitor = Visitor(browser, address, color_scheme=scheme, viewport=size)
+    visitor.press("Example: A badge number", "Asked twice")
+    visitor.press("Tell", "tokens in the context", "Bob: Hello.")
+    visitor.press("Save", "Saved")
+    found = axe.Axe().run(visitor.page).response["violations"]
+    grave = [rule for rule in found if rule["impact"] in ("serious", "critical")]
+    assert [(rule["id"], [n["html"] for n in rule["nodes"]]) for rule in grave] == []
+    assert visitor.page.evaluate("document.documentElement.scrollWidth") <= width
+    visitor.page.context.close()

@@ -1,0 +1,129 @@
+"""The parts of the page as HTML. All that a person or a model said is shown as text."""
+
+from collections.abc import Iterable
+from html import escape
+from itertools import groupby
+
+from .conversation import CONTEXT, FAST_WEIGHTS, NOTHING
+from .session import AWAY, GONE, SOURCES, Asked, Loaded, Sizes, Told
+
+PLACES = {
+    CONTEXT: "Told, in the context",
+    FAST_WEIGHTS: "Dropped: the model has only its fast weights",
+    AWAY: "Forgotten: its fast weights are put away",
+    GONE: "Gone: other fast weights took its place",
+}
+HEADINGS = {
+    CONTEXT: "From the context",
+    FAST_WEIGHTS: "From fast weights",
+    NOTHING: "From nothing",
+}
+ABSENT = {CONTEXT: "no text in the context", FAST_WEIGHTS: "nothing is written"}
+EMPTY = "<p class='empty'>Nothing has been told. Choose an example, or tell something below.</p>"
+# Gradio fills in templates with these signs, so that no text may hold them.
+SIGNS = str.maketrans({"$": "&#36;", "{": "&#123;", "}": "&#125;", "`": "&#96;"})
+
+
+def text(said: str) -> str:
+    """`said` as text of the page, whatever markup it holds."""
+    return escape(said).translate(SIGNS)
+
+
+def conversation(events: list[Told | Asked | Loaded]) -> str:
+    """All that happened, as a list of bubbles."""
+    if not events:
+        return EMPTY
+    runs = groupby(events, key=lambda event: (type(event), getattr(event, "place", id(event))))
+    return f"<ol class='talk'>{''.join(_bubbles(list(run)) for _, run in runs)}</ol>"
+
+
+def _bubbles(run: list[Told] | list[Asked] | list[Loaded]) -> str:
+    """Lines of one place in a row, a question, or a file."""
+    if isinstance(run[0], Asked):
+        return "".join(map(_asked, run))
+    if isinstance(run[0], Loaded):
+        names = ", ".join(text(event.name) for event in run)
+        return f"<li class='loaded'><p>Fast weights loaded from {names}</p></li>"
+    lines = "".join(f"<p class='line'>{_line(event)}</p>" for event in run)
+    place = run[0].place
+    css = place.replace(" ", "-")
+    return f"<li class='told {css}'><p class='where'>{PLACES[place]}</p>{lines}</li>"
+
+
+def _line(event: Told) -> str:
+    if event.words is None:
+        return text(event.text)
+    return "".join(_word(*word) for word in event.words)
+
+
+def _word(word: str, gate: float) -> str:
+    if word.isspace():
+        return word
+    return (
+        f"<span class='word' style='--gate:{gate:.2f}' title='gate {gate:.2f}'>{text(word)}</span>"
+    )
+
+
+def _asked(event: Asked) -> str:
+    answers = "".join(_answer(source, event.answers[source]) for source in SOURCES)
+    return (
+        f"<li class='asked'><p class='question'>{text(event.question)}</p><dl>{answers}</dl></li>"
+    )
+
+
+def _answer(source: str, said: str | None) -> str:
+    shown = f"<dd>{text(said) or '(silence)'}</dd>" if said is not None else ""
+    shown = shown or f"<dd class='absent'>{ABSENT[source]}</dd>"
+    css = source.replace(" ", "-")
+    return f"<div class='answer {css}'><dt>{HEADINGS[source]}</dt>{shown}</div>"
+
+
+def memory(sizes: Sizes, layers: int) -> str:
+    """What is kept, beside what it replaces; the model has so many `layers`."""
+    kept = {
+        "Fast weights": sizes.fast_weights,
+        "KV cache of that text": sizes.cache,
+        "The text itself": sizes.text,
+    }
+    largest = max(filter(None, kept.values()), default=1)
+    bars = "".join(_bar(name, size, largest) for name, size in kept.items())
+    counts = {
+        "Tokens written": f"{sizes.written:,}",
+        "Tokens in the context": f"{sizes.in_context:,}",
+        "Layers that remember": f"{', '.join(map(str, sizes.layers))} of 0 to {layers - 1}",
+    }
+    rows = "".join(_row(name, shown) for name, shown in counts.items())
+    return f"<h2>Memory</h2><table class='sizes'><tbody>{bars}{rows}</tbody></table>"
+
+
+def _bar(name: str, size: int | None, largest: int) -> str:
+    bar = f"<div class='bar' style='--share:{100 * size / largest:.2f}%'></div>" if size else ""
+    return f"<tr><th scope='row'>{name}{bar}</th><td>{amount(size)}</td></tr>"
+
+
+def _row(name: str, shown: str) -> str:
+    return f"<tr><th scope='row'>{name}</th><td>{shown}</td></tr>"
+
+
+def amount(size: int | None) -> str:
+    """Bytes for a reader: 812 bytes, 49 kB, 1.6 MB."""
+    if size is None:
+        return "unknown"
+    if size < 1_000:
+        return f"{size} bytes"
+    return f"{size / 1e3:,.0f} kB" if size < 1e6 else f"{size / 1e6:,.1f} MB"
+
+
+def status(message: str, refused: bool = False) -> str:
+    """One line about what was done, or why it was not."""
+    line = text(" ".join(message.split()))
+    return f"<p class='{'refused' if refused else 'done'}'>{line}</p>"
+
+
+def legend(steps: Iterable[float] = (0.0, 0.25, 0.5, 0.75, 1.0)) -> str:
+    """What a shade means."""
+    shades = "".join(f"<span class='word' style='--gate:{g:.2f}'>{g:g}</span> " for g in steps)
+    return (
+        f"<p class='legend'>Shade of a dropped word: how far the gate let it in. {shades}"
+        "The words are shown for you alone; the model no longer has them.</p>"
+    )

@@ -1,0 +1,172 @@
+"""What a page shows of one browser's conversation, beside what the model has of it.
+
+The page goes on showing a text that was dropped, so that a person can compare. The model does not
+have it any more: `Chat` keeps no word of it, and answers come from `Chat` alone.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from ..cost.model import Decoder
+from ..errors import UserError
+from .conversation import CONTEXT, FAST_WEIGHTS, NOTHING, Chat
+
+AWAY, GONE = "forgotten", "replaced"  # places of a text beside CONTEXT and FAST_WEIGHTS
+SOURCES = (CONTEXT, FAST_WEIGHTS, NOTHING)
+
+
+@dataclass(frozen=True)
+class Told:
+    """A line that was told.
+
+    Attributes:
+        text: the line.
+        place: where it is: in the context, in fast weights, or in neither.
+        words: its pieces and how far the gate let each in; None before it is written.
+    """
+
+    text: str
+    place: str = CONTEXT
+    words: tuple[tuple[str, float], ...] | None = None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question, and its answers from all sources; None where there was nothing of the kind."""
+
+    question: str
+    answers: dict[str, str | None]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Fast weights that came from a file; their text is unknown."""
+
+    name: str
+    place: str = FAST_WEIGHTS
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Bytes of the fast weights that answer, and of what they replace.
+
+    Attributes:
+        fast_weights: bytes of the state.
+        cache: bytes of the KV cache of as many tokens.
+        text: bytes of the text; None if it is unknown.
+        written: tokens written.
+        in_context: tokens in the context, which are not written.
+        layers: the layers that are written.
+    """
+
+    fast_weights: int
+    cache: int
+    text: int | None
+    written: int
+    in_context: int
+    layers: tuple[int, ...]
+
+
+@dataclass
+class Session:
+    """One browser's conversation: `events` in their order, and the `chat` that they changed."""
+
+    chat: Chat
+    events: list[Told | Asked | Loaded] = field(default_factory=list)
+
+    def tell(self, lines: Iterable[str]) -> None:
+        """Put lines into the context."""
+        for line in lines:
+            self.chat.told.append(line)
+            self.events.append(Told(line))
+
+    def ask(self, question: str) -> Asked:
+        """Answer a question from each source by itself.
+
+        Raises:
+            UserError: as `Chat.ask`.
+        """
+        there = self.chat.sources
+        answers = {s: self.chat.ask(question, s) if s in there else None for s in SOURCES}
+        self.events.append(Asked(question, answers))
+        return self.events[-1]
+
+    def drop(self) -> None:
+        """Write the text into the fast weights, drop it, and shade its words.
+
+        Raises:
+            UserError: as `Chat.drop`.
+        """
+        gates = iter(self.chat.gates() if self.chat.told else [])
+        self.chat.drop()
+        self._move({CONTEXT: FAST_WEIGHTS})
+        self.events = [
+            replace(event, words=tuple(next(gates)))
+            if isinstance(event, Told) and event.words is None
+            else event
+            for event in self.events
+        ]
+
+    def forget(self) -> None:
+        """Put the fast weights away.
+
+        Raises:
+            UserError: as `Chat.forget`.
+        """
+        self.chat.forget()
+        self._move({FAST_WEIGHTS: AWAY})
+
+    def remember(self) -> None:
+        """Exchange the fast weights and those that were put away.
+
+        Raises:
+            UserError: as `Chat.remember`.
+        """
+        self.chat.remember()
+        self._move({FAST_WEIGHTS: AWAY, AWAY: FAST_WEIGHTS})
+
+    def load(self, path: str | Path) -> None:
+        """Take the fast weights of a file in place of those that answer.
+
+        Raises:
+            UserError: as `Chat.load`; the file is called by its name alone.
+        """
+        name = Path(path).name
+        try:
+            self.chat.load(path)
+        except UserError as error:
+            raise UserError(str(error).replace(str(path), name)) from error
+        self._move({FAST_WEIGHTS: GONE})
+        self.events.append(Loaded(name))
+
+    def new(self) -> None:
+        """Begin anew."""
+        self.chat.new()
+        self.events.clear()
+
+    def sizes(self) -> Sizes:
+        """What is kept now, and what it replaces."""
+        state, fw = self.chat.state, self.chat.fw
+        written = 0 if state is None else int(state.written)
+        decoder = Decoder.of(fw.model.config, str(fw.model.dtype).removeprefix("torch."))
+        return Sizes(
+            fast_weights=0 if state is None else state.nbytes,
+            cache=decoder.cache_bytes(written),
+            text=self._text_bytes(),
+            written=written,
+            in_context=self.chat.context_tokens(),
+            layers=fw.config.layers,
+        )
+
+    def _text_bytes(self) -> int | None:
+        kept = [e for e in self.events if not isinstance(e, Asked) and e.place == FAST_WEIGHTS]
+        if any(isinstance(event, Loaded) for event in kept):
+            return None
+        return sum(len(f"{event.text}\n".encode()) for event in kept)
+
+    def _move(self, places: dict[str, str]) -> None:
+        """Change the places of all texts, all at once."""
+        for place, event in enumerate(self.events):
+            if not isinstance(event, Asked) and event.place in places:
+                self.events[place] = replace(event, place=places[event.place])
