@@ -19,6 +19,7 @@ from ttt_memory.benchmark.files import write_benchmark
 from ttt_memory.conversation import schemas as conversation_schemas
 from ttt_memory.fast_weights import FastWeightsConfig, inject, save
 from ttt_memory.scoring import schemas as scoring_schemas
+from ttt_memory.study import devices
 
 FAST = {"layers": [0, 1], "chunk": 8}
 
@@ -216,6 +217,7 @@ def test_a_missing_folder_is_not_looked_up_on_the_hub(script, tmp_path):
 def test_bfloat16_on_a_device_without_it(script, base, monkeypatch, settings, train):
     """A GPU older than Ampere, which the test only pretends to PyTorch."""
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(devices, "_picked", [0])
     monkeypatch.setattr(torch.cuda, "set_device", lambda index: None)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: False)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla T4")

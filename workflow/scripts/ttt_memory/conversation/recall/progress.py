@@ -52,15 +52,19 @@ class Progress:
             self._file = open(self.path, "a", encoding="utf-8")  # noqa: SIM115
 
     def add(self, numbers: Iterable[int], rows: list[dict], of: int) -> None:
-        """Keep the rows of a batch of episodes, and print how far `of` all episodes that is."""
+        """Keep the rows of a batch of episodes.
+
+        With a file, also print how far `of` all episodes that is.
+        """
         numbers = list(numbers)
         self.rows += rows
         self.done.update(numbers)
         self._asked += len(numbers)
-        if self._file:
-            with io.writable(self.path.parent):
-                self._file.write(json.dumps((numbers, rows)) + "\n")
-                self._file.flush()
+        if not self._file:
+            return
+        with io.writable(self.path.parent):
+            self._file.write(json.dumps((numbers, rows)) + "\n")
+            self._file.flush()
         left = (time.monotonic() - self._started) / self._asked * (of - len(self.done))
         print(f"asked {len(self.done)} of {of} dialogues, {left:.0f} s left", flush=True)
 
