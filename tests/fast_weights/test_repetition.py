@@ -67,14 +67,11 @@ def test_a_state_cast_to_half_precision_can_be_read_and_written_further(update):
     ids = tokens(1, 40)
     state = fw.write(ids[:, :20]).state
     half = state.to(torch.bfloat16)
-    assert torch.allclose(
-        fw.read(half.to(torch.float32), ids).logits, fw.read(state, ids).logits, atol=0.05
-    )
-    for layer in half.layers.values():
-        assert layer.written.to_dense().dtype == torch.bfloat16
-        assert layer.written.to_dense().isfinite().all()
-    further = fw.write(ids[:, 20:], state=half.to(torch.float32)).state
-    assert fw.read(further, ids).logits.isfinite().all()
+    assert torch.allclose(fw.read(half, ids).logits, fw.read(state, ids).logits, atol=0.05)
+    further = fw.write(ids[:, 20:], state=half).state
+    expected = fw.read(fw.write(ids[:, 20:], state=state).state, ids).logits
+    apart = (fw.read(further, ids).logits - expected).norm() / expected.norm()
+    assert apart < 0.05
 
 
 def test_casting_a_folded_state_keeps_its_sums():
