@@ -4,6 +4,7 @@ import importlib
 import json
 import re
 import sys
+from collections import Counter
 from copy import deepcopy
 from functools import cache, partial
 from pathlib import Path
@@ -14,17 +15,19 @@ import torch
 import yaml
 from snakemake.utils import update_config
 
-from conversation_models import ARCHITECTURE, prompter, samples
+from conversation_models import ARCHITECTURE, fast_weights, prompter, samples
 from fast_weights_models import settings, tiny, tokens
+from ttt_memory.benchmark import Sample
 from ttt_memory.conversation.config.training import LoraConfig
 from ttt_memory.conversation.models.embedded import build_model
 from ttt_memory.conversation.models.lora import adapt
 from ttt_memory.conversation.prompts.prompter import Prompter
 from ttt_memory.conversation.prompts.template import ANSWER_ALONE
+from ttt_memory.conversation.recall.write_dialogues import write_texts
 from ttt_memory.cost import flop_counter, stopwatch
 from ttt_memory.cost.roofline import Count
 from ttt_memory.errors import UserError
-from ttt_memory.fast_weights import inject
+from ttt_memory.fast_weights import FastWeights, inject
 from ttt_memory.fast_weights.base_model import is_adapter
 from ttt_memory.study.config import load
 from ttt_memory.study.config.tree import Config
@@ -271,6 +274,38 @@ def test_only_the_words_behind_a_question_change():
     count, exact, within = bench.scores(fw, other, told)
     assert count == sum(len(s.probes) for s in told)
     assert 0 <= exact <= within <= 1
+
+
+@torch.no_grad()
+def test_what_a_dearer_refusal_would_answer():
+    """The margin is above 0 where the token comes first; where it does not, nothing changes."""
+    bench = script("refusals")
+    told = [s for s in samples() if s.language == "en" and len(s.probes) > 1][:6]
+    fw, prompts = fast_weights(), prompter()
+    for condition in ("A", "B"):
+        usual = [said for sample in told for said in usual_first_tokens(fw, sample, condition)]
+        token = Counter(usual).most_common(1)[0][0]
+        asked = bench.ask(fw, prompts, told, condition, token)
+        assert len(asked) == sum(len(s.probes) for s in told)
+        assert [a.margin > 0 for a in asked] == [first == token for first in usual]
+        assert {a.dialogue for a in asked} == set(range(len(told)))
+    apart = [bench.Asked(0, True, -1.0, True), bench.Asked(0, False, 2.0, False)]
+    assert bench.told_apart(apart) == 1
+    assert bench.told_apart([*apart, bench.Asked(1, True, 3.0, False)]) == 0.5
+
+
+def usual_first_tokens(fw: FastWeights, sample: Sample, condition: str) -> list[int]:
+    """The first token of the usual answer to each probe, from a pass over the question alone."""
+    prompts, texts = prompter(), prompter().sessions(sample)
+    state = write_texts(fw, prompts, [texts], 512).readable() if condition == "B" else None
+    forward = fw.plain if state is None else partial(fw.read, state)
+    before = [t for text in texts for t in text] if condition == "A" else []
+    found = []
+    for probe in sample.probes:
+        question = prompts.ids([prompts.question(probe.question, "en")])[0]
+        ids = torch.tensor([[*prompts.opening, *before, *question]])
+        found.append(forward(input_ids=ids).logits[0, -1].argmax().item())
+    return found
 
 
 @torch.no_grad()
