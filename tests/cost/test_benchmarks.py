@@ -15,19 +15,25 @@ import torch
 import yaml
 from snakemake.utils import update_config
 
-from conversation_models import ARCHITECTURE, fast_weights, prompter, samples
+from conversation_models import ARCHITECTURE, fast_weights, model, prompter, samples
 from fast_weights_models import settings, tiny, tokens
 from ttt_memory.benchmark import Sample
-from ttt_memory.conversation.config.training import LoraConfig
+from ttt_memory.conversation.config.training import EpisodeConfig, LoraConfig
 from ttt_memory.conversation.models.embedded import build_model
 from ttt_memory.conversation.models.lora import adapt
+from ttt_memory.conversation.models.trained_run import trained_part
 from ttt_memory.conversation.prompts.prompter import Prompter
 from ttt_memory.conversation.prompts.template import ANSWER_ALONE
 from ttt_memory.conversation.recall.write_dialogues import write_texts
+from ttt_memory.conversation.train.batches import Batch
+from ttt_memory.conversation.train.corpus_sampler import CorpusSampler
+from ttt_memory.conversation.train.episodes import EpisodeMaker
+from ttt_memory.conversation.train.objective import Objective
+from ttt_memory.conversation.train.train_run import choose_trained
 from ttt_memory.cost import flop_counter, stopwatch
 from ttt_memory.cost.roofline import Count
 from ttt_memory.errors import UserError
-from ttt_memory.fast_weights import FastWeights, inject
+from ttt_memory.fast_weights import FastWeights, FastWeightsConfig, inject
 from ttt_memory.fast_weights.base_model import is_adapter
 from ttt_memory.study.config import load
 from ttt_memory.study.config.tree import Config
@@ -306,6 +312,33 @@ def usual_first_tokens(fw: FastWeights, sample: Sample, condition: str) -> list[
         ids = torch.tensor([[*prompts.opening, *before, *question]])
         found.append(forward(input_ids=ids).logits[0, -1].argmax().item())
     return found
+
+
+def test_plain_fine_tuning_learns_the_same_answers():
+    """All forms have the same answers; packed probes have the loss of one row for each probe."""
+    bench = script("training")
+    job = bench.configuration()
+    adapter = job.train.model_copy(update={"lora": LoraConfig(rank=2)})
+    fast = FastWeightsConfig(layers=(0, 1), chunk=512, update="mesa", gate="top")
+    job = job.model_copy(update={"train": adapter, "fast_weights": fast})
+    network = model()
+    trained_part(network, adapter)
+    fw, prompts = inject(network, fast), prompter()
+    choose_trained(fw, "lora")
+    chosen = [s for s in samples() if s.language == "en"][:3]
+    told = prompts.encode(chosen, [list(range(3))] * 3)
+    steps = {form: bench.made(form, fw, prompts, told, job) for form in bench.FORMS}
+    assert {step.answers for step in steps.values()} == {steps[bench.OURS].answers}
+    assert steps[bench.ONCE].tokens < steps[bench.EVERY].tokens
+    for step in steps.values():
+        bench.once(fw, step)
+        trained = [p for name, p in fw.model.named_parameters() if is_adapter(name)]
+        assert any(p.grad is not None and p.grad.abs().max() > 0 for p in trained)
+    packed = EpisodeMaker(CorpusSampler([], {}, prompts, 0, 3), EpisodeConfig()).probes(
+        [[example] for example in told], [example.context for example in told]
+    )
+    expected = Objective(fw, adapter)(Batch("context", packed=packed)).own
+    assert steps[bench.EVERY].loss().item() == pytest.approx(expected, rel=1e-5)
 
 
 @torch.no_grad()
