@@ -5,7 +5,7 @@ from html import escape
 from itertools import groupby
 
 from .conversation import CONTEXT, FAST_WEIGHTS, NOTHING
-from .session import AWAY, GONE, SOURCES, Asked, Loaded, Sizes, Told
+from .session import AWAY, GONE, LEAST_SHARE, SOURCES, Asked, Loaded, Sizes, Told, named
 
 PLACES = {
     CONTEXT: "Told, in the context",
@@ -19,6 +19,10 @@ HEADINGS = {
     NOTHING: "From nothing",
 }
 ABSENT = {CONTEXT: "no text in the context", FAST_WEIGHTS: "nothing is written"}
+READ_FROM = (
+    "The fast weights' answer was read from these words: a word's key gives back what came after it"
+)
+UNTRACED = "The words that the fast weights' answer was read from are not known one by one"
 EMPTY = "<p class='empty'>Nothing has been told. Choose an example, or tell something below.</p>"
 # Gradio fills in templates with these signs, so that no text may hold them.
 SIGNS = str.maketrans({"$": "&#36;", "{": "&#123;", "}": "&#125;", "`": "&#96;"})
@@ -51,9 +55,9 @@ def _bubbles(run: list[Told] | list[Asked] | list[Loaded]) -> str:
 
 
 def _line(event: Told) -> str:
-    if event.words is None:
+    if event.written is None:
         return text(event.text)
-    return "".join(_word(*word) for word in event.words)
+    return "".join(_word(*word) for word in event.written.words)
 
 
 def _word(word: str, gate: float) -> str:
@@ -67,7 +71,8 @@ def _word(word: str, gate: float) -> str:
 def _asked(event: Asked) -> str:
     answers = "".join(_answer(source, event.answers[source]) for source in SOURCES)
     return (
-        f"<li class='asked'><p class='question'>{text(event.question)}</p><dl>{answers}</dl></li>"
+        f"<li class='asked'><p class='question'>{text(event.question)}</p><dl>{answers}</dl>"
+        f"{_read_from(event)}</li>"
     )
 
 
@@ -76,6 +81,27 @@ def _answer(source: str, said: str | None) -> str:
     shown = shown or f"<dd class='absent'>{ABSENT[source]}</dd>"
     css = source.replace(" ", "-")
     return f"<div class='answer {css}'><dt>{HEADINGS[source]}</dt>{shown}</div>"
+
+
+def _read_from(event: Asked) -> str:
+    """Where the fast weights' answer came from, below the answers."""
+    if not event.answers[FAST_WEIGHTS]:
+        return ""
+    lines = named(event)
+    if not lines:
+        return f"<div class='read'><p class='where'>{UNTRACED}</p></div>"
+    shown = "".join(
+        f"<p class='source'>{''.join(_read_word(*word) for word in line.words)}</p>"
+        for line in lines
+    )
+    return f"<div class='read'><p class='where'>{READ_FROM}</p>{shown}</div>"
+
+
+def _read_word(word: str, share: float) -> str:
+    if word.isspace() or share < LEAST_SHARE:
+        return text(word)
+    shade = f"--gate:{min(1, share * 1.5):.2f}"
+    return f"<span class='word' style='{shade}'>{text(word)}<sub> {share:.0%}</sub></span>"
 
 
 def memory(sizes: Sizes, layers: int) -> str:
