@@ -15,10 +15,14 @@ from ttt_memory.chat.conversation import ANSWER_TOKENS, Chat, is_question
 from ttt_memory.chat.given_texts import LONGEST, told_lines
 from ttt_memory.chat.session import (
     AWAY,
+    BROUGHT_BACK,
     CONTEXT,
+    DROPPED,
     FAST_WEIGHTS,
     GONE,
     NOTHING,
+    PUT_AWAY,
+    Happened,
     Session,
     Told,
     named,
@@ -69,6 +73,8 @@ def test_the_places_of_texts_follow_the_fast_weights(tmp_path):
     talk.load(tmp_path / "state")
     assert places(talk) == [GONE, AWAY]
     assert talk.sizes().text is None
+    happened = [event.what for event in talk.events if isinstance(event, Happened)]
+    assert happened == [DROPPED, PUT_AWAY, DROPPED, BROUGHT_BACK]
     talk.new()
     assert (talk.events, talk.chat.state, talk.chat.away) == ([], None, None)
 
@@ -134,15 +140,15 @@ def test_a_word_is_as_dark_as_its_widest_gate():
     gates = chat.fw.write(torch.tensor([chat._text()])).gates
     opened = torch.stack(list(gates.values()))[:, 0].amax(0)
     talk.drop()
-    words = [word for event in talk.events for word in event.written.words]
+    told = [event for event in talk.events if isinstance(event, Told)]
+    words = [word for event in told for word in event.written.words]
     assert len({round(gate, 4) for _, gate in words}) > 5
     number = next(gate for word, gate in words if word == "40713.")
     digits = chat.prompter.ids([FACT[: FACT.index("40713")], "40713."])
     begin = len(digits[0]) - 1  # the space before the number is a part of its first token
     widest = float(opened[begin : begin + 1 + len(digits[1])].detach().max())
     assert number == pytest.approx(widest, abs=1e-4)
-    lines = ["".join(word for word, _ in event.written.words) for event in talk.events]
-    assert lines == [FACT, OTHER]
+    assert ["".join(word for word, _ in event.written.words) for event in told] == [FACT, OTHER]
 
 
 def test_without_a_gate_every_word_is_written_whole():

@@ -100,6 +100,37 @@ def test_in_a_terminal_two_trainings_have_a_line_each(folder: Path) -> None:
     assert said.count("\x1b[?25h") >= 1  # the cursor is shown again
 
 
+MESSAGES = """
+import logging, time
+from snakemake.settings.types import OutputSettings
+from snakemake_interface_logger_plugins.common import LogEvent
+from snakemake_logger_plugin_status import LogHandler, LogHandlerSettings
+
+def emit(**values):
+    handler.handle(logging.makeLogRecord({"levelno": 20, "levelname": "INFO", **values}))
+
+handler = LogHandler(OutputSettings(), LogHandlerSettings())
+emit(event=LogEvent.RUN_INFO, stats={"total": 3})
+emit(event=LogEvent.JOB_INFO, jobid=1, rule_msg="Training", rule_name="train", log=[])
+end = time.monotonic() + 4
+while time.monotonic() < end:
+    emit(msg="a message of Snakemake")
+handler.close()
+print("closed")
+"""
+
+
+def test_messages_and_the_drawing_do_not_wait_for_each_other(tmp_path: Path) -> None:
+    """Messages without a pause, while the view is drawn again and again by its own thread."""
+    window = Terminal([sys.executable, "-c", MESSAGES], tmp_path, **PATHS)
+    try:
+        said = plain(window.until("closed", seconds=120))
+    finally:
+        window.close()
+    assert said.count("a message of Snakemake") > 1
+    assert "0 of 3 steps finished, 1 running, 2 waiting" in said
+
+
 def test_a_dry_run_and_a_finished_run_say_what_snakemake_says(folder: Path) -> None:
 
     def said(*more: str) -> str:

@@ -73,36 +73,33 @@ class LogHandler(LogHandlerBase):
         self.live: Live | None = None
         self.hidden: int | None = None
         self.over = threading.Event()
-        self.guard = threading.RLock()
 
     def emit(self, record: LogRecord) -> None:
         """Take note of what happens to jobs; say everything else."""
         event = getattr(record, "event", None)
         try:
-            with self.guard:
-                if self.common_settings.dryrun:
-                    self._say(self.format(record))
-                    return
-                self._note(event, record)
-                if event not in NOT_SAID and record.getMessage() != SELECTING:
-                    self._say(self.format(record))
+            if self.common_settings.dryrun:
+                self._say(self.format(record))
+                return
+            self._note(event, record)
+            if event not in NOT_SAID and record.getMessage() != SELECTING:
+                self._say(self.format(record))
         except Exception:
             self.handleError(record)
 
     def close(self) -> None:
         """Draw the view a last time, and give the output back."""
         self.over.set()
-        with self.guard:
-            if self.live is not None:
-                self.live.stop()
-                self.live = None
-            elif self.jobs is not None and not self.drawn:
-                self._say(line(self.jobs))
-            self.jobs = None
-            if self.hidden is not None:
-                os.dup2(self.hidden, 1)
-                os.close(self.hidden)
-                self.hidden = None
+        if self.live is not None:
+            self.live.stop()
+            self.live = None
+        elif self.jobs is not None and not self.drawn:
+            self._say(line(self.jobs))
+        self.jobs = None
+        if self.hidden is not None:
+            os.dup2(self.hidden, 1)
+            os.close(self.hidden)
+            self.hidden = None
         super().close()
 
     def _note(self, event: LogEvent | None, record: LogRecord) -> None:
@@ -145,14 +142,14 @@ class LogHandler(LogHandlerBase):
             threading.Thread(target=self._now_and_then, daemon=True).start()
 
     def _drawn(self) -> object:
-        with self.guard:
-            return view(self.jobs, self.console.height) if self.jobs else Text()
+        """The view, for the thread that draws it; see `Jobs` for why no lock is taken."""
+        jobs = self.jobs
+        return view(jobs, self.console.height) if jobs else Text()
 
     def _now_and_then(self) -> None:
         while not self.over.wait(self.settings.seconds):
-            with self.guard:
-                if self.jobs is not None:
-                    self._say(line(self.jobs))
+            if jobs := self.jobs:
+                self._say(line(jobs))
 
     def _say_failed(self, job: Job) -> None:
         self._say(f"failed: {told(job)}")

@@ -89,7 +89,11 @@ def _seconds(shown: str) -> int | None:
 
 @dataclass
 class Jobs:
-    """All jobs of a run."""
+    """All jobs of a run.
+
+    One thread changes them. Another may draw them at any time, from copies of the mappings that it
+    takes at once. A lock would be held while a message is printed, which waits for the drawing.
+    """
 
     total: int = 0
     done: int = 0

@@ -15,8 +15,8 @@ NAMED = 3  # running jobs that a plain line names
 
 def view(jobs: Jobs, height: int) -> RenderableType:
     """The counts, a line for each running job, and one for each that failed."""
-    room = max(1, height - 3 - len(jobs.failed))
-    running = list(jobs.running.values())
+    running, failed = list(jobs.running.values()), list(jobs.failed.values())
+    room = max(1, height - 3 - len(failed))
     table = Table.grid(padding=(0, 1))
     table.add_column(no_wrap=True)
     table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
@@ -27,7 +27,7 @@ def view(jobs: Jobs, height: int) -> RenderableType:
     lines: list[RenderableType] = [Text(counts(jobs), style="bold"), table]
     if len(running) > room:
         lines.append(Text(f"  and {len(running) - room} more"))
-    lines += [Text(f"  failed: {told(job)}", style="red") for job in jobs.failed.values()]
+    lines += [Text(f"  failed: {told(job)}", style="red") for job in failed]
     return Group(*lines)
 
 

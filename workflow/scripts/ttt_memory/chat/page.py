@@ -5,7 +5,22 @@ from html import escape
 from itertools import groupby
 
 from .conversation import CONTEXT, FAST_WEIGHTS, NOTHING
-from .session import AWAY, GONE, LEAST_SHARE, SOURCES, Asked, Loaded, Sizes, Told, named
+from .session import (
+    AWAY,
+    BROUGHT_BACK,
+    DROPPED,
+    GONE,
+    LEAST_SHARE,
+    PUT_AWAY,
+    SOURCES,
+    Asked,
+    Event,
+    Happened,
+    Loaded,
+    Sizes,
+    Told,
+    named,
+)
 
 PLACES = {
     CONTEXT: "Told, in the context",
@@ -19,10 +34,16 @@ HEADINGS = {
     NOTHING: "From nothing",
 }
 ABSENT = {CONTEXT: "no text in the context", FAST_WEIGHTS: "nothing is written"}
+HAPPENED = {
+    DROPPED: "Here the text was written into the fast weights, and dropped",
+    PUT_AWAY: "Here the fast weights were put away",
+    BROUGHT_BACK: "Here the fast weights were brought back",
+}
 READ_FROM = (
-    "The fast weights' answer was read from these words: a word's key gives back what came after it"
+    "Where the fast weights found it: the words that they read most, with their shares. A word"
+    " brings back what came after it."
 )
-UNTRACED = "The words that the fast weights' answer was read from are not known one by one"
+UNTRACED = "Where the fast weights found it: not known, as they hold no single words of that text."
 EMPTY = "<p class='empty'>Nothing has been told. Choose an example, or tell something below.</p>"
 # Gradio fills in templates with these signs, so that no text may hold them.
 SIGNS = str.maketrans({"$": "&#36;", "{": "&#123;", "}": "&#125;", "`": "&#96;"})
@@ -33,7 +54,7 @@ def text(said: str) -> str:
     return escape(said).translate(SIGNS)
 
 
-def conversation(events: list[Told | Asked | Loaded]) -> str:
+def conversation(events: list[Event]) -> str:
     """All that happened, as a list of bubbles."""
     if not events:
         return EMPTY
@@ -41,13 +62,15 @@ def conversation(events: list[Told | Asked | Loaded]) -> str:
     return f"<ol class='talk'>{''.join(_bubbles(list(run)) for _, run in runs)}</ol>"
 
 
-def _bubbles(run: list[Told] | list[Asked] | list[Loaded]) -> str:
-    """Lines of one place in a row, a question, or a file."""
+def _bubbles(run: list[Told] | list[Asked] | list[Loaded] | list[Happened]) -> str:
+    """Lines of one place in a row, a question, a file, or what happened."""
+    if isinstance(run[0], Happened):
+        return "".join(f"<li class='happened'><p>{HAPPENED[e.what]}</p></li>" for e in run)
     if isinstance(run[0], Asked):
         return "".join(map(_asked, run))
     if isinstance(run[0], Loaded):
         names = ", ".join(text(event.name) for event in run)
-        return f"<li class='loaded'><p>Fast weights loaded from {names}</p></li>"
+        return f"<li class='happened'><p>Fast weights loaded from {names}</p></li>"
     lines = "".join(f"<p class='line'>{_line(event)}</p>" for event in run)
     place = run[0].place
     css = place.replace(" ", "-")
@@ -116,7 +139,8 @@ def memory(sizes: Sizes, layers: int) -> str:
     counts = {
         "Tokens written": f"{sizes.written:,}",
         "Tokens in the context": f"{sizes.in_context:,}",
-        "Layers that remember": f"{', '.join(map(str, sizes.layers))} of 0 to {layers - 1}",
+        f"{'Layer' if len(sizes.layers) == 1 else 'Layers'} with fast weights, of 0 to"
+        f" {layers - 1}": ", ".join(map(str, sizes.layers)),
     }
     rows = "".join(_row(name, shown) for name, shown in counts.items())
     return f"<h2>Memory</h2><table class='sizes'><tbody>{bars}{rows}</tbody></table>"
@@ -152,4 +176,6 @@ def legend(steps: Iterable[float] = (0.0, 0.25, 0.5, 0.75, 1.0)) -> str:
     return (
         f"<p class='legend'>Shade of a dropped word: how far the gate let it in. {shades}"
         "The words are shown for you alone; the model no longer has them.</p>"
+        "<p class='legend'>Forget puts the fast weights away: the model knows nothing again."
+        " Remember brings them back. Save and Load keep them in a file.</p>"
     )

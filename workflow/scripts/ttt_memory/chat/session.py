@@ -15,6 +15,7 @@ from ..errors import UserError
 from .conversation import CONTEXT, FAST_WEIGHTS, NOTHING, Chat
 from .words import WrittenLine
 
+DROPPED, PUT_AWAY, BROUGHT_BACK = "dropped", "put away", "brought back"  # what may happen
 AWAY, GONE = "forgotten", "replaced"  # places of a text beside CONTEXT and FAST_WEIGHTS
 SOURCES = (CONTEXT, FAST_WEIGHTS, NOTHING)
 # What is shown of where an answer was read from: lines and words of at least this share, and no
@@ -79,6 +80,13 @@ class Loaded:
 
 
 @dataclass(frozen=True)
+class Happened:
+    """A change of the memory, at its place among what was told and asked."""
+
+    what: str
+
+
+@dataclass(frozen=True)
 class Sizes:
     """Bytes of the fast weights that answer, and of what they replace.
 
@@ -99,12 +107,16 @@ class Sizes:
     layers: tuple[int, ...]
 
 
+PLACED = Told | Loaded  # what fast weights may hold
+Event = Told | Asked | Loaded | Happened
+
+
 @dataclass
 class Session:
     """One browser's conversation: `events` in their order, and the `chat` that they changed."""
 
     chat: Chat
-    events: list[Told | Asked | Loaded] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
 
     def tell(self, lines: Iterable[str]) -> None:
         """Put lines into the context."""
@@ -133,6 +145,7 @@ class Session:
         """
         lines = iter(self.chat.drop())
         self._move({CONTEXT: FAST_WEIGHTS})
+        self.events.append(Happened(DROPPED))
         self.events = [
             replace(event, written=next(lines))
             if isinstance(event, Told) and event.written is None
@@ -171,6 +184,7 @@ class Session:
         """
         self.chat.forget()
         self._move({FAST_WEIGHTS: AWAY})
+        self.events.append(Happened(PUT_AWAY))
 
     def remember(self) -> None:
         """Exchange the fast weights and those that were put away.
@@ -180,6 +194,7 @@ class Session:
         """
         self.chat.remember()
         self._move({FAST_WEIGHTS: AWAY, AWAY: FAST_WEIGHTS})
+        self.events.append(Happened(BROUGHT_BACK))
 
     def load(self, path: str | Path) -> None:
         """Take the fast weights of a file in place of those that answer.
@@ -215,7 +230,7 @@ class Session:
         )
 
     def _text_bytes(self) -> int | None:
-        kept = [e for e in self.events if not isinstance(e, Asked) and e.place == FAST_WEIGHTS]
+        kept = [e for e in self.events if isinstance(e, PLACED) and e.place == FAST_WEIGHTS]
         if any(isinstance(event, Loaded) for event in kept):
             return None
         return sum(len(f"{event.text}\n".encode()) for event in kept)
@@ -223,5 +238,5 @@ class Session:
     def _move(self, places: dict[str, str]) -> None:
         """Change the places of all texts, all at once."""
         for place, event in enumerate(self.events):
-            if not isinstance(event, Asked) and event.place in places:
+            if isinstance(event, PLACED) and event.place in places:
                 self.events[place] = replace(event, place=places[event.place])
