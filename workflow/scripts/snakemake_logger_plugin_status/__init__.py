@@ -134,7 +134,7 @@ class LogHandler(LogHandlerBase):
                 get_renderable=self._drawn,
                 refresh_per_second=DRAWN_PER_SECOND,
                 redirect_stdout=False,
-                redirect_stderr=False,
+                redirect_stderr=True,  # of hooks of the workflow; the console has the stream itself
             )
             self.live.start()
         else:

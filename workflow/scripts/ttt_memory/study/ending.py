@@ -1,6 +1,7 @@
 """The last three lines of a run: the verdict, the report, and how to chat with what was trained."""
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -60,8 +61,10 @@ def _told(found: reported.Results, run: str) -> str:
     """The verdict on one run, with what it is of."""
     row = found.efficiency(run)
     said = f"{found.label(run)}: {found.verdict(run)}"
-    if row is None or row.value != row.value:
+    if row is None:
         return said
+    if math.isnan(row.value):
+        return f"{said}, as nothing is answered right in context on {found.headline_name(run)}"
     kept = f"{row.value:.3f} [{row.low:.3f}, {row.high:.3f}]"
     return f"{said}, EM(B)/EM(A) {kept} on {found.headline_name(run)}"
 
