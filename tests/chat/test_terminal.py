@@ -303,7 +303,7 @@ def window(run_folder):
 
 def test_in_a_terminal(window):
     """Typed, pasted, repeated from the history; an answer has the colour of its source."""
-    assert "/why" in plain(window.until("> "))
+    assert "/why" in plain(window.until(r"\?2004h"))  # the prompt takes pastes
     window.type(f"{FACT}\r")
     window.until(r"\[told, \d+ tokens in context\]")
     window.type(f"{QUESTION}\r")

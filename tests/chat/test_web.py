@@ -158,8 +158,8 @@ def test_tell_drop_ask_forget_remember(visitor: Visitor) -> None:
     assert dropped["From the context"] == "no text in the context"
     assert dropped["From fast weights"] == "40713"
     assert "40713" not in dropped["From nothing"]
-    number = visitor.talk.locator(".word", has_text="40713").get_attribute("title")
-    other = visitor.talk.locator(".word", has_text="and").get_attribute("title")
+    number = visitor.talk.locator(".line .word", has_text="40713").get_attribute("title")
+    other = visitor.talk.locator(".line .word", has_text="and").get_attribute("title")
     assert float(number.split()[1]) > 0.3 > float(other.split()[1])
     rows = visitor.page.locator("#memory tr").all_inner_texts()
     assert re.search(r"\d kB", rows[0])

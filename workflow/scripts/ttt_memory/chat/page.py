@@ -43,6 +43,7 @@ READ_FROM = (
     "Where the fast weights found it: the words that they read most, with their shares. A word"
     " brings back what came after it."
 )
+MOST_SHADE = 0.6  # beyond it the share beside a word is hard to read in the dark
 UNTRACED = "Where the fast weights found it: not known, as they hold no single words of that text."
 EMPTY = "<p class='empty'>Nothing has been told. Choose an example, or tell something below.</p>"
 # Gradio fills in templates with these signs, so that no text may hold them.
@@ -123,7 +124,7 @@ def _read_from(event: Asked) -> str:
 def _read_word(word: str, share: float) -> str:
     if word.isspace() or share < LEAST_SHARE:
         return text(word)
-    shade = f"--gate:{min(1, share * 1.5):.2f}"
+    shade = f"--gate:{min(MOST_SHADE, share):.2f}"
     return f"<span class='word' style='{shade}'>{text(word)}<sub> {share:.0%}</sub></span>"
 
 
