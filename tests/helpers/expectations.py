@@ -41,6 +41,9 @@ OWN = {
     "scripts/check_presets.py": "",
     "scripts/check_reference.py": "",
     "scripts/recover.py": "",
+    "scripts/tell_end.py": "",
+    # What Snakemake shows of a run.
+    "scripts/snakemake_logger_plugin_status/*": "",
     "scripts/export_schema.py": "",
     "scripts/fetch_model.py": "",
     "scripts/convert_model.py": "",
@@ -105,6 +108,8 @@ OWN = {
     # Oracles of tests, and the comparison with the publication.
     "fast_weights/naive.py": "",
     "fast_weights/reference.py": "",
+    # What the chat shows of an answer.
+    "fast_weights/contributions.py": "",
     "fast_weights/base_model.py": f"{TRAINING} {ASKING}",
     # Every configuration names an update rule; its file is an input of the runs that use it. The
     # only run of the made-up study uses least squares.

@@ -195,6 +195,23 @@ def test_executed_run_leaves_a_report_and_nothing_to_do(executed: Clone) -> None
     assert executed.planned(*SMOKE) == {}
 
 
+def test_executed_run_ends_in_three_lines(executed: Clone) -> None:
+    result = subprocess.run(
+        [sys.executable, "workflow/scripts/tell_end.py", "--status", "0", *SMOKE],
+        cwd=executed.path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    verdict, report, chat = result.stdout.splitlines()
+    assert re.match(r"Verdict: .+: (viable|partial|not viable|undefined)", verdict)
+    assert verdict.count(";") == 1  # of both runs that have a memory
+    assert report == "Report: results/smoke/report/index.html"
+    model = re.match(r"Chat: make chat MODEL=(\S+), ", chat)[1]
+    assert model == "results/smoke/runs/write-drop-read/0/model"
+    assert (executed.path / model).is_dir()
+
+
 def test_touching_every_file_reruns_nothing(executed: Clone) -> None:
     for name in ("Snakefile", "config.yaml", "config", "rules", "workflow"):
         path = executed.path / name

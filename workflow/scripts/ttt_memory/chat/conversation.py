@@ -1,9 +1,10 @@
 """A conversation with a memory: what the terminal and the page in a browser share."""
 
-import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from ..conversation.config.asking import RecallConfig
 from ..conversation.config.training import ADAPTER, BASE, MEMORY
@@ -12,18 +13,32 @@ from ..conversation.models.loading import load_model
 from ..conversation.models.trained_run import load_run
 from ..conversation.prompts.prompter import Prompter
 from ..conversation.recall.answers import answer
-from ..conversation.recall.write_dialogues import write_texts, written_gates
+from ..conversation.recall.write_dialogues import write_texts
 from ..errors import UserError
 from ..fast_weights import FastState, FastWeights, load_state, save_state
 from ..fast_weights import load as load_fast_weights
 from ..fast_weights.base_model import positions
 from ..fast_weights.config import CONFIG
+from ..fast_weights.contributions import last_queries, shares
+from .words import WrittenLine, language_of, written_lines
 
 ANSWER_TOKENS = 48
 CONTEXT, FAST_WEIGHTS, NOTHING = "context", "fast weights", "nothing"  # what answers
-# A Chinese character is a word; space is kept, so that the pieces make up the line.
-WORDS = re.compile(r"\s+|[一-鿿]|[^\s一-鿿]+")
 QUESTION_MARKS = ("?", "？", "؟", "⁇", "‽")
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer.
+
+    Attributes:
+        text: what the model said.
+        shares: from fast weights, how much of what was read for the answer each written token gave,
+            by layer in the order of writing; see `contributions.shares`.
+    """
+
+    text: str
+    shares: dict[int, Tensor]
 
 
 class Chat:
@@ -51,7 +66,7 @@ class Chat:
         """How many tokens the text in the context has."""
         return len(self._text()) if self.told else 0
 
-    def ask(self, question: str, source: str) -> str:
+    def ask(self, question: str, source: str) -> Reply:
         """The answer to `question` from one of `sources` alone.
 
         Raises:
@@ -61,21 +76,32 @@ class Chat:
         contexts = [self._text()] if source == CONTEXT else None
         self._check_positions(sum(map(len, contexts or [])) + len(ids) + ANSWER_TOKENS)
         state = self.state if source == FAST_WEIGHTS else None
-        ((said,),) = answer(
-            self.fw, self.prompter, [[ids]], contexts, state, max_new_tokens=ANSWER_TOKENS
-        )
-        return said.text
+        with last_queries(self.fw) as kept:
+            ((said,),) = answer(
+                self.fw, self.prompter, [[ids]], contexts, state, max_new_tokens=ANSWER_TOKENS
+            )
+        asked = said.new_tokens - said.ended  # the end token shows nothing
+        if state is None or not asked:
+            return Reply(said.text, {})
+        # The calls of the answer come last, after that of the opening.
+        queries = {i: torch.cat(z[-said.new_tokens :][:asked], 1) for i, z in kept.items()}
+        return Reply(said.text, shares(state, queries))
 
-    def drop(self) -> None:
-        """Write the text into the fast weights; nothing else of it stays.
+    def drop(self) -> list[WrittenLine]:
+        """Write the text into the fast weights; nothing else of it stays here.
+
+        Returns:
+            For whoever shows the text: its lines, and how far each word was let in.
 
         Raises:
             UserError: there is no text, it was not written, or what was written cannot be read.
         """
         if not self.told:
             raise UserError("there is no text to drop; tell something first")
-        segment = self._segment()
-        state = write_texts(self.fw, self.prompter, [[self._text()]], segment, self.state)
+        gates: list[dict[int, Tensor]] = []
+        state = write_texts(
+            self.fw, self.prompter, [[self._text()]], self._segment(), self.state, gates
+        )
         state.readable()  # fast weights that cannot be read do not take the place of others
         before = 0 if self.state is None else int(self.state.written)
         if int(state.written) == before:
@@ -83,27 +109,9 @@ class Chat:
                 f"nothing was written. These fast weights leave out a part of less than"
                 f" {self.fw.config.chunk} tokens (flush: false); tell more first"
             )
+        lines = written_lines(self.prompter, self.told, self._let_in(gates))
         self.state, self.told = state, []
-
-    def gates(self) -> list[list[tuple[str, float]]]:
-        """How far the gate lets each word of the text in: pieces of each line, 0 to 1.
-
-        A word counts as its most open token in any layer. Space between words is 0. Together the
-        pieces of a line are the line. With `read_while_writing` these are the gates of a text that
-        is written into empty fast weights.
-        """
-        text = "\n".join(self.told)
-        rendered = self.prompter.text(text, language_of(text))
-        spans = self.prompter.tokenizer(
-            rendered, add_special_tokens=False, return_offsets_mapping=True
-        )["offset_mapping"]
-        opened = list(zip(spans, self._token_gates(), strict=True))
-        start, made = rendered.index(text), []
-        for line in self.told:
-            words = WORDS.finditer(line)
-            made.append([(word[0], _widest(opened, word, start)) for word in words])
-            start += len(line) + 1
-        return made
+        return lines
 
     def forget(self) -> None:
         """Put the fast weights away.
@@ -166,17 +174,17 @@ class Chat:
             return segment
         return min(segment, max(1, longest - len(self.prompter.opening)))
 
-    def _token_gates(self) -> list[float]:
-        """The widest gate of any layer for each token of the text; 1 where there is no gate."""
-        ids, segment, opened = self._text(), self._segment(), []
-        for start in range(0, len(ids), segment):
-            part = ids[start : start + segment]
-            gates = written_gates(self.fw, self.prompter.opening, part)
-            if gates:
-                opened += torch.stack(list(gates.values())).amax(0).tolist()
-            else:
-                opened += [1.0] * len(part)
-        return opened
+    def _let_in(self, gates: list[dict[int, Tensor]]) -> dict[int, Tensor]:
+        """How far each token of the text was let in, by layer `[T]`, from the gates by segment."""
+        config, segment, ids = self.fw.config, self._segment(), self._text()
+        lengths = [len(ids[start : start + segment]) for start in range(0, len(ids), segment)]
+        written = [n if config.flush else n // config.chunk * config.chunk for n in lengths]
+        taken = torch.cat(
+            [torch.arange(n) < count for n, count in zip(lengths, written, strict=True)]
+        )
+        if config.gate == "none":
+            return dict.fromkeys(config.layers, taken.float())
+        return {i: torch.cat([g[i][0].float().cpu() for g in gates]) * taken for i in gates[0]}
 
     def _check_positions(self, tokens: int) -> None:
         longest, found = positions(self.fw.model), len(self.prompter.opening) + tokens
@@ -188,22 +196,9 @@ class Chat:
             )
 
 
-def _widest(opened: list[tuple[tuple[int, int], float]], word: re.Match[str], start: int) -> float:
-    """The widest gate of the tokens of a word; `start` is where its line begins in their text."""
-    if word[0].isspace():
-        return 0.0
-    begin, end = (start + place for place in word.span())
-    return max((gate for (a, b), gate in opened if a < end and b > begin), default=0.0)
-
-
 def is_question(line: str) -> bool:
     """Whether `line` ends in a question mark, in quotes or brackets too."""
     return line.rstrip("!\"'”»)").endswith(QUESTION_MARKS)
-
-
-def language_of(text: str) -> str:
-    """`zh` for a text with Chinese characters, else `en`."""
-    return "zh" if any("一" <= c <= "鿿" for c in text) else "en"
 
 
 def open_run(

@@ -5,7 +5,22 @@ from html import escape
 from itertools import groupby
 
 from .conversation import CONTEXT, FAST_WEIGHTS, NOTHING
-from .session import AWAY, GONE, SOURCES, Asked, Loaded, Sizes, Told
+from .session import (
+    AWAY,
+    BROUGHT_BACK,
+    DROPPED,
+    GONE,
+    LEAST_SHARE,
+    PUT_AWAY,
+    SOURCES,
+    Asked,
+    Event,
+    Happened,
+    Loaded,
+    Sizes,
+    Told,
+    named,
+)
 
 PLACES = {
     CONTEXT: "Told, in the context",
@@ -19,6 +34,17 @@ HEADINGS = {
     NOTHING: "From nothing",
 }
 ABSENT = {CONTEXT: "no text in the context", FAST_WEIGHTS: "nothing is written"}
+HAPPENED = {
+    DROPPED: "Here the text was written into the fast weights, and dropped",
+    PUT_AWAY: "Here the fast weights were put away",
+    BROUGHT_BACK: "Here the fast weights were brought back",
+}
+READ_FROM = (
+    "Where the fast weights found it: the words that they read most, with their shares. A word"
+    " brings back what came after it."
+)
+MOST_SHADE = 0.6  # beyond it the share beside a word is hard to read in the dark
+UNTRACED = "Where the fast weights found it: not known, as they hold no single words of that text."
 EMPTY = "<p class='empty'>Nothing has been told. Choose an example, or tell something below.</p>"
 # Gradio fills in templates with these signs, so that no text may hold them.
 SIGNS = str.maketrans({"$": "&#36;", "{": "&#123;", "}": "&#125;", "`": "&#96;"})
@@ -29,7 +55,7 @@ def text(said: str) -> str:
     return escape(said).translate(SIGNS)
 
 
-def conversation(events: list[Told | Asked | Loaded]) -> str:
+def conversation(events: list[Event]) -> str:
     """All that happened, as a list of bubbles."""
     if not events:
         return EMPTY
@@ -37,13 +63,15 @@ def conversation(events: list[Told | Asked | Loaded]) -> str:
     return f"<ol class='talk'>{''.join(_bubbles(list(run)) for _, run in runs)}</ol>"
 
 
-def _bubbles(run: list[Told] | list[Asked] | list[Loaded]) -> str:
-    """Lines of one place in a row, a question, or a file."""
+def _bubbles(run: list[Told] | list[Asked] | list[Loaded] | list[Happened]) -> str:
+    """Lines of one place in a row, a question, a file, or what happened."""
+    if isinstance(run[0], Happened):
+        return "".join(f"<li class='happened'><p>{HAPPENED[e.what]}</p></li>" for e in run)
     if isinstance(run[0], Asked):
         return "".join(map(_asked, run))
     if isinstance(run[0], Loaded):
         names = ", ".join(text(event.name) for event in run)
-        return f"<li class='loaded'><p>Fast weights loaded from {names}</p></li>"
+        return f"<li class='happened'><p>Fast weights loaded from {names}</p></li>"
     lines = "".join(f"<p class='line'>{_line(event)}</p>" for event in run)
     place = run[0].place
     css = place.replace(" ", "-")
@@ -51,9 +79,9 @@ def _bubbles(run: list[Told] | list[Asked] | list[Loaded]) -> str:
 
 
 def _line(event: Told) -> str:
-    if event.words is None:
+    if event.written is None:
         return text(event.text)
-    return "".join(_word(*word) for word in event.words)
+    return "".join(_word(*word) for word in event.written.words)
 
 
 def _word(word: str, gate: float) -> str:
@@ -67,7 +95,8 @@ def _word(word: str, gate: float) -> str:
 def _asked(event: Asked) -> str:
     answers = "".join(_answer(source, event.answers[source]) for source in SOURCES)
     return (
-        f"<li class='asked'><p class='question'>{text(event.question)}</p><dl>{answers}</dl></li>"
+        f"<li class='asked'><p class='question'>{text(event.question)}</p><dl>{answers}</dl>"
+        f"{_read_from(event)}</li>"
     )
 
 
@@ -76,6 +105,27 @@ def _answer(source: str, said: str | None) -> str:
     shown = shown or f"<dd class='absent'>{ABSENT[source]}</dd>"
     css = source.replace(" ", "-")
     return f"<div class='answer {css}'><dt>{HEADINGS[source]}</dt>{shown}</div>"
+
+
+def _read_from(event: Asked) -> str:
+    """Where the fast weights' answer came from, below the answers."""
+    if not event.answers[FAST_WEIGHTS]:
+        return ""
+    lines = named(event)
+    if not lines:
+        return f"<div class='read'><p class='where'>{UNTRACED}</p></div>"
+    shown = "".join(
+        f"<p class='source'>{''.join(_read_word(*word) for word in line.words)}</p>"
+        for line in lines
+    )
+    return f"<div class='read'><p class='where'>{READ_FROM}</p>{shown}</div>"
+
+
+def _read_word(word: str, share: float) -> str:
+    if word.isspace() or share < LEAST_SHARE:
+        return text(word)
+    shade = f"--gate:{min(MOST_SHADE, share):.2f}"
+    return f"<span class='word' style='{shade}'>{text(word)}<sub> {share:.0%}</sub></span>"
 
 
 def memory(sizes: Sizes, layers: int) -> str:
@@ -90,7 +140,8 @@ def memory(sizes: Sizes, layers: int) -> str:
     counts = {
         "Tokens written": f"{sizes.written:,}",
         "Tokens in the context": f"{sizes.in_context:,}",
-        "Layers that remember": f"{', '.join(map(str, sizes.layers))} of 0 to {layers - 1}",
+        f"{'Layer' if len(sizes.layers) == 1 else 'Layers'} with fast weights, of 0 to"
+        f" {layers - 1}": ", ".join(map(str, sizes.layers)),
     }
     rows = "".join(_row(name, shown) for name, shown in counts.items())
     return f"<h2>Memory</h2><table class='sizes'><tbody>{bars}{rows}</tbody></table>"
@@ -126,4 +177,6 @@ def legend(steps: Iterable[float] = (0.0, 0.25, 0.5, 0.75, 1.0)) -> str:
     return (
         f"<p class='legend'>Shade of a dropped word: how far the gate let it in. {shades}"
         "The words are shown for you alone; the model no longer has them.</p>"
+        "<p class='legend'>Forget puts the fast weights away: the model knows nothing again."
+        " Remember brings them back. Save and Load keep them in a file.</p>"
     )

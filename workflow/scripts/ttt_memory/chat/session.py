@@ -8,12 +8,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from torch import Tensor
+
 from ..cost.model import Decoder
 from ..errors import UserError
 from .conversation import CONTEXT, FAST_WEIGHTS, NOTHING, Chat
+from .words import WrittenLine
 
+DROPPED, PUT_AWAY, BROUGHT_BACK = "dropped", "put away", "brought back"  # what may happen
 AWAY, GONE = "forgotten", "replaced"  # places of a text beside CONTEXT and FAST_WEIGHTS
 SOURCES = (CONTEXT, FAST_WEIGHTS, NOTHING)
+# What is shown of where an answer was read from: lines and words of at least this share, and no
+# more than so many lines.
+LEAST_SHARE, MOST_LINES = 0.03, 3
 
 
 @dataclass(frozen=True)
@@ -23,20 +30,45 @@ class Told:
     Attributes:
         text: the line.
         place: where it is: in the context, in fast weights, or in neither.
-        words: its pieces and how far the gate let each in; None before it is written.
+        written: its words and how far the gate let each in; None before it is written.
     """
 
     text: str
     place: str = CONTEXT
-    words: tuple[tuple[str, float], ...] | None = None
+    written: WrittenLine | None = None
+
+
+@dataclass(frozen=True)
+class ReadLine:
+    """A line that an answer was read from.
+
+    Attributes:
+        words: its pieces, and the share of each in all that was read for the answer.
+        share: that of the whole line.
+    """
+
+    words: tuple[tuple[str, float], ...]
+    share: float
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A question, and its answers from all sources; None where there was nothing of the kind."""
+    """A question and what was answered.
+
+    Attributes:
+        question: the question.
+        answers: from each source; None where there was nothing of the kind.
+        read: from fast weights, the lines that the answer was read from, the largest share first.
+    """
 
     question: str
     answers: dict[str, str | None]
+    read: tuple[ReadLine, ...] = ()
+
+
+def named(event: Asked) -> list[ReadLine]:
+    """The lines to show that an answer from fast weights was read from."""
+    return [line for line in event.read if line.share >= LEAST_SHARE][:MOST_LINES]
 
 
 @dataclass(frozen=True)
@@ -45,6 +77,13 @@ class Loaded:
 
     name: str
     place: str = FAST_WEIGHTS
+
+
+@dataclass(frozen=True)
+class Happened:
+    """A change of the memory, at its place among what was told and asked."""
+
+    what: str
 
 
 @dataclass(frozen=True)
@@ -68,12 +107,16 @@ class Sizes:
     layers: tuple[int, ...]
 
 
+PLACED = Told | Loaded  # what fast weights may hold
+Event = Told | Asked | Loaded | Happened
+
+
 @dataclass
 class Session:
     """One browser's conversation: `events` in their order, and the `chat` that they changed."""
 
     chat: Chat
-    events: list[Told | Asked | Loaded] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
 
     def tell(self, lines: Iterable[str]) -> None:
         """Put lines into the context."""
@@ -81,15 +124,17 @@ class Session:
             self.chat.told.append(line)
             self.events.append(Told(line))
 
-    def ask(self, question: str) -> Asked:
-        """Answer a question from each source by itself.
+    def ask(self, question: str, sources: Iterable[str] = SOURCES) -> Asked:
+        """Answer a question from each of the sources by itself.
 
         Raises:
             UserError: as `Chat.ask`.
         """
-        there = self.chat.sources
-        answers = {s: self.chat.ask(question, s) if s in there else None for s in SOURCES}
-        self.events.append(Asked(question, answers))
+        there = [source for source in sources if source in self.chat.sources]
+        replies = {source: self.chat.ask(question, source) for source in there}
+        answers = {s: replies[s].text if s in there else None for s in SOURCES}
+        given = replies[FAST_WEIGHTS].shares if FAST_WEIGHTS in there else {}
+        self.events.append(Asked(question, answers, self._read_from(given)))
         return self.events[-1]
 
     def drop(self) -> None:
@@ -98,15 +143,38 @@ class Session:
         Raises:
             UserError: as `Chat.drop`.
         """
-        gates = iter(self.chat.gates() if self.chat.told else [])
-        self.chat.drop()
+        lines = iter(self.chat.drop())
         self._move({CONTEXT: FAST_WEIGHTS})
+        self.events.append(Happened(DROPPED))
         self.events = [
-            replace(event, words=tuple(next(gates)))
-            if isinstance(event, Told) and event.words is None
+            replace(event, written=next(lines))
+            if isinstance(event, Told) and event.written is None
             else event
             for event in self.events
         ]
+
+    def _read_from(self, shares: dict[int, Tensor]) -> tuple[ReadLine, ...]:
+        """The lines that are in the fast weights, by what the tokens of their words gave."""
+        lines = [e for e in self.events if isinstance(e, Told) and e.place == FAST_WEIGHTS]
+        given = [[0.0] * len(line.written.words) for line in lines]
+        for layer, found in shares.items():
+            held = [
+                (place, words)
+                for place, line in enumerate(lines)
+                for words in line.written.tokens[layer]
+            ]
+            # Tokens of a file come before these; what was summed up was the first of these.
+            for (place, words), share in zip(held[::-1], found.tolist()[::-1], strict=False):
+                for word in words:
+                    given[place][word] += share / len(words)
+        read = [
+            ReadLine(
+                tuple((w.text, share) for w, share in zip(line.written.words, own, strict=True)),
+                sum(own),
+            )
+            for line, own in zip(lines, given, strict=True)
+        ]
+        return tuple(sorted(read, key=lambda line: -line.share)) if shares else ()
 
     def forget(self) -> None:
         """Put the fast weights away.
@@ -116,6 +184,7 @@ class Session:
         """
         self.chat.forget()
         self._move({FAST_WEIGHTS: AWAY})
+        self.events.append(Happened(PUT_AWAY))
 
     def remember(self) -> None:
         """Exchange the fast weights and those that were put away.
@@ -125,6 +194,7 @@ class Session:
         """
         self.chat.remember()
         self._move({FAST_WEIGHTS: AWAY, AWAY: FAST_WEIGHTS})
+        self.events.append(Happened(BROUGHT_BACK))
 
     def load(self, path: str | Path) -> None:
         """Take the fast weights of a file in place of those that answer.
@@ -160,7 +230,7 @@ class Session:
         )
 
     def _text_bytes(self) -> int | None:
-        kept = [e for e in self.events if not isinstance(e, Asked) and e.place == FAST_WEIGHTS]
+        kept = [e for e in self.events if isinstance(e, PLACED) and e.place == FAST_WEIGHTS]
         if any(isinstance(event, Loaded) for event in kept):
             return None
         return sum(len(f"{event.text}\n".encode()) for event in kept)
@@ -168,5 +238,5 @@ class Session:
     def _move(self, places: dict[str, str]) -> None:
         """Change the places of all texts, all at once."""
         for place, event in enumerate(self.events):
-            if not isinstance(event, Asked) and event.place in places:
+            if isinstance(event, PLACED) and event.place in places:
                 self.events[place] = replace(event, place=places[event.place])

@@ -15,12 +15,16 @@ def write_texts(
     texts: list[list[list[int]]],
     segment_tokens: int,
     state: FastState | None = None,
+    gates: list[dict[int, Tensor]] | None = None,
 ) -> FastState:
     """Write the texts of each of B rows in order, into `state` if given.
 
     The KV cache is dropped at the end of every text and after each `segment_tokens` tokens of it,
     so that only the fast weights carry anything on. Each piece follows the opening. What a row
     holds grows older where a text begins, not where its next segment does.
+
+    To a list `gates`, those of each segment are appended: by layer `[B, T]`, without the opening;
+    nothing where there is no gate.
     """
     opening, device = prompter.opening, fw.model.device
     cuts = [
@@ -35,13 +39,16 @@ def write_texts(
         written = mask.bool() & torch.tensor([[bool(row)] for row in present], device=device)
         written[:, : len(opening)] = False
         goes_on = [step < len(row) and row[step][1] > 0 for row in cuts]
-        state = fw.write(
+        result = fw.write(
             input_ids=ids,
             attention_mask=mask,
             write_mask=written,
             state=state,
             same_text=torch.tensor(goes_on, device=device),
-        ).state
+        )
+        state = result.state
+        if gates is not None:
+            gates.append({i: g[:, len(opening) :] for i, g in (result.gates or {}).items()})
     return state.fold()
 
 
