@@ -70,32 +70,45 @@ def samples(split: str | None = None) -> list[Sample]:
 def test_the_answer_is_one_sentence_with_its_interval_and_n(full, inputs):
     row = results(inputs, [RUN]).one("memory_efficiency", run=RUN, split=HEADLINE_SPLIT)
     paragraphs = (full / "RESULTS.md").read_text(encoding="utf-8").split("\n\n")
-    start = f"**Yes.** write-drop-read <joint> keeps {estimate(row)} of the answers"
-    assert paragraphs[2].startswith(start)
-    assert f"({row['n']} questions of {row['dialogues']} dialogues, 2 seeds" in paragraphs[2]
+    assert paragraphs[2].startswith("**Yes.** From its fast weights alone, write-drop-read <joint>")
+    assert f"of {row['n']} questions right" in paragraphs[2]
+    assert f"keeps {estimate(row)} of what the context gives ({row['dialogues']}" in paragraphs[2]
+    assert "dialogues that are all new to it; 2 seeds of training)" in paragraphs[2]
     assert len(re.findall(r"\.(?:\s|$)", paragraphs[2].removeprefix("**Yes.**"))) == 1
 
 
 @pytest.mark.parametrize(
     ("chances", "split", "said"),
     [
-        ({"A": 1.0, "B": 0.0, "C": 0.0}, None, "**No.** the run keeps 0.000 [0.000, 0.000] of"),
-        ({"A": 0.0, "B": 0.5, "C": 0.0}, None, "**It cannot be said.** With the dialogue in con"),
+        (
+            {"A": 1.0, "B": 0.0, "C": 0.0},
+            None,
+            "**No.** From its fast weights alone, the run answers 0.0%",
+        ),
+        (
+            {"A": 0.0, "B": 0.5, "C": 0.0},
+            None,
+            "**It cannot be said.** With the dialogue in context, the",
+        ),
         ({"A": 1.0, "C": 0.0}, None, "**Not measured.** No run was asked both"),
-        ({"A": 1.0, "B": 1.0}, IMPORTED, "**Yes.** the run keeps 1.000 [1.000, 1.000] of"),
+        (
+            {"A": 1.0, "B": 1.0},
+            IMPORTED,
+            "**Yes.** From its fast weights alone, the run answers 100.0%",
+        ),
     ],
     ids=["negative", "no context", "not asked", "no split"],
 )
 def test_what_the_answer_is(tmp_path, chances, split, said):
     found = opening(tmp_path, chances, samples(split))
     assert found.answer.startswith(said)
-    where = (
-        "on the whole benchmark (60 questions of 10 dialogues, 1 seed of training), which is not"
-    )
+    where = "60 questions right, and 100.0% with the dialogue in context, so it keeps 1.000 [1.000,"
     assert (where in found.answer) == (split == IMPORTED)
-    assert ("all new to it (12 questions of 2 dialogues" in found.answer) == (
-        split is None and "B" in chances
-    )
+    unknown = "10 dialogues: the benchmark does not say which of them are all new to it; 1 seed of"
+    assert (unknown in found.answer) == (split == IMPORTED)
+    known = split is None and "B" in chances
+    assert ("(2 dialogues that are all new to it; 1 seed of training)" in found.answer) == known
+    assert ("12 questions" in found.answer) == known
     nothing = "Nothing shows that the fast weights answer more than no memory does"
     assert any(note.startswith(nothing) for note in found.notes) == said.startswith("**No.")
     assert (found.table is None) == ("B" not in chances)
@@ -177,4 +190,4 @@ def test_the_landing_page_is_a_part_of_a_page(full):
     assert "<script" not in text
     assert "<body" not in text
     assert text.count("data:image/svg+xml;base64,") == 1
-    assert "write-drop-read &lt;joint&gt; keeps" in text
+    assert "write-drop-read &lt;joint&gt; answers" in text

@@ -66,7 +66,7 @@ def first_screen(results: Results) -> FirstScreen:
         return FirstScreen(answer)
     row = results.efficiency(run)
     notes = () if pd.isna(row["value"]) else tuple(verdicts.caveats(results, run))
-    caption = f"{FIGURES[FIGURE]}."
+    caption = f"{FIGURES[FIGURE]}: EM with 95% intervals, levels 1 and 2."
     if results.headline(run):
         caption += " The verdict is of the shaded rows."
     table = em.main_run_by_split(results)

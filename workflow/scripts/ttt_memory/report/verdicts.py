@@ -26,28 +26,25 @@ def answer(results: Results) -> str:
             " fast weights alone (B)."
         )
     row, label = results.efficiency(run), results.label(run)
-    context, memory = (f"{one['value']:.3f}" for one in compared(results, run))
-    asked = (
-        f"{row['n']:,} questions of {row['dialogues']:,} dialogues, {of_seeds(row['seeds'])} of"
-        f" training"
-    )
-    if results.headline(run):
-        where = f"on dialogues that are {SPLITS[HEADLINE_SPLIT]} to it ({asked})"
-    else:
+    context, memory = (f"{one['value']:.1%}" for one in compared(results, run))
+    where = f"{row['dialogues']:,} dialogues that are {SPLITS[HEADLINE_SPLIT]} to it"
+    if not results.headline(run):
         where = (
-            f"on the whole benchmark ({asked}), which is not divided by what is new to the model"
+            f"{row['dialogues']:,} dialogues: the benchmark does not say which of them are"
+            f" {SPLITS[HEADLINE_SPLIT]} to it"
         )
+    asked, where = f"{row['n']:,} questions", f"({where}; {of_seeds(row['seeds'])} of training)"
     word = ANSWERS[results.verdict(run)]
     if np.isnan(row["value"]):
         return (
-            f"**{word}** With the dialogue in context, {label} answers none of the questions right"
-            f" {where}, so its fast weights, which answer {memory}, have nothing to be compared"
-            f" with."
+            f"**{word}** With the dialogue in context, {label} answers none of {asked} right, so"
+            f" the {memory} that it answers from its fast weights alone have nothing to be compared"
+            f" with {where}."
         )
     return (
-        f"**{word}** {label} keeps {estimate(row)} of the answers that it gives with the dialogue"
-        f" in context, {where}: from its fast weights alone it answers {memory} of the questions"
-        f" right, with the context {context}."
+        f"**{word}** From its fast weights alone, {label} answers {memory} of {asked} right, and"
+        f" {context} with the dialogue in context, so it keeps {estimate(row)} of what the context"
+        f" gives {where}."
     )
 
 

@@ -11,7 +11,8 @@ from ..summaries import of_seeds
 from . import style
 
 SHOWN = (*COMPARED, *REFUSING)
-WIDTH, ROW = 4.3, 0.17  # inches: it is read on a phone, too
+WIDTH, ROW = 4.3, 0.16  # inches: it is read on a phone, too
+GAP = 0.7  # rows between two splits
 WASH = "#eef3f9"
 
 
@@ -21,8 +22,8 @@ def em_by_split(results: Results) -> Figure | None:
     if run is None:
         return None
     parts = results.by_split(run)
-    step = len(SHOWN) + 1
-    figure, (axes,) = style.panels(1, size=(WIDTH, 1.5 + ROW * step * len(parts)))
+    step = len(SHOWN) + GAP
+    figure, (axes,) = style.panels(1, size=(WIDTH, 1.3 + ROW * step * len(parts)))
     drawn = {}
     for group, rows in enumerate(parts.values()):
         for place, condition in enumerate(SHOWN):
@@ -30,14 +31,14 @@ def em_by_split(results: Results) -> Figure | None:
                 height = group * step + place
                 drawn[condition] = _point(axes, height, condition, rows[condition])
     if SPLITS[HEADLINE_SPLIT] in parts:
-        axes.axhspan(-0.9, len(SHOWN) - 0.1, color=WASH, zorder=0)
+        axes.axhspan(-0.8, len(SHOWN) - 0.2, color=WASH, zorder=0)
     names = [f"{name}\nn = {rows['B']['n']:,}" for name, rows in parts.items()]
     axes.set_yticks([group * step + (len(SHOWN) - 1) / 2 for group in range(len(parts))], names)
     axes.tick_params(axis="y", length=0)
-    axes.set_ylim(len(parts) * step - 1.1, -0.9)
+    axes.set_ylim(len(parts) * step - 0.9, -0.8)
     axes.set_xlim(-0.03, 1.16)
     axes.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1.0])
-    axes.set_xlabel("right answers (EM), levels 1 and 2, 95% intervals")
+    axes.set_xlabel("EM (strict), levels 1 and 2")
     axes.grid(visible=False, axis="y")
     axes.grid(visible=True, axis="x")
     seeds = of_seeds(max(rows["B"]["seeds"] for rows in parts.values()))
