@@ -37,9 +37,9 @@ def answer(results: Results) -> str:
     word = ANSWERS[results.verdict(run)]
     if np.isnan(row["value"]):
         return (
-            f"**{word}** With the dialogue in context, {label} answers none of {asked} right, so"
-            f" the {memory} that it answers from its fast weights alone have nothing to be compared"
-            f" with {where}."
+            f"**{word}** With the dialogue in context, {label} answers none of {asked} right, and"
+            f" {memory} from its fast weights alone, so there is nothing to compare them with"
+            f" {where}."
         )
     return (
         f"**{word}** From its fast weights alone, {label} answers {memory} of {asked} right, and"

@@ -12,7 +12,8 @@ def described(figure: Figure, title: str) -> str:
     parts = {
         "Panels" if len(panels) > 1 else "Panel": [axes.get_title(loc="left") for axes in panels],
         "From left to right": [axes.get_xlabel() for axes in panels],
-        "From bottom to top": [_upwards(axes) for axes in panels],
+        "From bottom to top": [axes.get_ylabel() for axes in panels],
+        "Rows": [name for axes in panels if not axes.get_ylabel() for name in _rows(axes)],
         "Legend": labels,
     }
     found = {name: list(dict.fromkeys(filter(None, map(_line, p)))) for name, p in parts.items()}
@@ -20,14 +21,10 @@ def described(figure: Figure, title: str) -> str:
     return " ".join([f"{title}.", *said])
 
 
-def _upwards(axes: Axes) -> str:
-    """The label of the vertical axis, or its names if they are few words."""
+def _rows(axes: Axes) -> list[str]:
+    """The names at the vertical axis, unless they are numbers."""
     names = [label.get_text() for label in axes.get_yticklabels()]
-    return axes.get_ylabel() or "; ".join(name for name in names if not _number(name))
-
-
-def _number(text: str) -> bool:
-    return not any(character.isalpha() for character in text)
+    return [name for name in names if any(character.isalpha() for character in name)]
 
 
 def _line(text: str) -> str:
