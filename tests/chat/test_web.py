@@ -81,14 +81,6 @@ def _wait(address: str, server: subprocess.Popen, log: Path) -> None:
     raise AssertionError(log.read_text())
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator["playwright.Browser"]:
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
-
-
 class Visitor:
     """A browser of somebody: their own context, and the hosts that it asked."""
 

@@ -128,6 +128,15 @@ def test_memory_efficiency_is_of_the_levels_on_which_both_have_read_the_same(sco
         side = pick(table, condition=condition, metric="em_compared")
         assert side.value == pytest.approx(value)
         assert side.n == row.n
+    for condition in "CW":  # beside them, on the same probes
+        side = pick(table, condition=condition, metric="em_compared")
+        assert side.value == pytest.approx(em(same, condition=condition))
+        assert side.n == row.n
+        for split in SPLITS:
+            of_split = pick(table, condition=condition, metric="em_compared", split=split)
+            wanted = em(same, condition=condition, split=split)
+            assert of_split.value == pytest.approx(wanted)
+            assert of_split.low <= wanted <= of_split.high
     efficiencies = table[(table["metric"] == "memory_efficiency") & (table["condition"] == ALL)]
     assert set(efficiencies["level"]) == {ALL, *"123456"}
 

@@ -91,7 +91,8 @@ def test_null_within_config_drops_an_entry_and_other_text_stays() -> None:
 
 def test_report_of_a_run_that_has_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "figures").mkdir()
-    (tmp_path / "index.html").touch()
+    for page in ("index.html", "landing.html"):
+        (tmp_path / page).touch()
     missing = tmp_path / "figures" / "loss.svg"
     for asked in (["--report"], ["--report=x.html"], ["--report", "x.html"]):
         with pytest.raises(UserError, match=f"^{missing}: found no such file, expected the rep"):

@@ -305,7 +305,13 @@ def test_sanity_gates_recall(executed: Clone) -> None:
 def test_snakemake_report_holds_the_results(executed: Clone) -> None:
     result = executed.snakemake("--profile", "local", *SMOKE, "--report", "report.html")
     assert result.returncode == 0, result.stdout
-    assert "index.html" in (executed.path / "report.html").read_text(encoding="utf-8")
+    text = (executed.path / "report.html").read_text(encoding="utf-8")
+    assert "index.html" in text
+    # It begins with the first screen of our own report: question, answer, figure, dialogue.
+    landing = executed.path / "results" / "smoke" / "report" / "landing.html"
+    lines = landing.read_text(encoding="utf-8").splitlines()
+    assert any("Can test-time-training fast weights" in line for line in lines)
+    assert [line for line in lines if json.dumps(line)[1:-1] not in text] == []
 
 
 # --- how it is written -----------------------------------------------------------------------

@@ -10,8 +10,9 @@ python workflow/scripts/report.py --config '{"report": {}, "scoring": {}, "runs"
     --forecast-curves results/forecast/*/*/*/curve.parquet \
     --traces results/forecast/*/*/*/traces.parquet --out results/report
 
-The script writes DIR/RESULTS.md, DIR/index.html (which needs no other file), DIR/figures and
-DIR/tables. Sections without data say that they were not run.
+The script writes DIR/RESULTS.md, DIR/index.html (which needs no other file), DIR/landing.html (its
+first screen, as a part of another page), DIR/figures and DIR/tables. Sections without data say that
+they were not run.
 """
 
 import argparse

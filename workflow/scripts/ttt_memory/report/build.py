@@ -1,4 +1,4 @@
-"""Write the files of a report: figures, tables, RESULTS.md and index.html."""
+"""Write the files of a report: figures, tables, RESULTS.md, landing.html and index.html."""
 
 from collections.abc import Callable
 from io import BytesIO
@@ -11,9 +11,12 @@ from ..forecast.comparison import figures as forecast
 from ..forecast.comparison.results import Study
 from . import page
 from .config import FIGURES
-from .figures import diagnostics, em, equal_bytes, style, sweeps, training
+from .figures import diagnostics, em, equal_bytes, first, style, sweeps, training
+from .figures.alternative import described
+from .first_screen import FIGURE, first_screen
 from .results import Results
 from .sections import Section, sections
+from .tables.table import Table
 
 
 def _of_forecast(draw: Callable[[Study], Figure | None]) -> Callable[[Results], Figure | None]:
@@ -21,6 +24,7 @@ def _of_forecast(draw: Callable[[Study], Figure | None]) -> Callable[[Results], 
 
 
 DRAWERS: dict[str, Callable[[Results], Figure | None]] = {
+    FIGURE: first.em_by_split,
     "em_by_bytes": equal_bytes.em_by_bytes,
     "em_by_flops": equal_bytes.em_by_flops,
     "em_by_condition": em.em_by_condition,
@@ -41,24 +45,35 @@ DRAWERS: dict[str, Callable[[Results], Figure | None]] = {
 
 
 def build_report(results: Results, out: Path) -> None:
-    """Write figures (SVG, PNG), tables (CSV), RESULTS.md and, at the end, index.html into `out`."""
-    drawn, images = set(), {}
+    """Write figures (SVG, PNG), tables (CSV), RESULTS.md, landing.html and, at the end, index.html.
+
+    landing.html is the first screen alone, a part of a page: Snakemake's own report begins with it.
+    """
+    images = _drawn(results, out / "figures")
+    if FIGURE in images:
+        images[FIGURE] = images[FIGURE].saying(first.in_words(results))
+    parts, opening = sections(results, set(images)), first_screen(results)
+    _write_tables(parts, opening.table, out / "tables")
+    report = page.Report(results.report.title, opening, parts, images, facts(results))
+    io.write_text(out / "RESULTS.md", page.markdown(report))
+    io.write_text(out / "landing.html", page.landing(report))
+    io.write_text(out / "index.html", page.html(report))
+
+
+def _drawn(results: Results, folder: Path) -> dict[str, page.Image]:
+    """Write the file of every figure; return those that have data."""
+    images, dpi = {}, results.report.dpi
     with style.look():
         for name, draw in DRAWERS.items():
-            figure = draw(results)
+            title, figure = FIGURES[name], draw(results)
+            shown = figure or style.absent(f"{title}: not run")
+            lay_out(shown, dpi)
+            svg = _saved(shown, "svg", dpi)
+            _write(folder / f"{name}.svg", svg)
+            _write(folder / f"{name}.png", _saved(shown, "png", dpi))
             if figure is not None:
-                drawn.add(name)
-            figure = figure or style.absent(f"{FIGURES[name]}: not run")
-            lay_out(figure, results.report.dpi)
-            images[name] = _saved(figure, "svg", results.report.dpi)
-            _write(out / "figures" / f"{name}.svg", images[name])
-            _write(out / "figures" / f"{name}.png", _saved(figure, "png", results.report.dpi))
-    parts = sections(results, drawn)
-    _write_tables(parts, out / "tables")
-    common = (results.report.title, parts, FIGURES, facts(results))
-    io.write_text(out / "RESULTS.md", page.markdown(*common))
-    shown = {name: image for name, image in images.items() if name in drawn}
-    io.write_text(out / "index.html", page.html(*common, shown))
+                images[name] = page.Image(title, described(figure, title), svg)
+    return images
 
 
 def facts(results: Results) -> dict:
@@ -110,7 +125,7 @@ def _write(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
 
 
-def _write_tables(parts: list[Section], folder: Path) -> None:
-    for part in parts:
-        for table in (*part.tables, *part.folded):
+def _write_tables(parts: list[Section], first: Table | None, folder: Path) -> None:
+    for table in (first, *(table for part in parts for table in (*part.tables, *part.folded))):
+        if table is not None:
             io.write_text(folder / f"{table.name}.csv", table.rows.to_csv(index=False))

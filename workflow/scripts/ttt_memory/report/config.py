@@ -9,6 +9,7 @@ from ..options import Options
 
 # Every report has all of these files. A figure that has no data says so.
 FIGURES = {
+    "em_by_split": "Right answers by what is new to the model",
     "em_by_bytes": "EM against the bytes that are kept",
     "em_by_flops": "EM against the FLOPs of an answer",
     "em_by_condition": "EM by condition and level",

@@ -21,10 +21,11 @@ _PIECE = re.compile(r"[\w'’.-]+|.", re.ASCII | re.DOTALL)  # a word, or one si
 
 @dataclass(frozen=True)
 class Answer:
-    """What a run said under a condition, and whether that is right."""
+    """What a run said under a condition, and whether that is right, or a refusal."""
 
     text: str
     right: bool
+    refused: bool
 
 
 @dataclass(frozen=True)
@@ -105,12 +106,7 @@ def _example(results: Results, run: str, sample: pd.Series, rows: pd.DataFrame) 
         set(zip(rows["condition"], rows["setting"].fillna(-1), strict=True)),
         key=lambda column: ORDER.index(column[0]),
     )
-    answers = {
-        (row.condition, row.setting if row.setting == row.setting else -1, row.probe_id): Answer(
-            row.answer, row.em == 1
-        )
-        for row in rows.itertuples()
-    }
+    answers = answers_of(rows)
     level = str(sample["level"])
     variant = f" ({sample['variant']})" if sample["variant"] else ""
     return Example(
@@ -127,11 +123,19 @@ def _example(results: Results, run: str, sample: pd.Series, rows: pd.DataFrame) 
             (
                 probe["question"],
                 probe["gold"],
-                tuple(answers.get((*column, probe["probe_id"])) for column in columns),
+                tuple(answers.get((name, probe["probe_id"])) for name, _ in columns),
             )
             for probe in sample["probes"]
         ),
     )
+
+
+def answers_of(rows: pd.DataFrame) -> dict[tuple[str, str], Answer]:
+    """The answers in scored rows of one dialogue, seed and setting, by condition and probe."""
+    return {
+        (row.condition, row.probe_id): Answer(row.answer, row.em == 1, row.refused == 1)
+        for row in rows.itertuples()
+    }
 
 
 def shaded(text: str, gates: pd.DataFrame) -> Iterator[tuple[str, int]]:

@@ -1,6 +1,14 @@
-"""The fixed explanations of the report's sections. `wording` has the text with measured numbers."""
+"""The fixed explanations of the report. Text with numbers is in `wording` and `verdicts`."""
 
 from ..vocabulary import LEVELS
+
+LEAD = """\
+A model processes a dialogue while some of its layers write what they see into their own weights.
+Then the dialogue is dropped, text and KV cache. How much of it can the model still answer?"""
+
+FIRST_DIALOGUE = """\
+The first dialogue of the benchmark that the verdict is of, in English if it has such, and the first
+question about it: no one has chosen it. The answers are those of the first training seed."""
 
 PAIRED = """\
 Both conditions of a pair answer the same probes, those of the verdict. The p value is that of a

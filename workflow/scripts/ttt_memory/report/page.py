@@ -1,40 +1,71 @@
-"""Render sections as Markdown, and as one HTML page that needs no other file."""
+"""Render a report as Markdown, and as one HTML page that needs no other file."""
 
 import base64
+import re
+from dataclasses import dataclass, replace
 from importlib.resources import files
 
 import jinja2
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
+from . import explanations
+from .first_screen import FIGURE, GAP, FirstScreen
 from .sections import Section
 
 _MARKDOWN = MarkdownIt("commonmark", {"html": False})
+# What Markdown may read as more than text: anywhere, and at the beginning of a line.
+_SIGNS, _BULLET = re.compile(r"([\\`*_{}\[\]<>|#&~])"), re.compile(r"^(\d*)([-+.)])", re.MULTILINE)
 
 
-def markdown(title: str, sections: list[Section], figures: dict[str, str], facts: dict) -> str:
-    """The text of RESULTS.md. It links to figures/NAME.svg; `figures` has their titles by name."""
-    return _render("RESULTS.md.j2", title, sections, figures, facts)
+@dataclass(frozen=True)
+class Image:
+    """A figure: its title, what it shows in words, and the SVG."""
+
+    title: str
+    text: str
+    svg: bytes
+
+    def saying(self, more: str) -> "Image":
+        """The same with `more` behind its words."""
+        return replace(self, text=f"{self.text} {more}")
+
+    @property
+    def source(self) -> str:
+        """The SVG as an address that holds it."""
+        return "data:image/svg+xml;base64," + base64.b64encode(self.svg).decode()
 
 
-def html(
-    title: str,
-    sections: list[Section],
-    figures: dict[str, str],
-    facts: dict,
-    images: dict[str, bytes],
-) -> str:
-    """The page, with the `images` in it: SVG by name of the figure."""
-    sources = {
-        name: "data:image/svg+xml;base64," + base64.b64encode(image).decode()
-        for name, image in images.items()
-    }
-    return _render("index.html.j2", title, sections, figures, facts, sources=sources)
+@dataclass(frozen=True)
+class Report:
+    """All that a report says: title, first screen, sections, drawn figures by name, and facts.
+
+    `facts` are what the templates say of the numbers themselves: versions, inputs and the scoring.
+    """
+
+    title: str
+    first: FirstScreen
+    sections: list[Section]
+    images: dict[str, Image]
+    facts: dict
 
 
-def _render(
-    template: str, title: str, sections: list[Section], figures: dict, facts, **more
-) -> str:
+def markdown(report: Report) -> str:
+    """The text of RESULTS.md. It links to figures/NAME.svg."""
+    return _render("RESULTS.md.j2", report)
+
+
+def landing(report: Report) -> str:
+    """The first screen with its style, to stand in another page."""
+    return _render("landing.html.j2", report)
+
+
+def html(report: Report) -> str:
+    """The page, with the figures in it."""
+    return _render("index.html.j2", report)
+
+
+def _render(template: str, report: Report) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(
             lambda name: (files(__package__) / "templates" / name).read_text("utf-8")
@@ -48,12 +79,28 @@ def _render(
     environment.filters["markdown"] = lambda text: Markup(_MARKDOWN.render(text))
     environment.filters["estimate"] = _estimate
     environment.filters["cell"] = lambda text: str(text).replace("|", "\\|")
+    environment.filters["plain"] = lambda text: _SIGNS.sub(r"\\\1", " ".join(text.split()))
+    environment.filters["quoted"] = quoted
     environment.filters["anchor"] = lambda text: "-".join(
         "".join(c if c.isalnum() else " " for c in text.lower()).split()
     )
     return environment.get_template(template).render(
-        title=title, sections=sections, figures=figures, facts=facts, **more
+        title=report.title,
+        first=report.first,
+        sections=report.sections,
+        images=report.images,
+        facts=report.facts,
+        lead=explanations.LEAD,
+        rule=explanations.FIRST_DIALOGUE,
+        figure=report.images.get(FIGURE),
+        gap=GAP,
     )
+
+
+def quoted(text: str) -> str:
+    """The text of a quotation in Markdown, line by line."""
+    lines = _BULLET.sub(r"\1\\\2", _SIGNS.sub(r"\\\1", text)).split("\n")
+    return "  \n> ".join(lines)
 
 
 def _estimate(cell: str) -> Markup | str:

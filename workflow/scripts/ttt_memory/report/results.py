@@ -150,6 +150,26 @@ class Results:
         """The name of that split, or "all probes"."""
         return SPLITS[HEADLINE_SPLIT] if self.headline(run) else "all probes"
 
+    def main_run(self) -> str | None:
+        """The run that the first screen is about: the baseline, else the first with A and B."""
+        runs = [self.report.baseline, *self.regimes(), *self.runs]
+        return next((run for run in runs if self.efficiency(run) is not None), None)
+
+    def by_split(self, run: str) -> dict[str, dict[str, pd.Series]]:
+        """By name of the split, that of the verdict first: EM of A, B, C and W on levels 1 and 2.
+
+        A benchmark without splits has "all probes" instead.
+        """
+        rows = self.rows("em_compared", by=["split"], run=run)
+        splits = [HEADLINE_SPLIT, *(name for name in SPLITS if name != HEADLINE_SPLIT)]
+        parts = {SPLITS[name]: rows[rows["split"] == name] for name in splits}
+        parts = {name: part for name, part in parts.items() if len(part)}
+        parts = parts or {"all probes": self.rows("em_compared", run=run)}
+        return {
+            name: {row["condition"]: row for _, row in part.iterrows()}
+            for name, part in parts.items()
+        }
+
     def efficiency(self, run: str) -> pd.Series | None:
         """The memory efficiency that the verdict is of; None if a condition is missing."""
         return self.one("memory_efficiency", run=run, **self.headline(run))

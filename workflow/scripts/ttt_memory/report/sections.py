@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from ..forecast.comparison.figures import DRAWERS as FORECAST_FIGURES
 from ..vocabulary import OUTCOMES, SWEEPS, THIRDS
-from . import explanations, wording
+from . import explanations, verdicts, wording
 from .examples import Example, examples
 from .results import LEVELS, Results
 from .tables import (
@@ -57,7 +57,7 @@ def sections(results: Results, drawn: set[str]) -> list[Section]:
     return [
         section(
             "Verdict",
-            wording.verdicts(results),
+            verdicts.verdicts(results),
             tables=[em.headline(results)],
             folded=[em.seeds(results)],
             absent="no run has both conditions A and B.",

@@ -1,19 +1,10 @@
-"""The text of the report: fixed explanations, and sentences that quote measured numbers."""
+"""The text of the sections: fixed explanations, and sentences that quote measured numbers."""
 
-import numpy as np
 import pandas as pd
 
 from ..benchmark.sample import IMPORTED
 from ..forecast.comparison.results import Study
-from ..scoring.verdict import verdict
-from ..vocabulary import (
-    ALTERNATIVES,
-    COMPARED,
-    HEADLINE_SPLIT,
-    SEGMENTS,
-    SPLITS,
-    SWEEPS,
-)
+from ..vocabulary import ALTERNATIVES, SEGMENTS, SWEEPS
 from ..vocabulary import CONDITIONS as KNOWN
 from .equal_bytes import (
     CONTEXT,
@@ -30,8 +21,6 @@ from .equal_bytes import (
 from .results import Results
 from .summaries import of_seeds, over_seeds
 from .tables.table import estimate, keyed
-
-LOW = 0.5  # an EM(A) below this makes the ratio say little
 
 _CONDITIONS = """\
 The table and the figure are of the split of the verdict, all levels together. EM is the share of
@@ -171,52 +160,6 @@ _OUTCOMES = {"win": "win", "tie": "show no clear difference", "lose": "lose"}
 def sweep(name: str) -> str:
     """What a sweep means, and what its ratio compares with."""
     return f"{SWEEPS[name].meaning} {_MEASURES.get(name, '')}".strip()
-
-
-def verdicts(results: Results) -> str:
-    """One paragraph per regime: the verdict, its numbers, and what the interval leaves open."""
-    bars = results.scoring
-    rule = (
-        f"Memory efficiency is EM(B)/EM(A): of what a run answers right with the dialogue in "
-        f"context, the part that it answers right from its fast weights alone. The verdict is on "
-        f"dialogues of which no training has shown the values, the skeleton or the wording of the "
-        f"questions, on levels 1 and 2 (one fact, or two). The other splits stand beside it, and "
-        f"the other levels have sections of their own. Of an imported benchmark the verdict is on "
-        f"all probes. The bars were fixed before any run: viable above {bars.viable:g}, partial "
-        f"from {bars.partial:g} to {bars.viable:g}, not viable below {bars.partial:g}."
-    )
-    return "\n\n".join([*(_verdict(results, run) for run in results.regimes()), rule])
-
-
-def _verdict(results: Results, run: str) -> str:
-    fixed = {"run": run, **results.headline(run)}
-    row = results.one("memory_efficiency", **fixed)
-    label = results.label(run)
-    if row is None:
-        return f"**{label}: not measured.** It lacks condition A or B."
-    ems = [results.one("em_compared", condition=c, **fixed)["value"] for c in COMPARED]
-    text = (
-        f"**{label}: {results.verdict(run)}.** Memory efficiency {estimate(row)} on"
-        f" {results.headline_name(run)}, {row['n']:,} probes of {row['dialogues']:,} dialogues of"
-        f" {row['skeletons']:,} skeletons, {of_seeds(row['seeds'])}: EM(A) {ems[0]:.3f},"
-        f" EM(B) {ems[1]:.3f}."
-    )
-    if np.isnan(row["value"]):
-        return f"{text} No probe is answered right in context, so there is no ratio."
-    if ems[0] < LOW:
-        text += (
-            f" EM(A) is below {LOW:g}: so little is answered in context that the ratio says little."
-        )
-    ends = [verdict(row[end], results.scoring) for end in ("low", "high")]
-    if ends[0] != ends[1]:
-        text += f" The interval reaches from “{ends[0]}” to “{ends[1]}”."
-    others = {name: split for split, name in SPLITS.items() if split != HEADLINE_SPLIT}
-    parts = {
-        name: results.one("memory_efficiency", run=run, split=split)
-        for name, split in others.items()
-    }
-    beside = [f"{name} {estimate(part)}" for name, part in parts.items() if part is not None]
-    return f"{text} Beside it: {'; '.join(beside)}." if beside else text
 
 
 def forecast(study: Study) -> str:

@@ -3,10 +3,10 @@
 A ratio divides two means. Both are taken on the probes that both conditions answered, and each draw
 resamples both sides alike.
 
-The memory efficiency, the `em_compared` of its two sides, and the paired tests use levels 1 and 2
-only: one fact or two, which A and B were given as the same text. The memory efficiency of another
-level has rows of its own. Level 3 compares A, which has the distractor in its context too, with D,
-which wrote it.
+The memory efficiency, the `em_compared` of its two sides and, beside them, of the conditions that
+were not told the dialogue, and the paired tests use levels 1 and 2 only: one fact or two, which A
+and B were given as the same text. The memory efficiency of another level has rows of its own. Level
+3 compares A, which has the distractor in its context too, with D, which wrote it.
 """
 
 from collections.abc import Iterator
@@ -18,6 +18,7 @@ from ..vocabulary import (
     DISTRACTOR_LEVEL,
     MEMORY_EFFICIENCY,
     PAIRS,
+    REFUSING,
     RETENTION_RATIO,
     SAME_TEXT,
     SWEPT,
@@ -48,6 +49,8 @@ def across(of_run: pd.DataFrame, config: ScoringConfig) -> Iterator[dict]:
         if headline.any():
             yield from _ratio("memory_efficiency", both[headline], config, WHOLE)
             yield from _compared(both[headline], config)
+            for name in REFUSING:
+                yield from _beside(name, conditions.get(name), both[headline], config)
         rest = both[~headline & (both["level"] != DISTRACTOR_LEVEL)]
         yield from _ratio("memory_efficiency", rest, config, WHOLE, OF_A_LEVEL)
     if conditions.keys() >= set(BEHIND_DISTRACTOR):
@@ -119,6 +122,21 @@ def _compared(both: pd.DataFrame, config: ScoringConfig) -> Iterator[dict]:
                 for condition, *numbers in sides:
                     label = WHOLE | {"condition": condition} | group
                     yield row(label, seed, cells, "em_compared", *numbers)
+
+
+def _beside(
+    condition: str, asked: pd.DataFrame | None, both: pd.DataFrame, config: ScoringConfig
+) -> Iterator[dict]:
+    """`em` of a condition that was not told the dialogue, on the probes of `both`."""
+    if asked is None:
+        return
+    asked = asked.merge(both[["seed", "sample_id", "probe_id"]])
+    for columns in [(), ("split",)] if len(asked) else []:
+        for group, rows in groups(asked, columns):
+            cells = Cells.of(rows, ["em"])
+            interval = percentile(cells.draws(config))[:, 0]
+            label = WHOLE | {"condition": condition} | group
+            yield row(label, ALL, cells, "em_compared", cells.means()[0], *interval)
 
 
 def _difference(pair: str, both: pd.DataFrame, config: ScoringConfig) -> Iterator[dict]:

@@ -58,7 +58,7 @@ def require_config(path: Path) -> None:
 
 
 def require_report(arguments: Sequence[str], folder: Path, figures: Iterable[str]) -> None:
-    """Check that the page and the figures in the report's folder are there if `--report` is given.
+    """Check that pages and figures are in the folder of the report if `--report` is given.
 
     Raises:
         UserError: names the first file that is missing, and what to do.
@@ -66,7 +66,8 @@ def require_report(arguments: Sequence[str], folder: Path, figures: Iterable[str
     asked = list(_places(arguments, ("--report",)))
     if not asked or "--report-after-run" in arguments:
         return
-    for file in [folder / "index.html", *(folder / "figures" / f"{name}.svg" for name in figures)]:
+    pages = [folder / name for name in ("index.html", "landing.html")]
+    for file in [*pages, *(folder / "figures" / f"{name}.svg" for name in figures)]:
         if not file.is_file():
             raise UserError(
                 f"{file}: found no such file, expected the report of a finished run: name that"

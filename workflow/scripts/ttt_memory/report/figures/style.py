@@ -23,6 +23,7 @@ _COLOURS = ["#0072B2", "#D55E00", "#999999", "#CC79A7", "#009E73", "#E69F00", "#
 _HATCHES = ["", "", "....", "////", "xxxx", "\\\\\\\\", "oooo", "++++"]
 CONDITION_COLOURS = dict(zip(CONDITIONS, _COLOURS, strict=False))
 CONDITION_HATCHES = dict(zip(CONDITIONS, _HATCHES, strict=False))
+CONDITION_MARKERS = dict(zip(CONDITIONS, "os^DvPX*", strict=False))
 DARK = "#222255"
 # Runs differ in lightness as well as in hue.
 RUN_COLOURS = [

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from itertools import product
 
-from ...vocabulary import COMPARED, CONDITIONS, GROUNDINGS, PAIRS, SPLITS
+from ...vocabulary import COMPARED, CONDITIONS, GROUNDINGS, PAIRS, REFUSING, SPLITS
 from ..results import Results
 from .table import Table, estimate, keyed, records, sample
 
@@ -33,6 +33,18 @@ def headline(results: Results) -> Table | None:
                 }
             )
     return Table.of("headline", shown, found)
+
+
+def main_run_by_split(results: Results) -> Table | None:
+    """EM of A, B, C and W of the main run by split: the numbers of the first figure."""
+    found, shown = [], []
+    run = results.main_run()
+    for name, rows in results.by_split(run).items() if run else ():
+        found += rows.values()
+        cells = {c: estimate(rows.get(c)) for c in (*COMPARED, *REFUSING)}
+        size = max(row["n"] for row in rows.values())
+        shown.append({"new to the model": name, "questions": f"{size:,}", **cells})
+    return Table.of("em_by_split", shown, found)
 
 
 def conditions(results: Results, metric: str = "em") -> Table | None:
