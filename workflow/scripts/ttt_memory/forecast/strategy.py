@@ -14,6 +14,7 @@ Optional functions:
     retrieve(memory, state, queries [B, N, K]) -> [B, N, E]         default: the memory network
 """
 
+import ast
 import importlib.util
 import inspect
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from typing import Any
 
 from ..errors import UserError
 from .config import EntryConfig
+from .strategy_file import GUIDE, published_style
 
 STRATEGIES = Path(__file__).parent / "strategies"
 BASELINES = Path(__file__).parent / "baselines"
@@ -66,7 +68,13 @@ class Strategy:
         except UserError:
             raise
         except Exception as error:
-            raise self.error(function, f"{type(error).__name__}: {error}") from error
+            told = " ".join(f"{type(error).__name__}: {error}".split())
+            if "does not require grad" in told:
+                told += (
+                    "; where nothing is recorded, torch.autograd finds no gradient, and"
+                    f" torch.func.grad with vmap does: see {GUIDE}"
+                )
+            raise self.error(function, told) from error
 
     def error(self, function: str, message: str) -> UserError:
         """A `UserError` that names the strategy, its file and the function."""
@@ -89,6 +97,8 @@ def load(name: str, entry: EntryConfig) -> Strategy:
     """
     path = path_of(entry, STRATEGIES)
     module = import_file(f"strategy {name!r}", path, STRATEGIES)
+    if found := published_style(ast.parse(path.read_bytes()), {**REQUIRED, **HOOKS}):
+        raise UserError(f"strategy {name!r} ({path}) {found}")
     functions = {}
     for function, arguments in {**REQUIRED, **HOOKS}.items():
         found = getattr(module, function, None)
