@@ -51,7 +51,9 @@ def test_means_and_student_intervals_over_seeds(board: pd.DataFrame) -> None:
         expected = stats.t.interval(0.95, 2, np.mean(means), stats.sem(means))
         assert board.loc[name, "mse"] == pytest.approx(np.mean(means))
         assert (board.loc[name, "low"], board.loc[name, "high"]) == pytest.approx(expected)
-        assert board.loc[name, "rmse"] == pytest.approx(2 * np.sqrt(np.mean(means)))
+        # As the MSE, in standardised units; the target's own unit stands beside it.
+        assert board.loc[name, "rmse"] == pytest.approx(np.sqrt(np.mean(means)))
+        assert board.loc[name, "unit"] == 2
     assert np.isnan(board.loc["last_value", "low"])
     assert student(pd.Series([3.0]))[0] == 3
 

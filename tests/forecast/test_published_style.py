@@ -1,12 +1,14 @@
 """Strategy files in the published style, and gradients that are cut or not finite."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
 import torch
 
 from forecast_models import SMALL, STRATEGIES, TASK, TRAINING, WINDOW, dataset
+from presets import ROOT
 from strategy_files import GOOD, forecaster, refused
 from ttt_memory.errors import UserError
 from ttt_memory.forecast.config import EntryConfig
@@ -108,6 +110,20 @@ def test_each_sign_of_the_published_style_is_named(
 ) -> None:
     assert GOOD.count(old) == 1
     refused(tmp_path, GOOD.replace(old, new), "mine.py", GUIDE, *words)
+
+
+def test_the_two_forms_of_the_guide(tmp_path: Path) -> None:
+    """The published one is refused, and the other one is trained."""
+    text = (ROOT / "docs" / "strategies.md").read_text(encoding="utf-8")
+    assert GUIDE == "docs/strategies.md#" + "from-the-published-style-to-this-one"
+    assert "## From the published style to this one\n" in text
+    published, ours = re.findall(r"```py\n(.*?)```", text, re.S)
+    imports = "import torch\nfrom torch import nn\nfrom torch.func import grad, vmap\n\n\n"
+    refused(tmp_path, imports + published, "published style", "takes no state", GUIDE)
+    model = forecaster(tmp_path, imports + ours)
+    check_forecaster(model, WINDOW, 2, "mine")
+    (row,) = Trainer(model, dataset(), WINDOW, 1, TRAINING, 0, "mine").train()
+    assert 0 < row["valid_mse"] < 10
 
 
 def test_no_built_in_strategy_is_taken_for_one() -> None:

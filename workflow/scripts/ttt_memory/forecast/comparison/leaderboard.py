@@ -50,7 +50,8 @@ def _rows(
             "series": errors[strategy].shape[1],
             **dict(zip(("mse", "low", "high"), student(means), strict=True)),
             "mae": part["mae"].mean(),
-            "rmse": float(np.sqrt(means.mean()) * first["unit"]),
+            "rmse": float(np.sqrt(means.mean())),
+            "unit": first["unit"],
             **_gain(strategy, first["kind"], errors, config),
             **_difference(strategy, parts, errors, config),
             "parameters": first["parameters"],
@@ -123,7 +124,10 @@ def _difference(
 
 
 def table(found: pd.DataFrame, dataset: str) -> pd.DataFrame:
-    """The leaderboard of one dataset as text; a star marks the published protocol."""
+    """The leaderboard of one dataset as text; a star marks the published protocol.
+
+    All errors are in standardised units, or in their squares.
+    """
     rows = found[found["dataset"] == dataset]
     shown = {
         "strategy": rows["strategy"] + rows["protocol"].map({"strict": "", "published": " *"}),
@@ -132,6 +136,7 @@ def table(found: pd.DataFrame, dataset: str) -> pd.DataFrame:
         "difference": _estimates(rows, "difference", "difference_low", "difference_high"),
         "p": [_number(value, 4) for value in rows["p"]],
         "RMSE": [_number(value, 4) for value in rows["rmse"]],
+        "MAE": [_number(value, 4) for value in rows["mae"]],
         "parameters": [f"{value:,}" for value in rows["parameters"]],
         "s / epoch": [_number(value, 1) for value in rows["epoch_seconds"]],
         "seeds": rows["seeds"].astype(str),

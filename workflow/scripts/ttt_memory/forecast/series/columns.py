@@ -18,6 +18,17 @@ PARQUET = (".parquet", ".pq")
 SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
 
 
+def installed(path: str) -> bool:
+    """Whether `path` is a file's, or that of a file in a package that is installed."""
+    if not path.startswith("package:"):
+        return True
+    try:
+        importlib.metadata.distribution(path.removeprefix("package:").partition("/")[0])
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
 def locate(path: str) -> Path:
     """The file that `path` names; `package:DISTRIBUTION/FILE` is a file of an installed package.
 

@@ -10,6 +10,9 @@ def look(config: TableDataset, rows: int) -> None:
     Raises:
         UserError: as `make`, for a column or a cell of these rows.
     """
+    # Where jobs have an environment of their own, a package may be in that one alone.
+    if not columns.installed(config.path):
+        return
     path = columns.locate(config.path)
     whole = columns.read(path, config, rows)
     for column in (*config.features, config.target):
