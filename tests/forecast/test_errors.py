@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from forecast_models import SMALL, TASK, TRAINING, WINDOW, dataset
+from forecast_models import SMALL, TASK, TRAINING, WINDOW, dataset, train
 from strategy_files import GOOD, forecaster, refused
 from ttt_memory import options
 from ttt_memory.errors import UserError
@@ -22,7 +22,6 @@ from ttt_memory.forecast.forecaster import Task, build
 from ttt_memory.forecast.forecaster_checks import check_forecaster
 from ttt_memory.forecast.series.dataset import Split
 from ttt_memory.forecast.strategy import BASELINES
-from ttt_memory.forecast.trainer import Trainer
 
 
 def test_the_good_file_is_good(tmp_path: Path) -> None:
@@ -185,7 +184,7 @@ def test_nan_in_training_names_strategy_dataset_epoch_and_step(tmp_path: Path) -
         r"'mine' on 'waves', seed 0, epoch 1, step 3: .*nan.*; apply_update of .*mine\.py returns"
     )
     with pytest.raises(UserError, match=where):
-        Trainer(model, dataset(), WINDOW, 3, TRAINING, 0, label).train()
+        train({0: model}, 3, label)
 
 
 def test_an_exception_in_training_names_where(tmp_path: Path) -> None:
@@ -196,7 +195,7 @@ def test_an_exception_in_training_names_where(tmp_path: Path) -> None:
     )
     model = forecaster(tmp_path, text)
     with pytest.raises(UserError, match=r"here, epoch 1, step 1: strategy 'mine'.*too many"):
-        Trainer(model, dataset(), WINDOW, 3, TRAINING, 0, "here").train()
+        train({0: model}, 3, "here")
 
 
 @pytest.mark.parametrize(

@@ -103,9 +103,8 @@ def test_the_scored_samples_do_not_depend_on_the_context_window(
         elif source == "arrays":
             record = np.random.default_rng(0).normal(size=(400, 1))
             paths = save(tmp_path, train=record, test=record)
-            config = ArrayDataset(
-                source="arrays", **paths, length=200, stride=50, context_window=window
-            )
+            sizes = {"length": 200, "stride": 50, "valid_fraction": 0.5}
+            config = ArrayDataset(source="arrays", **paths, **sizes, context_window=window)
         else:
             config = SineDataset(series=20, length=200, context_window=window)
         series = make(config)

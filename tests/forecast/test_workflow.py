@@ -118,7 +118,7 @@ def test_a_mistake_in_a_table_is_found_before_any_work(clone: Clone) -> None:
 
 def test_without_runs_the_forecasts_alone_are_planned(clone: Clone) -> None:
     own = {"make_series": 1, "leaderboard": 1, "report": 1, "provenance": 1, "all": 1}
-    assert clone.planned(*SMOKE, preset(clone, "runs: null")) == {**own, "forecast": 4}
+    assert clone.planned(*SMOKE, preset(clone, "runs: null")) == {**own, "forecast": 3}
 
 
 def test_switched_off_no_forecast_is_planned(clone: Clone) -> None:

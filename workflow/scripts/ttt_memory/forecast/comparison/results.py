@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ... import io
 from ...errors import UserError
-from ..schemas import EPOCHS, FORECASTS, LEADERBOARD, TRACES
+from ..schemas import EPOCHS, FORECASTS, LEADERBOARD, SERIES, TRACES
 from ..series.usage import Usage
 
 
@@ -17,10 +18,14 @@ from ..series.usage import Usage
 class SeriesNote:
     """What a file of series says of itself, without its series."""
 
-    target: str
-    mean: float
-    unit: float  # one standardised unit, in the target's own unit
-    usage: Usage
+    target: str = ""
+    mean: float = 0.0
+    unit: float = 1.0  # one standardised unit, in the target's own unit
+    usage: Usage = field(default_factory=Usage)
+    unit_name: str = ""
+    step: float | None = None  # seconds from one sample to the next
+    floor: float | None = None  # MSE of the noise in the test series, where it is known
+    origins: tuple[str, ...] = ()  # of the test series
 
     @classmethod
     def read(cls, path: Path) -> "SeriesNote":
@@ -32,7 +37,19 @@ class SeriesNote:
         note = io.read_metadata(path)
         if "usage" not in note:
             raise UserError(f"{path}: no note on what is used, expected a file of make_series.py")
-        return cls(note["target"], note["mean"], note["unit"], Usage.read(note["usage"]))
+        rows = io.read_arrow(path, SERIES)
+        origins = rows.filter(pc.equal(rows["split"], "test"))["origin"].to_pylist()
+        return cls(
+            *(note[key] for key in ("target", "mean", "unit")),
+            Usage.read(note["usage"]),
+            *(note[key] for key in ("unit_name", "step", "floor")),
+            tuple(origins),
+        )
+
+    @property
+    def label(self) -> str:
+        """The target with its unit, for an axis."""
+        return f"{self.target} ({self.unit_name})" if self.unit_name else self.target
 
 
 @dataclass(frozen=True)
@@ -62,6 +79,10 @@ class Study:
         if kind:
             rows = rows[rows["kind"] == kind]
         return list(rows["strategy"])
+
+    def of_series(self, dataset: str) -> SeriesNote:
+        """What is known of a dataset's series."""
+        return self.series.get(dataset, SeriesNote())
 
     @property
     def without_memory(self) -> str | None:

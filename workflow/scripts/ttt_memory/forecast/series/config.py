@@ -95,6 +95,9 @@ class _Windowed(_Dataset):
         description="Validation and test windows start this many samples after each other; with "
         "null, so many that no sample is forecast twice.",
     )
+    unit: str = Field(
+        "", description="The unit of the target, such as °C, for the axes of figures."
+    )
     observe_target: bool = Field(
         True,
         description="If true, the past of the target is an input besides the features; otherwise "

@@ -45,7 +45,7 @@ def make(config: TableDataset) -> Series:
         short = tuple(name for name in groups if not any(name in found for found in long.values()))
         counts = {split: len(found) for split, found in long.items()}
         usage = replace(usage, groups=counts, short=short)
-    return replace(series, usage=usage)
+    return replace(series, usage=usage, step=_step(config, groups))
 
 
 def _groups(path: Path, config: TableDataset, left_out: Counter[str]) -> dict[str, pd.DataFrame]:
@@ -226,6 +226,14 @@ def _stretches(config: TableDataset, rows: pd.DataFrame) -> np.ndarray:
     if config.gaps == "join" or len(rows) < 3:
         return np.zeros(len(rows), int)
     return (steps > steps.mode().iloc[0]).cumsum().to_numpy()
+
+
+def _step(config: TableDataset, groups: dict[str, pd.DataFrame]) -> float | None:
+    """Seconds between two samples of a window; None if that is not the same everywhere."""
+    steps = pd.concat([rows.index.to_series().diff().dropna() for rows in groups.values()])
+    if steps.empty or (config.gaps == "join" and steps.nunique() > 1):
+        return None
+    return float(steps.mode().iloc[0].total_seconds())
 
 
 def _advice(config: TableDataset, groups: dict[str, pd.DataFrame]) -> str:

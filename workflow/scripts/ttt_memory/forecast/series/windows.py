@@ -83,7 +83,7 @@ def cut(
         {split: len(part) for split, part in splits.items()},
         {split: _counted(part, split, config) for split, part in splits.items()},
     )
-    return Series(splits, seen, *target, separate, usage)
+    return Series(splits, seen, *target, separate, usage, config.unit)
 
 
 def _windows(

@@ -11,7 +11,7 @@ def data(study: Study) -> Table | None:
     """How much of each dataset is used, and what was left out."""
     shown, rows = [], []
     for name, series in study.series.items():
-        usage = series.usage
+        usage, own = series.usage, f"{series.unit:.4g} {series.unit_name}".strip()
         for split, windows in usage.windows.items():
             rows.append(
                 {
@@ -29,7 +29,7 @@ def data(study: Study) -> Table | None:
             shown.append(
                 {
                     "dataset": name,
-                    "1 standardised unit": f"{series.unit:.4g} of {series.target}",
+                    "1 standardised unit": f"{own} of {series.target}",
                     "split": split,
                     "windows": f"{windows:,}",
                     "groups": str(usage.groups.get(split, "–")),
