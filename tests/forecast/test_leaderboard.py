@@ -120,6 +120,19 @@ def test_windows_of_one_record_are_not_resampled() -> None:
     assert np.isnan(row["p"])
 
 
+def test_windows_of_one_record_count_by_their_scored_samples() -> None:
+    """A mean over all samples does not depend on how the record was cut into windows."""
+    rows = forecasts("mesa", 0, 0.3, separate=False)
+    for row in rows[1:4]:
+        row["scored"] = np.arange(len(row["truth"])) < 1
+    rows[4] |= {"scored": np.zeros(len(rows[4]["truth"]), bool), "mse": np.nan, "mae": np.nan}
+    found = leaderboard(pd.DataFrame(rows), pd.DataFrame(epochs("mesa", 0)), ComparisonConfig())
+    counted = [(row["scored"].sum(), row["mse"], row["mae"]) for row in rows if row is not rows[4]]
+    weights, squares, sizes = map(np.array, zip(*counted, strict=True))
+    assert found["mse"][0] == pytest.approx(np.average(squares, weights=weights))
+    assert found["mae"][0] == pytest.approx(np.average(sizes, weights=weights))
+
+
 def test_costs_are_means_over_epochs(board: pd.DataFrame) -> None:
     assert board.loc["mesa", "epoch_seconds"] == pytest.approx(3.5)
     assert board.loc["mesa", "best_epoch"] == 2

@@ -45,7 +45,9 @@ def build_report(results: Results, out: Path) -> None:
     drawn, images = set(), {}
     with style.look():
         for name, draw in DRAWERS.items():
-            figure = draw(results)
+            # Without runs there are forecasts alone.
+            asked = name in forecast.DRAWERS or not results.metrics.empty
+            figure = draw(results) if asked else None
             if figure is not None:
                 drawn.add(name)
             figure = figure or style.absent(f"{FIGURES[name]}: not run")

@@ -57,7 +57,7 @@ def _draw(axes: Axes, study: Study, dataset: str, rows: pd.DataFrame) -> None:
         )
     axes.set_ylabel(note.label or "value")
     if isinstance(place, pd.DatetimeIndex):
-        locator = dates.AutoDateLocator(maxticks=5)
+        locator = dates.AutoDateLocator(minticks=3, maxticks=7)
         axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))
         axes.set_xlabel("time (UTC)")

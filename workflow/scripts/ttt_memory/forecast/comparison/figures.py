@@ -63,7 +63,10 @@ def error_by_position(study: Study) -> Figure | None:
             whole = len(errors) // BIN * BIN
             if not whole:
                 continue
-            means = np.nanmean(errors[:whole].reshape(-1, BIN), axis=1)
+            # The first samples of a series are not scored.
+            bins = errors[:whole].reshape(-1, BIN)
+            known = np.isfinite(bins).sum(1)
+            means = np.where(known, np.nansum(bins, axis=1) / np.maximum(known, 1), np.nan)
             position = first + np.arange(len(means)) * BIN + (BIN - 1) / 2
             style = {"color": colour_of(study, strategy), "label": strategy}
             axes.plot(position, means, marker=".", linewidth=1.2, **style)

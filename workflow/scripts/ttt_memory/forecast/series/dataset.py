@@ -11,9 +11,7 @@ from torch import Tensor
 from ... import io
 from ...errors import UserError
 from ..schemas import SERIES
-from .usage import Usage
-
-SPLITS = ("train", "valid", "test")
+from .usage import SPLITS, Usage
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+SPLITS = ("train", "valid", "test")
 SHOWN = 8  # groups named in one line
 
 
@@ -21,8 +22,13 @@ class Usage:
 
     @classmethod
     def read(cls, note: Mapping[str, Any]) -> "Usage":
-        """What `note` wrote."""
-        return cls(**{**note, "short": tuple(note["short"])})
+        """What `note` wrote; a file does not keep the order of the splits."""
+        counts = {
+            name: {split: found[split] for split in SPLITS if split in found}
+            for name, found in note.items()
+            if name not in ("left_out", "short")
+        }
+        return cls(**counts, left_out=note["left_out"], short=tuple(note["short"]))
 
     def note(self) -> dict[str, Any]:
         """All counts as JSON."""
