@@ -16,7 +16,7 @@ FOLLOWS = {
     "compare": "report",
     "import_benchmark": "score_imported",
     "score_imported": "report",
-    "make_series": "forecast",
+    "make_series": "forecast report",
     "forecast": "leaderboard report",
     "leaderboard": "report",
     "report": "provenance",
