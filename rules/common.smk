@@ -28,7 +28,7 @@ try:
     from ttt_memory.options import found
     from ttt_memory.report.config import FIGURES
     from ttt_memory.study import closure as closures
-    from ttt_memory.study import command_line
+    from ttt_memory.study import command_line, own_forecasters
     from ttt_memory.study.disk import require_room
     from ttt_memory.study.config.base_folder import CONVERTED, fetched, model_folder
     from ttt_memory.study.config import load
@@ -100,6 +100,7 @@ with mistakes_told():
         require_writable(CONFIG.results)
     if workflow.is_main_process:
         require_past(CONFIG.results)
+        own_forecasters.require_sound(CONFIG, sources())
 
 # One environment for all rules. It has CUDA if any of them asks for a GPU.
 GPUS = any(means.gpu for means in CONFIG.resources.of_rules.values())
@@ -161,7 +162,7 @@ TRAINED = [run for run, entry in CONFIG.runs.items() if entry.trained]
 
 
 wildcard_constraints:
-    run="|".join(CONFIG.runs),
+    run="|".join(CONFIG.runs) or "none",
     seed=r"\d+",
     condition=r"\w+",
     shard=r"\d+-of-\d+",

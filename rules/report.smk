@@ -4,7 +4,7 @@
 rule report:
     input:
         **closure("report.py"),
-        benchmark=BENCHMARK,
+        benchmark=[BENCHMARK] if CONFIG.runs else [],
         metrics=[
             *expand(METRICS, run=CONFIG.runs),
             *expand(IMPORTED_METRICS, imported=CONFIG.imports),
@@ -13,8 +13,9 @@ rule report:
         diagnostics=of_each_memory(DIAGNOSTICS),
         gates=of_each_memory(GATES),
         scored=expand(SCORED, run=CONFIG.runs),
-        comparisons=COMPARISONS,
+        comparisons=[COMPARISONS] if CONFIG.runs else [],
         leaderboard=[LEADERBOARD] if of_each_forecast(FORECASTS) else [],
+        series=expand(SERIES, dataset=CONFIG.forecast.datasets) if of_each_forecast(SERIES) else [],
         forecasts=of_each_forecast(FORECASTS),
         forecast_curves=of_each_forecast(FORECAST_CURVE),
         traces=of_each_forecast(FORECAST_TRACES),
@@ -58,7 +59,8 @@ rule report:
         " --benchmark {input.benchmark:q} --metrics {input.metrics:q}"
         " --curves {input.curves:q} --diagnostics {input.diagnostics:q}"
         " --gates {input.gates:q} --scored {input.scored:q} --comparisons {input.comparisons:q}"
-        " --leaderboard {input.leaderboard:q} --forecasts {input.forecasts:q}"
+        " --leaderboard {input.leaderboard:q} --series {input.series:q}"
+        " --forecasts {input.forecasts:q}"
         " --forecast-curves {input.forecast_curves:q} --traces {input.traces:q}"
         " --origin {input.origin:q} --out {params.folder:q} > {log:q} 2>&1"
 

@@ -29,6 +29,17 @@ def test_the_last_value_is_the_last_value() -> None:
     assert torch.equal(baseline("last_value")(part.inputs)[:, :-1], part.target[:, :-1])
 
 
+@pytest.mark.parametrize("period", [1, 7, 24, 99])
+def test_the_seasonal_naive_forecast_is_the_value_a_period_ago(period: int) -> None:
+    part = split(2)
+    found = baseline("seasonal_naive", period=period)(part.inputs)
+    target = part.target.numpy()
+    for t in range(target.shape[1] - 1):
+        ago = t + 1 - period
+        expected = target[:, ago] if ago >= 0 else target[:, t]
+        np.testing.assert_array_equal(found[:, t], expected)
+
+
 def test_ridge_solves_the_centred_normal_equations() -> None:
     model = baseline("ar_ridge", penalties=[3.0])
     train = dataset().splits["train"]
@@ -94,7 +105,7 @@ def test_attention_sees_its_window_and_its_persistent_tokens_only() -> None:
     assert parameters(model) - parameters(baseline("attention")) == 2 * 3 * SMALL.width
 
 
-@pytest.mark.parametrize("name", ["last_value", "online_rls"])
+@pytest.mark.parametrize("name", ["last_value", "online_rls", "seasonal_naive"])
 def test_a_baseline_that_needs_the_targets_past_says_so(name: str) -> None:
     task = Task(context_window=WINDOW, channels=2, observed=False)
     with pytest.raises(UserError, match="observe_target"):

@@ -50,3 +50,29 @@ def test_the_documented_strategy_goes_from_nothing_to_the_leaderboard(tmp_path: 
     )
     for draw in DRAWERS.values():
         assert draw(found) is not None
+    _check_report(tmp_path)
+
+
+def _check_report(folder: Path) -> None:
+    """A report of the forecasts alone, as a study without runs has it."""
+    files = {
+        kind: sorted(map(str, (folder / "results").glob(f"*.{kind}.parquet")))
+        for kind in ("forecasts", "curve", "traces")
+    }
+    command = [sys.executable, str(ROOT / "workflow/scripts/report.py"), "--config", "{}"]
+    command += ["--benchmark", "--metrics", "--comparisons", "--origin"]
+    command += ["--leaderboard", str(folder / "results/leaderboard.parquet")]
+    command += ["--series", str(folder / "results/waves.parquet"), "--traces", *files["traces"]]
+    command += ["--forecasts", *files["forecasts"], "--forecast-curves", *files["curve"]]
+    done = subprocess.run(
+        [*command, "--out", str(folder / "report")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    text = (folder / "report" / "RESULTS.md").read_text(encoding="utf-8")
+    assert [line for line in text.splitlines() if line.startswith("## ")] == [
+        "## Forecast study",
+        "## Provenance",
+    ]
+    # 60 series of 96 samples, of which the first fifth is not scored.
+    assert f"| waves | 1 of x | test | 6 | – | 576 of 576 | {6 * (96 - 19)} |" in text
+    assert (folder / "report" / "index.html").stat().st_size > 10_000

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from forecast_models import SMALL, TASK, TRAINING, WINDOW, dataset
+from forecast_models import SMALL, TASK, TRAINING, WINDOW, dataset, train
+from strategy_files import GOOD, forecaster, refused
 from ttt_memory import options
 from ttt_memory.errors import UserError
 from ttt_memory.forecast.config import (
@@ -21,50 +22,6 @@ from ttt_memory.forecast.forecaster import Task, build
 from ttt_memory.forecast.forecaster_checks import check_forecaster
 from ttt_memory.forecast.series.dataset import Split
 from ttt_memory.forecast.strategy import BASELINES
-from ttt_memory.forecast.trainer import Trainer
-
-GOOD = """
-import torch
-from torch import nn
-
-OPTIONS = {"rate": 0.5, "steps": 2}
-
-
-def init_memory_state(memory, emb_dim):
-    memory.key = nn.Linear(emb_dim, emb_dim)
-    return {"m": torch.zeros(1, emb_dim, emb_dim)}
-
-
-def compute_keys_values(memory, x):
-    return memory.key(x), x
-
-
-def compute_surprise(memory, state, keys, values, gates):
-    return {"m": values.transpose(1, 2) @ keys / keys.shape[1]}
-
-
-def apply_update(memory, state, surprise, gates):
-    return {"m": memory.options["rate"] * state["m"] + surprise["m"]}
-
-
-def retrieve(memory, state, queries):
-    return queries @ state["m"].transpose(1, 2)
-"""
-
-
-def forecaster(folder: Path, text: str, **settings: object) -> torch.nn.Module:
-    path = folder / "mine.py"
-    path.write_text(text, encoding="utf-8")
-    entry = EntryConfig(file=str(path), options=settings)
-    return build("mine", entry, "strategy", TASK, SMALL)
-
-
-def refused(folder: Path, text: str, *words: str, **settings: object) -> None:
-    with pytest.raises(UserError) as error:
-        forecaster(folder, text, **settings)
-    assert "\n" not in str(error.value).strip()
-    for word in ("'mine'", *words):
-        assert word in str(error.value), str(error.value)
 
 
 def test_the_good_file_is_good(tmp_path: Path) -> None:
@@ -117,6 +74,26 @@ def test_the_good_file_is_good(tmp_path: Path) -> None:
             'surprise["m"].sum(0, keepdim=True)}',
             ["apply_update", "influence each other"],
         ),
+        (
+            "@ keys / keys.shape[1]",
+            "@ keys.mean(0, keepdim=True)",
+            ["compute_surprise", "influence each other"],
+        ),
+        (
+            'return {"m": values.transpose(1, 2) @ keys / keys.shape[1]}',
+            'return {"m": (values.transpose(1, 2) @ keys).mean(0)}',
+            ["compute_surprise", "'m' is [8, 8]", "expected [3, ...]", "for each series"],
+        ),
+        (
+            "return memory.key(x), x",
+            "return memory.key(x - x.mean(0)), x",
+            ["compute_keys_values", "influence each other"],
+        ),
+        (
+            'queries @ state["m"].transpose(1, 2)',
+            '(queries - queries.mean(0)) @ state["m"].transpose(1, 2)',
+            ["retrieve", "influence each other"],
+        ),
         ("def retrieve(", "def recall(", ["retrieve", "missing"]),
     ],
 )
@@ -137,16 +114,14 @@ def test_queries_that_see_later_tokens_are_refused(tmp_path: Path) -> None:
     check_forecaster(forecaster(tmp_path, own), WINDOW, 2, label)
 
 
-def test_a_strategy_without_a_gradient_is_refused(tmp_path: Path) -> None:
+def test_a_strategy_that_changes_its_arguments_is_refused(tmp_path: Path) -> None:
     broken = GOOD.replace(
         'return {"m": memory.options["rate"] * state["m"] + surprise["m"]}',
         'surprise["m"] += state["m"]\n    state["m"].clamp_(-1, 1)\n    return surprise',
     ).replace(
         "torch.zeros(1, emb_dim, emb_dim)}", "nn.Parameter(torch.zeros(1, emb_dim, emb_dim))}"
     )
-    with pytest.raises(UserError, match=r"'mine'.*") as error:
-        check_forecaster(forecaster(tmp_path, broken), WINDOW, 2, "strategy 'mine' on 'waves'")
-    assert "\n" not in str(error.value)
+    refused(tmp_path, broken, "mine.py", "apply_update", "in place", "state")
 
 
 def test_a_baseline_is_checked_before_it_trains(tmp_path: Path) -> None:
@@ -198,12 +173,18 @@ def test_nan_in_training_names_strategy_dataset_epoch_and_step(tmp_path: Path) -
     """The memory turns NaN after two steps of training, which no check before training sees."""
     text = GOOD.replace(
         'return {"m": memory',
-        'memory.calls += 1\n    return {"m": (1 if memory.calls < 15 else float("nan")) * memory',
-    ).replace("    memory.key =", "    memory.calls = 0\n    memory.key =")
+        'CALLS.append(1)\n    return {"m": (1 if len(CALLS) < FIRST else float("nan")) * memory',
+    ).replace("\nOPTIONS", "\nCALLS, FIRST = [], 10**9\nOPTIONS")
     model = forecaster(tmp_path, text)
+    written = model.layers[0].memory.strategy.functions["apply_update"].__globals__
+    # Two steps of two layers with five writes each.
+    written["FIRST"] = len(written["CALLS"]) + 25
     label = "strategy 'mine' on 'waves', seed 0"
-    with pytest.raises(UserError, match=r"'mine' on 'waves', seed 0, epoch 1, step \d.*nan"):
-        Trainer(model, dataset(), WINDOW, 3, TRAINING, 0, label).train()
+    where = (
+        r"'mine' on 'waves', seed 0, epoch 1, step 3: .*nan.*; apply_update of .*mine\.py returns"
+    )
+    with pytest.raises(UserError, match=where):
+        train({0: model}, 3, label)
 
 
 def test_an_exception_in_training_names_where(tmp_path: Path) -> None:
@@ -214,7 +195,7 @@ def test_an_exception_in_training_names_where(tmp_path: Path) -> None:
     )
     model = forecaster(tmp_path, text)
     with pytest.raises(UserError, match=r"here, epoch 1, step 1: strategy 'mine'.*too many"):
-        Trainer(model, dataset(), WINDOW, 3, TRAINING, 0, "here").train()
+        train({0: model}, 3, "here")
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,9 @@ def test_means_and_student_intervals_over_seeds(board: pd.DataFrame) -> None:
         expected = stats.t.interval(0.95, 2, np.mean(means), stats.sem(means))
         assert board.loc[name, "mse"] == pytest.approx(np.mean(means))
         assert (board.loc[name, "low"], board.loc[name, "high"]) == pytest.approx(expected)
-        assert board.loc[name, "rmse"] == pytest.approx(2 * np.sqrt(np.mean(means)))
+        # As the MSE, in standardised units; the target's own unit stands beside it.
+        assert board.loc[name, "rmse"] == pytest.approx(np.sqrt(np.mean(means)))
+        assert board.loc[name, "unit"] == 2
     assert np.isnan(board.loc["last_value", "low"])
     assert student(pd.Series([3.0]))[0] == 3
 
@@ -116,6 +118,19 @@ def test_windows_of_one_record_are_not_resampled() -> None:
         expected
     )
     assert np.isnan(row["p"])
+
+
+def test_windows_of_one_record_count_by_their_scored_samples() -> None:
+    """A mean over all samples does not depend on how the record was cut into windows."""
+    rows = forecasts("mesa", 0, 0.3, separate=False)
+    for row in rows[1:4]:
+        row["scored"] = np.arange(len(row["truth"])) < 1
+    rows[4] |= {"scored": np.zeros(len(rows[4]["truth"]), bool), "mse": np.nan, "mae": np.nan}
+    found = leaderboard(pd.DataFrame(rows), pd.DataFrame(epochs("mesa", 0)), ComparisonConfig())
+    counted = [(row["scored"].sum(), row["mse"], row["mae"]) for row in rows if row is not rows[4]]
+    weights, squares, sizes = map(np.array, zip(*counted, strict=True))
+    assert found["mse"][0] == pytest.approx(np.average(squares, weights=weights))
+    assert found["mae"][0] == pytest.approx(np.average(sizes, weights=weights))
 
 
 def test_costs_are_means_over_epochs(board: pd.DataFrame) -> None:

@@ -6,50 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from table_files import LENGTH, frame, refused, table
 from ttt_memory import options
 from ttt_memory.errors import UserError
 from ttt_memory.forecast.series import dataset
 from ttt_memory.forecast.series.config import ArrayDataset, Dataset, SineDataset, TableDataset
 from ttt_memory.forecast.series.make import make
-
-ROWS, LENGTH = 200, 12
-
-
-def frame(rows: int = ROWS) -> pd.DataFrame:
-    """A table of hourly times, a growing column `wind`, and noise as the target `power`."""
-    rng = np.random.default_rng(0)
-    return pd.DataFrame(
-        {
-            "when": pd.date_range("2020-01-01", periods=rows, freq="1h").astype(str),
-            "wind": np.arange(rows) + rng.normal(size=rows),
-            "power": rng.normal(size=rows),
-        }
-    )
-
-
-def table(folder: Path, rows: pd.DataFrame, **changes: object) -> TableDataset:
-    path = folder / "table.csv"
-    rows.to_csv(path, index=False)
-    settings = {
-        "source": "table",
-        "path": str(path),
-        "time": "when",
-        "target": "power",
-        "features": ("wind",),
-        "context_window": 4,
-        "length": LENGTH,
-        "stride": 5,
-    }
-    return TableDataset(**{**settings, **changes})
-
-
-def refused(config: Dataset, *words: str) -> None:
-    """Check that making the series fails in one line that contains all `words`."""
-    with pytest.raises(UserError) as error:
-        make(config)
-    assert "\n" not in str(error.value)
-    for word in words:
-        assert word in str(error.value)
 
 
 def test_sine_waves_follow_their_equation_and_the_seed() -> None:
@@ -90,11 +52,14 @@ def test_splits_are_in_time_and_no_window_crosses_them(tmp_path: Path) -> None:
     rows = frame()
     series = make(table(tmp_path, rows, test_stride=1))
     train = rows["wind"][:160]
-    for name, first, end in (("train", 0, 160), ("valid", 160, 180), ("test", 180, 200)):
+    # Validation and test windows begin with the last four samples of the part before.
+    for name, first, end in (("train", 0, 160), ("valid", 156, 180), ("test", 176, 200)):
         wind = series.splits[name].inputs[:, :, 0].numpy() * train.std(ddof=0) + train.mean()
         whole = np.lib.stride_tricks.sliding_window_view(rows["wind"][first:end], LENGTH)
         expected = whole[:: 5 if name == "train" else 1]
         np.testing.assert_allclose(wind, expected, atol=1e-4)
+        if name != "train":
+            assert not series.splits[name].scored[:, :4].any()
 
 
 def test_only_the_training_part_sets_the_scale(tmp_path: Path) -> None:
@@ -110,6 +75,46 @@ def test_test_windows_score_every_position_once_by_default(tmp_path: Path) -> No
     origins = make(table(tmp_path, frame(400))).splits["test"].origins
     starts = [pd.Timestamp(origin) for origin in origins]
     assert set(np.diff(starts)) == {pd.Timedelta(LENGTH - 4, "h")}
+
+
+@pytest.mark.parametrize("rows", [400, 403, 411])
+def test_every_sample_of_the_test_part_is_scored_once(tmp_path: Path, rows: int) -> None:
+    """Also the first ones, and those after the last whole step of the windows."""
+    whole = frame(rows)
+    split = make(table(tmp_path, whole)).splits["test"]
+    times = pd.to_datetime(whole["when"])
+    begin = int(rows * 0.9)
+    found = np.zeros(rows, int)
+    for origin, scored in zip(split.origins, split.scored.numpy(), strict=True):
+        start = int(np.flatnonzero(times == pd.Timestamp(origin))[0])
+        found[start : start + LENGTH] += scored
+    assert found.tolist() == [0] * begin + [1] * (rows - begin)
+
+
+@pytest.mark.parametrize("source", ["table", "arrays", "sine"])
+def test_the_scored_samples_do_not_depend_on_the_context_window(
+    tmp_path: Path, source: str
+) -> None:
+    """So the error of the last value is the same with each window."""
+    found = []
+    for window in (4, 16, 40):
+        if source == "table":
+            config = table(tmp_path, frame(900), length=60, context_window=window, scored_from=40)
+        elif source == "arrays":
+            record = np.random.default_rng(0).normal(size=(400, 1))
+            paths = save(tmp_path, train=record, test=record)
+            sizes = {"length": 200, "stride": 50, "valid_fraction": 0.5}
+            config = ArrayDataset(source="arrays", **paths, **sizes, context_window=window)
+        else:
+            config = SineDataset(series=20, length=200, context_window=window)
+        series = make(config)
+        for name in ("valid", "test"):
+            split = series.splits[name]
+            assert not split.scored[:, :window].any()
+            error = (split.target[:, 1:] - split.target[:, :-1])[split.scored[:, 1:]]
+            found.append((name, len(error), error.square().mean().item()))
+        assert series.usage.scored["test"] == len(error)
+    assert len(set(found)) == 2
 
 
 def test_a_missing_target_is_carried_on_and_not_scored(tmp_path: Path) -> None:
@@ -147,7 +152,8 @@ def test_groups_share_the_time_of_the_split(tmp_path: Path) -> None:
     series = make(table(tmp_path, rows, group="place", stride=4))
     origins = series.splits["test"].origins
     assert {origin.split()[0] for origin in origins} == {"A", "B"}
-    assert min(origin.split(" ", 1)[1] for origin in origins) == "2020-01-08 12:00"
+    # Four samples before the test begins.
+    assert min(origin.split(" ", 1)[1] for origin in origins) == "2020-01-08 08:00"
 
 
 def test_an_unseen_target_is_no_input(tmp_path: Path) -> None:
@@ -162,7 +168,7 @@ def test_an_unseen_target_is_no_input(tmp_path: Path) -> None:
         (lambda rows: rows.drop(columns="wind"), ["'wind'", "missing", "power"]),
         (lambda rows: rows.iloc[::-1], ["not sorted", "2020-01"]),
         (lambda rows: pd.concat([rows, rows.tail(1)]), ["twice", "2020-01-09 07:00"]),
-        (lambda rows: rows.head(30), ["valid part", "3 rows", "length 12"]),
+        (lambda rows: rows.head(30), ["valid part", "7 rows", "length 12"]),
         (lambda rows: rows.assign(wind=["x", *rows["wind"][1:]]), ["'wind'", "row 1", "'x'"]),
         (lambda rows: rows.assign(wind=1.0), ["'wind'", "constant"]),
         (lambda rows: rows.assign(when=["soon", *rows["when"][1:]]), ["'when'", "'soon'"]),

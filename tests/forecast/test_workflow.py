@@ -81,6 +81,46 @@ def test_a_strategy_file_that_is_not_there_is_refused_before_any_work(clone: Clo
     assert "mesa" in errors[0]
 
 
+def test_a_mistake_in_a_strategy_is_found_before_any_work(clone: Clone) -> None:
+    """By its text, and by calling its functions; the file of the preset and the key are named."""
+    path = my_memory(clone)
+    mine = preset(clone, "forecast: {strategies: {mine: my_memory.py}}")
+    text = path.read_text()
+    for old, new, words in (
+        (
+            "missing.transpose(1, 2)",
+            "missing.detach().transpose(1, 2)",
+            "compute_surprise: no grad",
+        ),
+        ('return {"matrix": missing', 'memory.m = 1\n    return {"matrix": missing', "published"),
+        ("OPTIONS =", "import no_such_module\nOPTIONS =", "no_such_module"),
+    ):
+        assert old in text
+        path.write_text(text.replace(old, new, 1))
+        result = clone.snakemake("--profile", "local", "-n", *SMOKE, mine)
+        assert result.returncode == 2
+        (error,) = [line for line in result.stdout.splitlines() if line.startswith("error:")]
+        assert error.startswith(f"error: {mine}: forecast.strategies.mine: ")
+        assert words in error
+    path.write_text(text)
+
+
+def test_a_mistake_in_a_table_is_found_before_any_work(clone: Clone) -> None:
+    (clone.path / "load.csv").write_text("time;load\n2020-01-01;3\n")
+    load = "{source: table, path: load.csv, time: time, target: load}"
+    mine = preset(clone, f"forecast: {{datasets: {{sinwave: null, load: {load}}}}}")
+    result = clone.snakemake("--profile", "local", "-n", *SMOKE, mine)
+    assert result.returncode == 2
+    (error,) = [line for line in result.stdout.splitlines() if line.startswith("error:")]
+    assert error.startswith(f"error: {mine}: forecast.datasets.load: load.csv: column 'time' is")
+    assert "`separator`" in error
+
+
+def test_without_runs_the_forecasts_alone_are_planned(clone: Clone) -> None:
+    own = {"make_series": 1, "leaderboard": 1, "report": 1, "provenance": 1, "all": 1}
+    assert clone.planned(*SMOKE, preset(clone, "runs: null")) == {**own, "forecast": 3}
+
+
 def test_switched_off_no_forecast_is_planned(clone: Clone) -> None:
     planned = clone.planned(*SMOKE, preset(clone, "forecast: null"))
     assert not {"make_series", "forecast", "leaderboard"} & set(planned)

@@ -16,7 +16,7 @@ FOLLOWS = {
     "compare": "report",
     "import_benchmark": "score_imported",
     "score_imported": "report",
-    "make_series": "forecast",
+    "make_series": "forecast report",
     "forecast": "leaderboard report",
     "leaderboard": "report",
     "report": "provenance",
@@ -39,6 +39,7 @@ OWN = {
     "scripts/record.py": "provenance",
     # Run by hand, or for models of the hub or of packages, which a revision or a digest pins.
     "scripts/check_presets.py": "",
+    "scripts/check_forecasters.py": "",
     "scripts/check_reference.py": "",
     "scripts/recover.py": "",
     "scripts/tell_end.py": "",
@@ -161,12 +162,24 @@ OWN = {
     "forecast/config.py": f"{FORECAST} report",
     "forecast/schemas.py": f"{FORECAST} report",
     "forecast/comparison/figures.py": "report",
+    "forecast/comparison/axes.py": "report",
+    "forecast/comparison/examples.py": "report",
     "forecast/comparison/*.py": "leaderboard report",
     "forecast/series/__init__.py": f"{FORECAST} report",
     "forecast/series/config.py": f"{FORECAST} report",
     "forecast/series/dataset.py": "make_series forecast",
+    "forecast/series/usage.py": f"{FORECAST} report",
+    # Before anything runs, the configuration looks at the first rows of every table.
+    "forecast/series/first_rows.py": "provenance",
+    "forecast/series/columns.py": "make_series provenance",
+    "forecast/series/cells.py": "make_series provenance",
     "forecast/series/*.py": "make_series",
     "forecast/config_checks.py": "provenance",
+    # What a strategy file shows by its text is looked at before anything runs, and by its job.
+    "forecast/strategy.py": "forecast provenance",
+    "forecast/strategy_file.py": "forecast provenance",
+    # A trial before anything runs, in a process of its own.
+    "forecast/trial.py": "",
     "forecast/model/*.py": "forecast",
     # The published model is a baseline; its comparison with the reference is run by hand.
     "forecast/published/reference.py": "",

@@ -44,6 +44,12 @@ def dataset() -> Series:
     )
 
 
+def train(models: dict[int, torch.nn.Module], epochs: int, label: str = "test") -> None:
+    """Train forecasters, each built with its seed, on the small dataset."""
+    for seed, model in models.items():
+        Trainer(model, dataset(), WINDOW, epochs, TRAINING, seed, label).train()
+
+
 @cache
 def trained(kind: str, name: str) -> torch.nn.Module:
     """A forecaster after two epochs or a fit, in evaluation mode; tests share it unchanged."""

@@ -108,8 +108,8 @@ REFUSED = [
         "runs.write-drop-read.seeds: found [1, 1], expected each",
     ),
     (
-        {"runs": {"base": None, "b-mini": None, "write-drop-read": None}},
-        "runs: found none, expected at least one run",
+        {"runs": None, "forecast": None},
+        "runs: found none, expected at least one run, or a forecast study",
     ),
     (
         {"runs": {"write-drop-rea": {"train": {}}}},

@@ -33,8 +33,8 @@ def main() -> None:
     # `epochs` concerns training alone and does not change the series.
     made_of = config.model_dump(mode="json", exclude={"epochs"})
     series.write(args.out, provenance({"dataset": made_of}))
-    for name, split in series.splits.items():
-        print(f"{args.dataset}: {name} {list(split.inputs.shape)}")
+    for line in series.usage.lines():
+        print(f"{args.dataset}: {line}")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ python workflow/scripts/report.py --config '{"report": {}, "scoring": {}, "runs"
     --curves results/runs/*/*/curve.parquet --diagnostics results/runs/*/*/diagnostics.parquet \
     --gates results/runs/*/*/gates.parquet --scored results/metrics/*/scored.parquet \
     --comparisons results/comparisons.parquet \
-    --leaderboard results/forecast/leaderboard.parquet \
+    --leaderboard results/forecast/leaderboard.parquet --series results/series/*.parquet \
     --forecasts results/forecast/*/*/*/forecasts.parquet \
     --forecast-curves results/forecast/*/*/*/curve.parquet \
     --traces results/forecast/*/*/*/traces.parquet --out results/report
@@ -35,8 +35,9 @@ def main() -> None:
     parser.add_argument(
         "--config", required=True, help="JSON, or a JSON/YAML file: `report`, `scoring`, `runs`"
     )
-    parser.add_argument("--benchmark", required=True, type=Path, metavar="FILE")
-    parser.add_argument("--metrics", required=True, nargs="+", type=Path, metavar="FILE")
+    # Without runs the conversation study has no files.
+    parser.add_argument("--benchmark", nargs="?", type=Path, metavar="FILE")
+    parser.add_argument("--metrics", default=[], nargs="*", type=Path, metavar="FILE")
     parser.add_argument("--curves", default=[], nargs="*", type=Path, metavar="FILE")
     parser.add_argument("--diagnostics", default=[], nargs="*", type=Path, metavar="FILE")
     parser.add_argument("--gates", default=[], nargs="*", type=Path, metavar="FILE")
@@ -44,6 +45,7 @@ def main() -> None:
     parser.add_argument("--comparisons", default=[], nargs="*", type=Path, metavar="FILE")
     # An option without a value means that the forecast study was not run.
     parser.add_argument("--leaderboard", nargs="?", type=Path, metavar="FILE")
+    parser.add_argument("--series", default=[], nargs="*", type=Path, metavar="FILE")
     parser.add_argument("--forecasts", default=[], nargs="*", type=Path, metavar="FILE")
     parser.add_argument("--forecast-curves", default=[], nargs="*", type=Path, metavar="FILE")
     parser.add_argument("--traces", default=[], nargs="*", type=Path, metavar="FILE")
@@ -51,7 +53,7 @@ def main() -> None:
     parser.add_argument("--origin", nargs="?", type=Path, metavar="FILE")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR")
     args = parser.parse_args()
-    forecasts = (args.forecasts, args.forecast_curves, args.traces)
+    forecasts = (args.forecasts, args.forecast_curves, args.traces, args.series)
     results = load(
         args.benchmark,
         args.metrics,

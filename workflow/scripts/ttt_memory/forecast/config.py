@@ -200,6 +200,12 @@ class ForecastConfig(Options):
                     f"datasets.{name}: found context_window {dataset.context_window}, expected"
                     f" less than length {dataset.length}"
                 )
+            if not dataset.context_window <= dataset.first_scored < dataset.length:
+                raise ValueError(
+                    f"datasets.{name}: found scored_from {dataset.first_scored}, expected at least"
+                    f" context_window {dataset.context_window} and less than length"
+                    f" {dataset.length}"
+                )
         return self
 
 

@@ -4,18 +4,27 @@ Files are parsed, never run.
 """
 
 import ast
-from collections.abc import Iterator
+import importlib.util
+import itertools
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from .config import ForecastConfig
-from .series.config import TableDataset
-from .strategy import BASELINES, REQUIRED, STRATEGIES, path_of
+from ..errors import UserError
+from .config import EntryConfig, ForecastConfig
+from .series.config import Dataset, TableDataset
+from .strategy import BASELINES, HOOKS, REQUIRED, STRATEGIES, options_of, path_of
+from .strategy_file import published_style
+
+ROWS = 200  # of each table are looked at
 
 
 def problems(config: ForecastConfig) -> Iterator[tuple[str, str]]:
     """Pairs of a key below `forecast` and what is wrong with it."""
     yield from _entry_problems(config)
-    yield from _dataset_problems(config)
+    for name, dataset in config.datasets.items():
+        yield from _dataset_problems(f"datasets.{name}", dataset)
+    yield from _sample_problems(config)
     if not config.datasets:
         return
     for key in ("without_memory", "compared_with"):
@@ -33,8 +42,7 @@ def _entry_problems(config: ForecastConfig) -> Iterator[tuple[str, str]]:
         for name, entry in getattr(config, kind).items():
             path = path_of(entry, folder)
             if path.is_file():
-                found = _file_problem(path, functions, hidden)
-                found = found and f"{entry.file!r} {found}"
+                found = _file_problem(path, entry, functions, hidden)
             else:
                 known = ", ".join(sorted(file.stem for file in folder.glob("*.py")))
                 found = f"found {entry.file!r}, expected an existing .py file or one of {known}"
@@ -42,29 +50,51 @@ def _entry_problems(config: ForecastConfig) -> Iterator[tuple[str, str]]:
                 yield f"{kind}.{name}", found
 
 
-def _file_problem(path: Path, functions: list[str], hidden: list[str]) -> str | None:
+def _file_problem(
+    path: Path, entry: EntryConfig, functions: list[str], hidden: list[str]
+) -> str | None:
     """What is wrong with a strategy or baseline file; None if nothing is.
 
     Args:
         path: an existing file.
+        entry: what names it.
         functions: names that the file must define.
         hidden: names of the datasets that do not show the target's past.
     """
+    file = repr(entry.file)
     try:
         tree = ast.parse(path.read_bytes(), filename=str(path))
     except (SyntaxError, ValueError) as error:
-        return f"is not valid Python ({error})"
+        return f"{file} is not valid Python ({error})"
+    published = "compute_surprise" in functions and published_style(tree, {**REQUIRED, **HOOKS})
+    if published:
+        return f"{file} {published}"
     names = _names(tree)
     missing = [] if "*" in names else [name for name in functions if name not in names]
     if missing:
         wanted = ", ".join(functions)
-        return f"has no function {missing[0]}, expected a file that defines {wanted}"
+        return f"{file} has no function {missing[0]}, expected a file that defines {wanted}"
     if hidden and _needs_target(tree):
         return (
-            f"forecasts from the target's past, which dataset {hidden[0]!r} hides"
+            f"{file} forecasts from the target's past, which dataset {hidden[0]!r} hides"
             " (observe_target: false); expected null"
         )
+    try:
+        options_of(file, _options(tree, entry), entry)
+    except UserError as error:
+        return str(error)
     return None
+
+
+def _options(tree: ast.Module, entry: EntryConfig) -> Mapping[str, Any]:
+    """The OPTIONS that a file sets; those that are asked for where it computes them."""
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and [ast.unparse(t) for t in node.targets] == ["OPTIONS"]:
+            try:
+                return ast.literal_eval(node.value)
+            except ValueError:
+                return entry.options
+    return {}
 
 
 def _names(tree: ast.Module) -> set[str]:
@@ -90,9 +120,36 @@ def _needs_target(tree: ast.Module) -> bool:
     )
 
 
-def _dataset_problems(config: ForecastConfig) -> Iterator[tuple[str, str]]:
-    for name, dataset in config.datasets.items():
-        for key in ("path",) if isinstance(dataset, TableDataset) else ("train", "valid", "test"):
-            path = getattr(dataset, key, None)
-            if path and not path.startswith("package:") and not Path(path).is_file():
-                yield f"datasets.{name}.{key}", f"found {path!r}, expected an existing file"
+def _dataset_problems(key: str, dataset: Dataset) -> Iterator[tuple[str, str]]:
+    table = isinstance(dataset, TableDataset)
+    missing = False
+    for name in ("path",) if table else ("train", "valid", "test"):
+        path = getattr(dataset, name, None)
+        if path and not path.startswith("package:") and not Path(path).is_file():
+            missing = True
+            yield f"{key}.{name}", f"found {path!r}, expected an existing file"
+    # Where jobs have an environment of their own, tables may be read there alone.
+    if table and not missing and importlib.util.find_spec("pandas"):
+        # Not above: a study without tables needs no pandas.
+        from .series import first_rows
+
+        try:
+            first_rows.look(dataset, ROWS)
+        except UserError as error:
+            yield key, str(error)
+
+
+def _sample_problems(config: ForecastConfig) -> Iterator[tuple[str, str]]:
+    """Datasets that differ in the context window must be scored on the same samples."""
+    same = {"context_window", "scored_from", "epochs"}
+    for (first, one), (second, other) in itertools.combinations(config.datasets.items(), 2):
+        if one.model_dump(exclude=same) != other.model_dump(exclude=same):
+            continue
+        if one.first_scored != other.first_scored:
+            most = max(one.context_window, other.context_window)
+            yield (
+                f"datasets.{second}.scored_from",
+                f"{second!r} is scored from sample {other.first_scored} and {first!r}, the same"
+                f" series with another context_window, from {one.first_scored}; expected one number"
+                f" for both, such as scored_from: {most}",
+            )

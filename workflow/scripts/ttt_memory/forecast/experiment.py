@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..errors import UserError
 from .config import Datasets, EntryConfig, ModelConfig, TrainingConfig, entry_of, part
+from .diagnosis import blamed
 from .forecaster import Task, build, parameters
 from .forecaster_checks import check_forecaster
 from .model.mac_titan import MACTitan
@@ -103,8 +104,9 @@ def run(experiment: Experiment, series: Series, checkpoints: Path | None = None)
     test = series.splits["test"]
     forecast = predict(model, test, experiment.training)
     if not torch.isfinite(forecast).all():
+        cause = blamed(model, lambda model: predict(model, test, experiment.training).sum())
         raise UserError(
-            f"{experiment.label}: forecasts of the test series hold NaN or infinite values"
+            f"{experiment.label}: forecasts of the test series hold NaN or infinite values{cause}"
         )
     names = {
         "dataset": experiment.dataset,

@@ -47,7 +47,8 @@ def build(name: str, entry: EntryConfig, kind: str, task: Task, config: ModelCon
             f"{what} ({path}): function build(task, config, options) is missing; a baseline must"
             " define it"
         )
-    return module.build(task, config, options_of(what, module, entry))
+    options = options_of(what, getattr(module, "OPTIONS", {}), entry)
+    return module.build(task, config, options)
 
 
 def parameters(model: nn.Module) -> int:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UserError
+from .diagnosis import blamed
 
 
 def check_forecaster(model: nn.Module, window: int, channels: int, label: str) -> None:
@@ -47,6 +48,12 @@ def _check_gradient(model: nn.Module, x: Tensor, label: str) -> None:
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{label}: no gradient reaches its parameters ({reason})") from error
+    for name, parameter in model.named_parameters():
+        if parameter.grad is not None and not torch.isfinite(parameter.grad).all():
+            cause = blamed(model, lambda model: model(x).square().mean())
+            raise UserError(
+                f"{label}: the gradient of {name} is NaN or infinite, expected a finite one{cause}"
+            )
 
 
 @torch.no_grad()

@@ -81,7 +81,8 @@ LEADERBOARD = pa.schema(
         ("low", pa.float64()),  # 95% Student interval over seeds; NaN if seeds do not differ
         ("high", pa.float64()),
         ("mae", pa.float64()),
-        ("rmse", pa.float64()),  # in the target's own unit, from the mean MSE
+        ("rmse", pa.float64()),  # root of the mean MSE, so in standardised units as all errors
+        ("unit", pa.float64()),  # one standardised unit, in the target's own unit
         ("gain", pa.float64()),  # MSE without memory minus this MSE; NaN for baselines
         ("gain_low", pa.float64()),  # 95% Student interval over seeds
         ("gain_high", pa.float64()),

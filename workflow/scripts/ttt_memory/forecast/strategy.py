@@ -14,16 +14,18 @@ Optional functions:
     retrieve(memory, state, queries [B, N, K]) -> [B, N, E]         default: the memory network
 """
 
+import ast
 import importlib.util
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from ..errors import UserError
-from .config import EntryConfig
+from .config import EntryConfig, ForecastConfig
+from .strategy_file import GUIDE, published_style
 
 STRATEGIES = Path(__file__).parent / "strategies"
 BASELINES = Path(__file__).parent / "baselines"
@@ -66,7 +68,13 @@ class Strategy:
         except UserError:
             raise
         except Exception as error:
-            raise self.error(function, f"{type(error).__name__}: {error}") from error
+            told = " ".join(f"{type(error).__name__}: {error}".split())
+            if "does not require grad" in told:
+                told += (
+                    "; where nothing is recorded, torch.autograd finds no gradient, and"
+                    f" torch.func.grad with vmap does: see {GUIDE}"
+                )
+            raise self.error(function, told) from error
 
     def error(self, function: str, message: str) -> UserError:
         """A `UserError` that names the strategy, its file and the function."""
@@ -80,6 +88,14 @@ def path_of(entry: EntryConfig, folder: Path) -> Path:
     return folder / f"{entry.file}.py"
 
 
+def own_entries(config: ForecastConfig) -> Iterator[tuple[str, str, EntryConfig]]:
+    """The key, the name and the entry of each strategy and baseline that is not built in."""
+    for kind, folder in (("strategies", STRATEGIES), ("baselines", BASELINES)):
+        for name, entry in getattr(config, kind).items():
+            if path_of(entry, folder).resolve().parent != folder.resolve():
+                yield kind, name, entry
+
+
 def load(name: str, entry: EntryConfig) -> Strategy:
     """The strategy that `entry` names.
 
@@ -89,6 +105,8 @@ def load(name: str, entry: EntryConfig) -> Strategy:
     """
     path = path_of(entry, STRATEGIES)
     module = import_file(f"strategy {name!r}", path, STRATEGIES)
+    if found := published_style(ast.parse(path.read_bytes()), {**REQUIRED, **HOOKS}):
+        raise UserError(f"strategy {name!r} ({path}) {found}")
     functions = {}
     for function, arguments in {**REQUIRED, **HOOKS}.items():
         found = getattr(module, function, None)
@@ -101,7 +119,8 @@ def load(name: str, entry: EntryConfig) -> Strategy:
             )
         _check_signature(f"strategy {name!r} ({path})", function, found, arguments)
         functions[function] = found
-    return Strategy(name, path, functions, options_of(f"strategy {name!r}", module, entry))
+    defaults = getattr(module, "OPTIONS", {})
+    return Strategy(name, path, functions, options_of(f"strategy {name!r}", defaults, entry))
 
 
 def import_file(what: str, path: Path, folder: Path) -> ModuleType:
@@ -129,13 +148,12 @@ def import_file(what: str, path: Path, folder: Path) -> ModuleType:
     return module
 
 
-def options_of(what: str, module: ModuleType, entry: EntryConfig) -> dict[str, Any]:
-    """The module's OPTIONS with the values of `entry` laid over them; `what` begins errors.
+def options_of(what: str, defaults: Mapping[str, Any], entry: EntryConfig) -> dict[str, Any]:
+    """A file's OPTIONS with the values of `entry` laid over them; `what` begins errors.
 
     Raises:
         UserError: a key is not in OPTIONS, or its value has another type than there.
     """
-    defaults = dict(getattr(module, "OPTIONS", {}))
     for key, value in entry.options.items():
         if key not in defaults:
             known = ", ".join(sorted(defaults)) or "none"
@@ -146,7 +164,7 @@ def options_of(what: str, module: ModuleType, entry: EntryConfig) -> dict[str, A
             not isinstance(value, kinds) or isinstance(value, bool) != isinstance(default, bool)
         ):
             raise UserError(f"{what}: option {key} is {value!r}, expected {type(default).__name__}")
-    return defaults | entry.options
+    return {**defaults, **entry.options}
 
 
 def _check_signature(where: str, name: str, function: Callable, arguments: tuple) -> None:

@@ -1,12 +1,16 @@
-"""A strategy's functions, each called once on random numbers before the forecaster is built."""
+"""A strategy's functions, called on random numbers one by one before the forecaster is built."""
+
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from .config import ModelConfig
+from .config import MemoryConfig, ModelConfig
 from .model.memory import Memory
 from .network import State
 from .strategy import Strategy
+from .strategy_calls import check_finite_gradient, checked
+from .strategy_file import GUIDE
 
 BATCH, TOKENS = 3, 5
 
@@ -22,98 +26,154 @@ def check(strategy: Strategy, config: ModelConfig) -> None:
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(0)
         memory = Memory(strategy, config.width, config.memory)
-        if not memory.enabled:
-            return
         x = torch.randn(BATCH, TOKENS, config.width)
-        together = _remember(memory, x)
-        for row in range(BATCH):
-            alone = _remember(memory, x[row : row + 1])
-            if not torch.allclose(alone[0], together[row], atol=1e-4, rtol=1e-3):
-                raise strategy.error(
-                    "apply_update",
-                    "the series of a batch influence each other; expected each row of dimension"
-                    " 0 to depend on that row alone",
-                )
+        if not memory.enabled:
+            _check_switched_off(memory, config.memory, x)
+            return
+        keys, values = _keys_values(memory, x)
+        if memory.association == "next":
+            # The value of a series' first token is stored under the key of a token of zeros.
+            _check_first_key(memory, torch.cat([torch.zeros_like(x[:, :1]), x[:, 1:]], 1))
+        gates = _gates(memory, x)
+        state = memory.start(BATCH)
+        for _ in range(2):
+            state = _update(memory, state, keys, values, gates)
+        _retrieve(memory, state, x, keys)
 
 
-def _remember(memory: Memory, x: Tensor) -> Tensor:
-    """What the memory returns for tokens x [B, N, E] after they were written twice."""
-    keys, values = _keys_values(memory, x)
-    gates = _gates(memory, x)
-    state = memory.start(len(x))
-    for _ in range(2):
-        state = _update(memory, state, keys, values, gates)
-    return _retrieve(memory, state, x)
+def _check_switched_off(memory: Memory, config: MemoryConfig, x: Tensor) -> None:
+    """Without a state nothing may be written: another state than an empty one is a mistake."""
+    nothing = replace(memory.strategy, functions={"init_memory_state": lambda memory, emb_dim: {}})
+    bare = Memory(nothing, memory.emb_dim, config)
+    set_by_init = _attributes(memory) - _attributes(bare)
+    keys, values = memory.strategy.call("compute_keys_values", memory, x)
+    if set_by_init:
+        names = ", ".join(f"memory.{name}" for name in sorted(set_by_init))
+        raise memory.strategy.error(
+            "init_memory_state",
+            f"returned no state, which switches the memory off, and set {names}; expected the state"
+            f" as {{name: tensor [1, ...]}}, or nothing set: see {GUIDE}",
+        )
+    arguments = {"compute_surprise": ({}, keys, values, {}), "apply_update": ({}, {}, {})}
+    for function, given in arguments.items():
+        found = memory.strategy.call(function, memory, *given)
+        if not isinstance(found, dict) or found:
+            raise memory.strategy.error(
+                function,
+                f"returned {_told(found)} although init_memory_state returned no state, which"
+                f" switches the memory off; expected an empty dictionary: see {GUIDE}",
+            )
+
+
+def _attributes(memory: Memory) -> set[str]:
+    named = (memory._parameters, memory._buffers, memory._modules)
+    return set(vars(memory)).union(*named)
 
 
 def _keys_values(memory: Memory, x: Tensor) -> tuple[Tensor, Tensor]:
     function = "compute_keys_values"
-    pair = memory.strategy.call(function, memory, x)
-    if not isinstance(pair, tuple) or len(pair) != 2:
-        found = type(pair).__name__
-        raise memory.strategy.error(function, f"returned {found}, expected a pair (keys, values)")
-    for name, tensor in zip(("keys", "values"), pair, strict=True):
-        _check_tensor(memory, function, name, tensor)
-        if tensor.dim() != 3 or tensor.shape[:2] != x.shape[:2]:
+
+    def expect(pair: object) -> None:
+        if not isinstance(pair, tuple) or len(pair) != 2:
+            found = type(pair).__name__
             raise memory.strategy.error(
-                function,
-                f"{name} of x {list(x.shape)} are {list(tensor.shape)}, "
-                f"expected [{x.shape[0]}, {x.shape[1]}, width]",
+                function, f"returned {found}, expected a pair (keys, values)"
             )
-    return pair
+        for name, tensor in zip(("keys", "values"), pair, strict=True):
+            _check_tensor(memory, function, name, tensor)
+            if tensor.dim() != 3 or tensor.shape[:2] != x.shape[:2]:
+                raise memory.strategy.error(
+                    function,
+                    f"{name} of x {list(x.shape)} are {list(tensor.shape)}, "
+                    f"expected [{x.shape[0]}, {x.shape[1]}, width]",
+                )
+
+    return checked(memory, function, expect, x=x)
+
+
+def _check_first_key(memory: Memory, x: Tensor) -> None:
+    function = "compute_keys_values"
+    with torch.enable_grad():
+        x = x.clone().requires_grad_()
+        keys, _ = memory.strategy.call(function, memory, x)
+        _check_tensor(memory, function, "the key of a token of zeros", keys)
+        if keys.requires_grad:
+            check_finite_gradient(memory, function, [keys], {"a token of zeros": [x]})
 
 
 def _gates(memory: Memory, x: Tensor) -> State:
-    if not memory.strategy.has("compute_gates"):
+    function = "compute_gates"
+    if not memory.strategy.has(function):
         return {}
-    gates = memory.strategy.call("compute_gates", memory, x)
-    _check_dictionary(memory, "compute_gates", gates)
-    for name, gate in gates.items():
-        if not gate.dim() or len(gate) != len(x):
-            raise memory.strategy.error(
-                "compute_gates", f"{name!r} is {list(gate.shape)}, expected [{len(x)}, ...]"
-            )
-    return gates
+
+    def expect(gates: object) -> None:
+        _check_dictionary(memory, function, gates)
+        _check_rows_of(memory, function, gates, len(x))
+
+    return checked(memory, function, expect, x=x)
 
 
 def _update(memory: Memory, state: State, keys: Tensor, values: Tensor, gates: State) -> State:
-    surprise = memory.strategy.call("compute_surprise", memory, state, keys, values, gates)
-    _check_dictionary(memory, "compute_surprise", surprise)
-    function = "apply_update"
-    new = memory.strategy.call(function, memory, state, surprise, gates)
-    _check_dictionary(memory, function, new)
-    shapes, wanted = ({n: list(t.shape) for n, t in s.items()} for s in (new, state))
-    if shapes != wanted:
-        raise memory.strategy.error(function, f"returned a state {shapes}, expected {wanted}")
-    return new
+    def expect_surprise(surprise: object) -> None:
+        _check_dictionary(memory, "compute_surprise", surprise)
+        _check_rows_of(memory, "compute_surprise", surprise, BATCH)
+
+    def expect_state(new: object) -> None:
+        _check_dictionary(memory, "apply_update", new)
+        shapes, wanted = ({n: list(t.shape) for n, t in s.items()} for s in (new, state))
+        if shapes != wanted:
+            raise memory.strategy.error(
+                "apply_update", f"returned a state {shapes}, expected {wanted}"
+            )
+
+    written = {"keys": keys, "values": values, "gates": gates}
+    surprise = checked(memory, "compute_surprise", expect_surprise, state=state, **written)
+    update = {"surprise": surprise, "gates": gates}
+    return checked(memory, "apply_update", expect_state, state=state, **update)
 
 
-def _retrieve(memory: Memory, state: State, x: Tensor) -> Tensor:
+def _retrieve(memory: Memory, state: State, x: Tensor, keys: Tensor) -> None:
+    queries = keys
     if memory.strategy.has("compute_queries"):
-        queries = memory.strategy.call("compute_queries", memory, x)
-        _check_tensor(memory, "compute_queries", "queries", queries)
-    else:
-        queries = _keys_values(memory, x)[0]
-    if not memory.strategy.has("retrieve") and "weight0" not in state:
-        raise memory.strategy.error(
-            "retrieve", "is missing, and the state has no weights of network.start() to read"
+        queries = checked(
+            memory,
+            "compute_queries",
+            lambda found: _check_tensor(memory, "compute_queries", "queries", found),
+            x=x,
         )
-    found = memory.retrieve(state, queries)
-    _check_tensor(memory, "retrieve", "result", found)
-    if found.shape != x.shape:
-        raise memory.strategy.error(
-            "retrieve", f"returned {list(found.shape)}, expected {list(x.shape)}"
-        )
-    return found
+    if not memory.strategy.has("retrieve"):
+        if "weight0" not in state:
+            raise memory.strategy.error(
+                "retrieve", "is missing, and the state has no weights of network.start() to read"
+            )
+        return
+
+    def expect(found: object) -> None:
+        _check_tensor(memory, "retrieve", "result", found)
+        if found.shape != x.shape:
+            raise memory.strategy.error(
+                "retrieve", f"returned {list(found.shape)}, expected {list(x.shape)}"
+            )
+
+    checked(memory, "retrieve", expect, state=state, queries=queries)
 
 
 def _check_dictionary(memory: Memory, function: str, found: object) -> None:
     if not isinstance(found, dict):
         raise memory.strategy.error(
-            function, f"returned {type(found).__name__}, expected a dictionary of tensors"
+            function, f"returned {_told(found)}, expected a dictionary of tensors"
         )
     for name, tensor in found.items():
         _check_tensor(memory, function, repr(name), tensor)
+
+
+def _check_rows_of(memory: Memory, function: str, found: State, rows: int) -> None:
+    for name, tensor in found.items():
+        if not tensor.dim() or len(tensor) != rows:
+            raise memory.strategy.error(
+                function,
+                f"{name!r} is {list(tensor.shape)}, expected [{rows}, ...]: a row for each series",
+            )
 
 
 def _check_tensor(memory: Memory, function: str, name: str, tensor: object) -> None:
@@ -125,3 +185,8 @@ def _check_tensor(memory: Memory, function: str, name: str, tensor: object) -> N
         raise memory.strategy.error(
             function, f"{name} holds NaN or infinite values, expected finite ones"
         )
+
+
+def _told(found: object) -> str:
+    """A result in words: a dictionary by its names, all else by its type."""
+    return f"{sorted(map(str, found))}" if isinstance(found, dict) else type(found).__name__

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from .. import io
 from ..errors import UserError
 from .config import TrainingConfig
+from .diagnosis import blamed
 from .series.dataset import Series, Split
 
 CHECKPOINT = "training.pt"
@@ -91,9 +92,12 @@ class Trainer:
             forecast = predict(self.model, self.valid_split, self.config)
             valid = mse(forecast, self.valid_split, self.context_window).item()
             if not math.isfinite(valid):
+                cause = blamed(
+                    self.model, lambda model: predict(model, self.valid_split, self.config).sum()
+                )
                 raise UserError(
                     f"{self.label}, epoch {progress.epoch + 1}: validation MSE is {valid}, expected"
-                    " a finite one"
+                    f" a finite one{cause}"
                 )
             progress.epoch += 1
             progress.rows.append({"epoch": progress.epoch, "valid_mse": valid, **row})
@@ -132,21 +136,25 @@ class Trainer:
         split = self.train_split
         batch = Split(split.inputs[rows], split.target[rows], split.scored[rows], ())
         try:
-            forecast = self.model(batch.inputs)
+            loss = self._loss(self.model, batch)
         except UserError as error:
             raise UserError(f"{where}: {error}") from error
-        loss = mse(forecast, batch, self.context_window)
         self.optimiser.zero_grad()
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip or math.inf)
         found = loss.item(), norm.item()
         if not all(map(math.isfinite, found)):
+            cause = blamed(self.model, lambda model: self._loss(model, batch))
             raise UserError(
-                f"{where}: loss is {found[0]} and gradient norm {found[1]}, expected finite ones"
+                f"{where}: loss is {found[0]} and gradient norm {found[1]}, expected finite"
+                f" ones{cause}"
             )
         self.optimiser.step()
         self.progress.step += 1
         return found
+
+    def _loss(self, model: nn.Module, batch: Split) -> Tensor:
+        return mse(model(batch.inputs), batch, self.context_window)
 
     def _resume(self) -> Progress:
         if self.file is None or not self.file.is_file():

@@ -65,7 +65,9 @@ def _drawn(results: Results, folder: Path) -> dict[str, page.Image]:
     images, dpi = {}, results.report.dpi
     with style.look():
         for name, draw in DRAWERS.items():
-            title, figure = FIGURES[name], draw(results)
+            # Without runs there are forecasts alone.
+            asked = name in forecast.DRAWERS or not results.metrics.empty
+            title, figure = FIGURES[name], draw(results) if asked else None
             shown = figure or style.absent(f"{title}: not run")
             lay_out(shown, dpi)
             svg = _saved(shown, "svg", dpi)

@@ -181,7 +181,7 @@ class Results:
 
 
 def load(
-    benchmark: Path,
+    benchmark: Path | None,
     metrics: list[Path],
     curves: list[Path],
     diagnostics: list[Path],
@@ -194,7 +194,7 @@ def load(
     forecast: Study | None = None,
     base: str = "",
 ) -> Results:
-    """Read and check every input. `forecast` is None if that study was not run.
+    """Read and check every input. `benchmark` or `forecast` is None if its study was not run.
 
     Raises:
         UserError: a file is missing or has other columns, or two files hold the same metric.
@@ -214,7 +214,9 @@ def load(
     twice = tables[0][tables[0].duplicated(key)]
     if len(twice):
         raise UserError(f"run {twice.iloc[0].run}: its metrics are in two of the files given")
-    samples = io.read_table(benchmark, benchmark_schemas.BENCHMARK)
+    samples = benchmark_schemas.BENCHMARK.empty_table().to_pandas()
+    if benchmark:
+        samples = io.read_table(benchmark, benchmark_schemas.BENCHMARK)
     notes = {str(path): io.read_metadata(path) for path in [*metrics, *curves, *diagnostics]}
     forecast = forecast or Study()
     notes |= forecast.notes

@@ -39,7 +39,10 @@ class Section:
 
 
 def sections(results: Results, drawn: set[str]) -> list[Section]:
-    """All sections. `drawn` has the names of the figures that have data."""
+    """All sections, or those of the forecast study alone if no run was scored.
+
+    `drawn` has the names of the figures that have data.
+    """
 
     def section(title, text, figures=(), tables=(), folded=(), absent="") -> Section:
         tables, folded = (tuple(t for t in part if t is not None) for part in (tables, folded))
@@ -53,6 +56,15 @@ def sections(results: Results, drawn: set[str]) -> list[Section]:
         text = wording.sweep(name)
         return section(SWEEPS[name].label, text, [name], tables, folded, absent)
 
+    forecasts = section(
+        "Forecast study",
+        wording.forecast(results.forecast),
+        FORECAST_FIGURES,
+        [forecast.data(results.forecast), *forecast.leaderboards(results.forecast)],
+        absent="`forecast` names no dataset or no strategy in the configuration.",
+    )
+    if results.metrics.empty:
+        return [forecasts]
     shown = tuple(examples(results))
     return [
         section(
@@ -137,9 +149,7 @@ def sections(results: Results, drawn: set[str]) -> list[Section]:
                 [runs.attribution(results), runs.differences(results)],
                 absent="no run says in `differs` what it changes; "
                 "`config/full.yaml` has one run for each."),
-        section("Forecast study", wording.forecast(results.forecast), FORECAST_FIGURES,
-                forecast.leaderboards(results.forecast),
-                absent="`forecast` names no dataset or no strategy in the configuration."),
+        forecasts,
         section("Benchmark", explanations.BENCHMARK, folded=[benchmark.benchmark(results)]),
         section("How to read this, and its limits", wording.limits(results)),
     ]  # fmt: skip

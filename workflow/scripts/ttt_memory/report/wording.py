@@ -46,8 +46,8 @@ _MEASURES = {
 }
 
 _FORECAST = """\
-This is a second study, separate from the first. Does a memory that is written at test time help to
-forecast a series? A forecast of the next sample sees the last `context_window` samples directly.
+This study is separate from that of conversations. Does a memory that is written at test time help
+to forecast a series? A forecast of the next sample sees the last `context_window` samples directly.
 It sees older samples only through the memory, which is reset before every series.
 
 The test MSE is in standardised units, with a 95% Student interval over training seeds. *Memory

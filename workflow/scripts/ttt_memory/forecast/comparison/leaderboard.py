@@ -49,8 +49,9 @@ def _rows(
             "seeds": len(means),
             "series": errors[strategy].shape[1],
             **dict(zip(("mse", "low", "high"), student(means), strict=True)),
-            "mae": part["mae"].mean(),
-            "rmse": float(np.sqrt(means.mean()) * first["unit"]),
+            "mae": (part["mae"] * _weights(part)).mean(),
+            "rmse": float(np.sqrt(means.mean())),
+            "unit": first["unit"],
             **_gain(strategy, first["kind"], errors, config),
             **_difference(strategy, parts, errors, config),
             "parameters": first["parameters"],
@@ -63,9 +64,19 @@ def _by_seed(part: pd.DataFrame) -> pd.DataFrame:
     """MSE of every test series: one row per seed, one column per series.
 
     A series without any scored position has no MSE and is left out. Forecasts that are not finite
-    are never written, so they cannot be the reason for a missing MSE.
+    are never written, so they cannot be the reason for a missing MSE. A window of a longer record
+    counts by its scored samples, so that a mean does not depend on how the record was cut.
     """
-    return part.pivot(index="seed", columns="series", values="mse").dropna(axis=1)
+    weighted = part.assign(mse=part["mse"] * _weights(part))
+    return weighted.pivot(index="seed", columns="series", values="mse").dropna(axis=1)
+
+
+def _weights(part: pd.DataFrame) -> pd.Series:
+    """How much each row counts in a mean over series and seeds; 1 on average."""
+    if part["separate"].iloc[0]:
+        return pd.Series(1.0, part.index)
+    scored = part["scored"].map(np.sum)
+    return scored / scored[scored > 0].mean()
 
 
 def student(values: pd.Series) -> tuple[float, float, float]:
@@ -123,7 +134,10 @@ def _difference(
 
 
 def table(found: pd.DataFrame, dataset: str) -> pd.DataFrame:
-    """The leaderboard of one dataset as text; a star marks the published protocol."""
+    """The leaderboard of one dataset as text; a star marks the published protocol.
+
+    All errors are in standardised units, or in their squares.
+    """
     rows = found[found["dataset"] == dataset]
     shown = {
         "strategy": rows["strategy"] + rows["protocol"].map({"strict": "", "published": " *"}),
@@ -132,6 +146,7 @@ def table(found: pd.DataFrame, dataset: str) -> pd.DataFrame:
         "difference": _estimates(rows, "difference", "difference_low", "difference_high"),
         "p": [_number(value, 4) for value in rows["p"]],
         "RMSE": [_number(value, 4) for value in rows["rmse"]],
+        "MAE": [_number(value, 4) for value in rows["mae"]],
         "parameters": [f"{value:,}" for value in rows["parameters"]],
         "s / epoch": [_number(value, 1) for value in rows["epoch_seconds"]],
         "seeds": rows["seeds"].astype(str),

@@ -6,23 +6,65 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ... import io
 from ...errors import UserError
-from ..schemas import EPOCHS, FORECASTS, LEADERBOARD, TRACES
+from ..schemas import EPOCHS, FORECASTS, LEADERBOARD, SERIES, TRACES
+from ..series.usage import Usage
+
+
+@dataclass(frozen=True)
+class SeriesNote:
+    """What a file of series says of itself, without its series."""
+
+    target: str = ""
+    mean: float = 0.0
+    unit: float = 1.0  # one standardised unit, in the target's own unit
+    usage: Usage = field(default_factory=Usage)
+    unit_name: str = ""
+    step: float | None = None  # seconds from one sample to the next
+    floor: float | None = None  # MSE of the noise in the test series, where it is known
+    origins: tuple[str, ...] = ()  # of the test series
+
+    @classmethod
+    def read(cls, path: Path) -> "SeriesNote":
+        """The note of a file that make_series.py wrote.
+
+        Raises:
+            UserError: the file is unreadable or has no such note.
+        """
+        note = io.read_metadata(path)
+        if "usage" not in note:
+            raise UserError(f"{path}: no note on what is used, expected a file of make_series.py")
+        rows = io.read_arrow(path, SERIES)
+        origins = rows.filter(pc.equal(rows["split"], "test"))["origin"].to_pylist()
+        return cls(
+            *(note[key] for key in ("target", "mean", "unit")),
+            Usage.read(note["usage"]),
+            *(note[key] for key in ("unit_name", "step", "floor")),
+            tuple(origins),
+        )
+
+    @property
+    def label(self) -> str:
+        """The target with its unit, for an axis."""
+        return f"{self.target} ({self.unit_name})" if self.unit_name else self.target
 
 
 @dataclass(frozen=True)
 class Study:
     """One frame per schema of the same name; empty where nothing was run.
 
-    `notes` holds the provenance of the leaderboard and of each file of forecasts, by path.
+    `series` says of each dataset what its numbers mean and how much of it is used. `notes` holds
+    the provenance of the leaderboard and of each file of forecasts, by path.
     """
 
     leaderboard: pd.DataFrame = field(default_factory=LEADERBOARD.empty_table().to_pandas)
     forecasts: pd.DataFrame = field(default_factory=FORECASTS.empty_table().to_pandas)
     epochs: pd.DataFrame = field(default_factory=EPOCHS.empty_table().to_pandas)
     traces: pd.DataFrame = field(default_factory=TRACES.empty_table().to_pandas)
+    series: dict[str, SeriesNote] = field(default_factory=dict)
     notes: dict[str, dict] = field(default_factory=dict)
 
     @property
@@ -37,6 +79,10 @@ class Study:
         if kind:
             rows = rows[rows["kind"] == kind]
         return list(rows["strategy"])
+
+    def of_series(self, dataset: str) -> SeriesNote:
+        """What is known of a dataset's series."""
+        return self.series.get(dataset, SeriesNote())
 
     @property
     def without_memory(self) -> str | None:
@@ -85,8 +131,14 @@ def concatenated(paths: list[Path], schema: pa.Schema) -> pd.DataFrame:
     return pa.concat_tables(tables or [schema.empty_table()]).to_pandas()
 
 
-def load(leaderboard: Path, forecasts: list[Path], epochs: list[Path], traces: list[Path]) -> Study:
-    """Read every file of the study.
+def load(
+    leaderboard: Path,
+    forecasts: list[Path],
+    epochs: list[Path],
+    traces: list[Path],
+    series: list[Path] = (),
+) -> Study:
+    """Read every file of the study. A file of series is named after its dataset.
 
     Raises:
         UserError: a file is unreadable, or two files hold the same experiment.
@@ -96,5 +148,6 @@ def load(leaderboard: Path, forecasts: list[Path], epochs: list[Path], traces: l
         read_forecasts(forecasts),
         concatenated(epochs, EPOCHS),
         concatenated(traces, TRACES),
+        {path.stem: SeriesNote.read(path) for path in series},
         {str(path): io.read_metadata(path) for path in (leaderboard, *forecasts)},
     )

@@ -16,6 +16,7 @@ from .. import network
 from ..config import MemoryConfig
 from ..network import State
 from ..strategy import Strategy
+from ..strategy_file import GUIDE
 
 
 @dataclass(frozen=True)
@@ -156,13 +157,17 @@ class Memory(nn.Module):
         function = "init_memory_state"
         if not isinstance(start, dict):
             raise self.strategy.error(
-                function, f"returned {type(start).__name__}, expected a dictionary of tensors"
+                function,
+                f"returned {type(start).__name__}, expected a dictionary of tensors [1, ...], the"
+                f" state of one series: see {GUIDE}",
             )
         for name, tensor in start.items():
             if not isinstance(tensor, Tensor) or not tensor.dim() or tensor.shape[0] != 1:
                 found = list(tensor.shape) if isinstance(tensor, Tensor) else type(tensor).__name__
                 raise self.strategy.error(
-                    function, f"{name!r} is {found}, expected a tensor [1, ...]"
+                    function,
+                    f"{name!r} is {found}, expected a tensor [1, ...], whose dimension 0 becomes"
+                    f" that of the series: see {GUIDE}",
                 )
 
 

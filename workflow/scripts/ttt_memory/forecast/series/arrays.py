@@ -58,9 +58,15 @@ def _load(path: str) -> np.ndarray:
         raise UserError(
             f"{path}: expected a filled array [series, samples, channels] or [samples, channels]"
         )
-    if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
-        raise UserError(f"{path}: expected finite numbers, found {array.dtype} or NaN")
-    return array.astype(np.float64)
+    if array.dtype.kind not in "fiu":
+        raise UserError(f"{path}: found numbers of type {array.dtype}, expected real numbers")
+    array = array.astype(np.float64)
+    wrong = np.argwhere(~np.isfinite(array))
+    if len(wrong):
+        place = wrong[0].tolist()
+        found = "NaN" if np.isnan(array[tuple(place)]) else "infinity"
+        raise UserError(f"{path}: found {found} at {place}, expected finite numbers alone")
+    return array
 
 
 def _hold_out(config: ArrayDataset, array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

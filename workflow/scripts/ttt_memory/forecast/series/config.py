@@ -1,10 +1,37 @@
 """Configuration of the datasets: generated sine waves, arrays or a table."""
 
-from typing import Annotated, Literal
+import datetime
+import itertools
+import zoneinfo
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from ...options import InputPath, Options
+
+# Values of `time_format` for times that are numbers: units since the beginning of 1970, UTC.
+EPOCHS = ("s", "ms", "us", "ns")
+
+
+def _moment(value: str) -> str:
+    try:
+        datetime.datetime.fromisoformat(value)
+    except ValueError:
+        raise ValueError(f"found {value!r}, expected a time like 2018-01-01") from None
+    return value
+
+
+def _written_out(value: Any) -> Any:
+    """A date that YAML has read as one, as it is written."""
+    return value.isoformat() if isinstance(value, datetime.date) else value
+
+
+# A time in the configuration, with quotes or without.
+Moment = Annotated[
+    str,
+    BeforeValidator(_written_out, json_schema_input_type=str),
+    AfterValidator(_moment),
+]
 
 
 class _Dataset(Options):
@@ -14,9 +41,21 @@ class _Dataset(Options):
         description="A forecast sees this many samples directly, and older ones only through the "
         "memory.",
     )
+    scored_from: int | None = Field(
+        None,
+        ge=1,
+        description="The first sample of a validation or test series that is scored; null is a "
+        "fifth of `length`, or `context_window` if that is more. It does not depend on "
+        "smaller windows, so that forecasts with different windows are scored on the same samples.",
+    )
     epochs: int = Field(
         20, ge=1, description="Training makes this many passes over the training series."
     )
+
+    @property
+    def first_scored(self) -> int:
+        """The position of the first sample of a validation or test series that is scored."""
+        return self.scored_from or max(self.length // 5, self.context_window)
 
 
 class SineDataset(_Dataset):
@@ -55,6 +94,9 @@ class _Windowed(_Dataset):
         ge=1,
         description="Validation and test windows start this many samples after each other; with "
         "null, so many that no sample is forecast twice.",
+    )
+    unit: str = Field(
+        "", description="The unit of the target, such as °C, for the axes of figures."
     )
     observe_target: bool = Field(
         True,
@@ -111,9 +153,30 @@ class TableDataset(_Windowed):
         description="The values of this column tell several series apart; null is for a table of "
         "one series.",
     )
-    since: str | None = Field(
+    separator: str = Field(
+        ",", min_length=1, max_length=1, description="This character separates the cells of a CSV."
+    )
+    decimal: Literal[".", ","] = Field(
+        ".", description="This character of a CSV stands before the decimals of a number."
+    )
+    thousands: Literal[".", ",", " ", "'", "_"] | None = Field(
+        None, description="This character of a CSV stands between the thousands of a number."
+    )
+    time_format: str | None = Field(
         None,
-        description="Rows before this time, such as 2018-01-01, are left out; null keeps all rows.",
+        description="How times are written, such as %d.%m.%Y %H:%M, or the unit of numbers that "
+        "count from 1970: s, ms, us or ns; null is for ISO 8601, such as 2013-01-01 06:00.",
+    )
+    time_zone: str | None = Field(
+        None,
+        description="Times without an offset are local times of this zone, such as Europe/Berlin. "
+        "The hour that is repeated in autumn is told apart by the order of its rows. Null is UTC.",
+    )
+    since: Moment | None = Field(
+        None, description="Rows before this time, such as 2018-01-01, are left out."
+    )
+    until: Moment | None = Field(
+        None, description="Rows from this time on, such as 2019-01-01, are left out."
     )
     step: str | None = Field(
         None,
@@ -136,13 +199,60 @@ class TableDataset(_Windowed):
     fractions: tuple[float, float, float] = Field(
         (0.8, 0.1, 0.1),
         description="These fractions of the distinct times are for training, validation and test, "
-        "in this order; they sum to 1.",
+        "in this order; they sum to 1. They are not used with `valid_from` and `test_from`.",
+    )
+    valid_from: Moment | None = Field(
+        None,
+        description="Training ends before this time, and validation begins; with null, `fractions` "
+        "decides.",
+    )
+    test_from: Moment | None = Field(
+        None,
+        description="Validation ends before this time, and the test begins; with null, `fractions` "
+        "decides.",
     )
 
     @field_validator("fractions")
     @classmethod
     def _whole(cls, fractions: tuple[float, ...]) -> tuple[float, ...]:
         return _fractions(fractions)
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known(cls, zone: str | None) -> str | None:
+        try:
+            return zone and zoneinfo.ZoneInfo(zone).key
+        except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError(f"found {zone!r}, expected a zone like Europe/Berlin") from None
+
+    @model_validator(mode="after")
+    def _characters_differ(self) -> "TableDataset":
+        names = ("separator", "decimal", "thousands")
+        found = [(name, getattr(self, name)) for name in names if getattr(self, name)]
+        for place, (name, character) in enumerate(found):
+            for other, same in found[:place]:
+                if same == character:
+                    raise ValueError(
+                        f"found {character!r} for both {other} and {name}; expected two characters"
+                    )
+        return self
+
+    @model_validator(mode="after")
+    def _dates_follow(self) -> "TableDataset":
+        if (self.valid_from is None) != (self.test_from is None):
+            raise ValueError("found one of valid_from and test_from, expected both or neither")
+        names = ("since", "valid_from", "test_from", "until")
+        dates = [(name, getattr(self, name)) for name in names if getattr(self, name)]
+        for (before, early), (after, late) in itertools.pairwise(dates):
+            # Offsets are left out: a time with one may stand beside a time without.
+            first, second = (
+                datetime.datetime.fromisoformat(date).replace(tzinfo=None) for date in (early, late)
+            )
+            if second <= first:
+                raise ValueError(
+                    f"found {before} {early} and {after} {late}, expected {after} to be later"
+                )
+        return self
 
     @model_validator(mode="after")
     def _columns_differ(self) -> "TableDataset":

@@ -1,6 +1,6 @@
 """The series of a dataset: their tensors, and the Parquet file that holds them."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +11,7 @@ from torch import Tensor
 from ... import io
 from ...errors import UserError
 from ..schemas import SERIES
-
-SPLITS = ("train", "valid", "test")
+from .usage import SPLITS, Usage
 
 
 @dataclass(frozen=True)
@@ -45,6 +44,10 @@ class Series:
     mean: float  # of the target in the training part, in its own unit
     unit: float  # one unit of `Split.target`, in the target's own unit: its standard deviation
     separate: bool  # whether each series is a record of its own, not a window of a longer one
+    usage: Usage = field(default_factory=Usage)  # how much of the data is in the splits
+    unit_name: str = ""  # of the target's own unit; empty where none was given
+    step: float | None = None  # seconds from one sample to the next, if they have times
+    floor: float | None = None  # MSE of the noise in the test series, where it is known
 
     def to(self, device: torch.device) -> "Series":
         """The same series on `device`."""
@@ -71,6 +74,10 @@ class Series:
             "mean": self.mean,
             "unit": self.unit,
             "separate": self.separate,
+            "usage": self.usage.note(),
+            "unit_name": self.unit_name,
+            "step": self.step,
+            "floor": self.floor,
         }
         io.write_table(path, pa.concat_tables(tables), SERIES, {**metadata, **own})
 
@@ -83,6 +90,8 @@ def read(path: str | Path) -> Series:
     """
     table, note = io.read_arrow(path, SERIES), io.read_metadata(path)
     wanted = ("channels", "target", "observed", "mean", "unit", "separate")
+    further = Usage.read(note["usage"]) if "usage" in note else Usage()
+    more = (further, note.get("unit_name", ""), note.get("step"), note.get("floor"))
     if any(key not in note for key in wanted):
         raise UserError(
             f"{path}: no note on channels and target, expected a file made by make_series.py"
@@ -94,7 +103,7 @@ def read(path: str | Path) -> Series:
         if not rows.num_rows:
             raise UserError(f"{path}: no series in split {name!r}")
         splits[name] = _split(path, name, rows, len(note["channels"]))
-    return Series(splits, tuple(note["channels"]), *(note[key] for key in wanted[1:]))
+    return Series(splits, tuple(note["channels"]), *(note[key] for key in wanted[1:]), *more)
 
 
 def _split(path: str | Path, name: str, rows: pa.Table, channels: int) -> Split:

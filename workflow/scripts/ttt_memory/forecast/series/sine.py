@@ -10,6 +10,7 @@ import torch
 
 from .config import SineDataset
 from .dataset import SPLITS, Series, Split
+from .usage import Usage
 
 
 def make(config: SineDataset) -> Series:
@@ -28,10 +29,15 @@ def make(config: SineDataset) -> Series:
     splits = {}
     for name, rows in parts.items():
         target = torch.from_numpy(waves[rows].astype(np.float32))
-        splits[name] = Split(
-            target.unsqueeze(-1),
-            target,
-            torch.ones_like(target, dtype=torch.bool),
-            tuple(f"f={f[row]:.3f}" for row in rows),
-        )
-    return Series(splits, ("x",), "x", observed=True, mean=0.0, unit=1.0, separate=True)
+        scored = torch.ones_like(target, dtype=torch.bool)
+        if name != "train":
+            scored[:, : config.first_scored] = False
+        origins = tuple(f"f={f[row]:.3f}" for row in rows)
+        splits[name] = Split(target.unsqueeze(-1), target, scored, origins)
+    samples = {name: split.target.numel() for name, split in splits.items()}
+    counted = {name: int(split.scored.sum()) for name, split in splits.items()}
+    counted["train"] -= len(splits["train"]) * config.context_window
+    usage = Usage(samples, samples, {name: len(rows) for name, rows in parts.items()}, counted)
+    # Whoever knows each wave itself still errs by its noise.
+    floor = float(np.mean(eps[parts["test"]] ** 2))
+    return Series(splits, ("x",), "x", True, 0.0, 1.0, separate=True, usage=usage, floor=floor)

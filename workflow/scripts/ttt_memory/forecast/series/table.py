@@ -1,13 +1,15 @@
 """Series from a CSV or Parquet table with one row per time; missing cells are dealt with first."""
 
-import importlib.metadata
 import itertools
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from ...errors import UserError
+from . import cells, columns
 from .config import TableDataset
 from .dataset import SPLITS, Series
 from .windows import Record, cut
@@ -20,118 +22,106 @@ def make(config: TableDataset) -> Series:
         UserError: the file or a column is missing, times are unsorted or repeat, a cell is missing
             or is not a number, a column is constant, or a part has too few rows.
     """
-    frame = _read(locate(config.path), config)
-    groups = {"": frame}
-    if config.group:
-        groups = {str(name): rows for name, rows in frame.groupby(config.group, sort=True)}
-    groups = {name: _complete(config, name, rows) for name, rows in groups.items()}
+    left_out: Counter[str] = Counter()
+    groups = _groups(columns.locate(config.path), config, left_out)
+    groups = {name: _complete(config, name, rows, left_out) for name, rows in groups.items()}
     bounds = _bounds(config, groups)
     records = {split: [] for split in SPLITS}
     for name, rows in groups.items():
-        for split, (start, end) in bounds.items():
-            part = rows[(rows.index >= start) & (rows.index < end)]
-            records[split] += [
-                _record(config, name, stretch) for stretch in _stretches(config, part)
-            ]
+        for split, span in bounds.items():
+            records[split] += _records(config, name, rows, split, *span)
     for split in SPLITS:
         if not records[split]:
             raise UserError(f"{config.path}: no rows in the {split} part")
     channels = (*config.features, config.target)
-    return cut(records, channels, config, config.path, standardise=True)
-
-
-def locate(path: str) -> Path:
-    """The file that `path` names; `package:DISTRIBUTION/FILE` is a file of an installed package.
-
-    It is found through the metadata of the package, which is not imported.
-
-    Raises:
-        UserError: the package is not installed or has no such file.
-    """
-    if not path.startswith("package:"):
-        return Path(path)
-    distribution, _, file = path.removeprefix("package:").partition("/")
-    try:
-        files = importlib.metadata.files(distribution) or []
-    except importlib.metadata.PackageNotFoundError as error:
-        raise UserError(
-            f"{path}: package {distribution} is not installed; run pip install {distribution}"
-        ) from error
-    for found in files:
-        if str(found) == file or str(found).endswith(f"/{file}"):
-            return Path(found.locate())
-    raise UserError(f"{path}: package {distribution} has no file {file}")
-
-
-def _read(path: Path, config: TableDataset) -> pd.DataFrame:
-    """The needed columns in the file's order, with times parsed and numbers checked."""
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
-    try:
-        whole = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
-    except (OSError, ValueError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not a readable table ({error})") from error
-    numbers = [*config.features, config.target]
-    for column in [config.time, *numbers, *([config.group] if config.group else [])]:
-        if column not in whole.columns:
-            known = ", ".join(map(str, whole.columns))
-            raise UserError(f"{path}: column {column!r} is missing; the file has {known}")
-    if config.duplicates == "drop":
-        whole = whole.drop_duplicates()
-    frame = pd.DataFrame({"time": _times(path, whole[config.time])})
+    advice = _advice(config, groups)
+    series = cut(records, channels, config, config.path, standardise=True, advice=advice)
+    usage = replace(series.usage, left_out=dict(+left_out))
     if config.group:
-        frame[config.group] = whole[config.group]
-    for column in numbers:
-        frame[column] = _numbers(path, whole[column])
-    if config.since is not None:
-        frame = frame[frame["time"] >= _times(path, pd.Series([config.since]))[0]]
-    if frame.empty:
-        since = f" since {config.since}" if config.since else ""
-        raise UserError(f"{path}: 0 rows{since}, expected at least 3 x length {config.length}")
-    return frame
+        long = {
+            split: {record.name for record in found if len(record.values) >= config.length}
+            for split, found in records.items()
+        }
+        short = tuple(name for name in groups if not any(name in found for found in long.values()))
+        counts = {split: len(found) for split, found in long.items()}
+        usage = replace(usage, groups=counts, short=short)
+    return replace(series, usage=usage, step=_step(config, groups))
 
 
-def _times(path: Path, column: pd.Series) -> pd.Series:
-    times = pd.to_datetime(column, utc=True, errors="coerce", format="ISO8601")
-    if times.isna().any():
-        bad = column[times.isna()].iloc[0]
+def _groups(path: Path, config: TableDataset, left_out: Counter[str]) -> dict[str, pd.DataFrame]:
+    """The needed columns of each group in the file's order, times parsed and numbers checked.
+
+    What is left out is added to `left_out`.
+    """
+    whole = columns.read(path, config)
+    if config.duplicates == "drop":
+        equal = whole.duplicated()
+        left_out["that equal an earlier row"] += int(equal.sum())
+        whole = whole[~equal]
+    if config.group:
+        whole = _with_group(path, config, whole, left_out)
+    numbers = [*config.features, config.target]
+    parsed = {column: cells.numbers(path, config, whole[column]) for column in numbers}
+    since, until = (_moment(config, moment) for moment in (config.since, config.until))
+    groups = {}
+    for name, times in columns.by_group(config, whole, whole[config.time]):
+        times = cells.times(path, config, times)
+        early = times < since if since is not None else times.isna()
+        late = times >= until if until is not None else times.isna()
+        left_out["before `since`"] += int(early.sum())
+        left_out["from `until` on"] += int(late.sum())
+        kept = times[~early & ~late]
+        frame = pd.DataFrame({"time": kept})
+        for column in numbers:
+            frame[column] = parsed[column].loc[kept.index]
+        if len(frame):
+            groups[name] = frame
+    if not groups:
+        dates = {"since": config.since, "until": config.until}
+        told = "".join(f" {key} {date}" for key, date in dates.items() if date)
+        raise UserError(f"{path}: 0 rows{told}, expected at least 3 x length {config.length}")
+    return groups
+
+
+def _with_group(
+    path: Path, config: TableDataset, whole: pd.DataFrame, left_out: Counter[str]
+) -> pd.DataFrame:
+    """The rows that name their group."""
+    group = whole[config.group]
+    empty = group.isna() | (group.astype(str).str.strip() == "")
+    if empty.any() and config.missing == "error":
+        row, more = whole.index[empty][0] + 1, int(empty.sum()) - 1
         raise UserError(
-            f"{path}: column {column.name!r}: found {bad!r}, expected a time like 2013-01-01 06:00"
+            f"{path}: column {config.group!r} is empty in row {row} and {more} more;"
+            " expected the name of a group, or `missing: drop` or `missing: carry` in the"
+            " configuration, which leave such rows out"
         )
-    return times
+    left_out[f"without a {config.group}"] += int(empty.sum())
+    return whole[~empty]
 
 
-def _numbers(path: Path, column: pd.Series) -> pd.Series:
-    numbers = pd.to_numeric(column, errors="coerce").astype(float)
-    wrong = (numbers.isna() & column.notna()) | np.isinf(numbers)
-    if wrong.any():
-        row = int(np.flatnonzero(wrong)[0])
-        raise UserError(
-            f"{path}: column {column.name!r}, row {row + 1}: found {column.iloc[row]!r}, expected"
-            " a finite number"
+def _moment(config: TableDataset, moment: str | None) -> pd.Timestamp | None:
+    """A time of the configuration in UTC."""
+    if moment is None:
+        return None
+    time = pd.Timestamp(moment)
+    if time.tzinfo is None:
+        time = time.tz_localize(
+            config.time_zone or "UTC", ambiguous=True, nonexistent="shift_forward"
         )
-    return numbers
+    return time.tz_convert("UTC")
 
 
-def _complete(config: TableDataset, name: str, rows: pd.DataFrame) -> pd.DataFrame:
+def _complete(
+    config: TableDataset, name: str, rows: pd.DataFrame, left_out: Counter[str]
+) -> pd.DataFrame:
     """One group's rows indexed by time, with missing rows and cells dealt with as configured.
 
     A column `scored` is false where the target was missing.
     """
     where = f"{config.path}: {config.group} {name!r}" if config.group else config.path
-    times = rows["time"]
-    if times.duplicated().any():
-        raise UserError(
-            f"{where}: time {times[times.duplicated()].iloc[0]} occurs twice; expected one row for"
-            " each time (`duplicates: drop` keeps one of several equal rows)"
-        )
-    if not times.is_monotonic_increasing:
-        late = times[times.diff() < pd.Timedelta(0)].iloc[0]
-        raise UserError(
-            f"{where}: times are not sorted; {late} follows a later time, expected ascending times"
-        )
-    numbers = [*config.features, config.target]
-    rows = rows.set_index("time")[numbers]
+    _check_order(config, where, rows["time"])
+    rows = rows.set_index("time")[[*config.features, config.target]]
     if config.step:
         rows = _on_grid(config, where, rows)
     missing = rows.isna()
@@ -143,11 +133,34 @@ def _complete(config: TableDataset, name: str, rows: pd.DataFrame) -> pd.DataFra
             " `missing: carry` in the configuration"
         )
     if config.missing == "drop":
-        rows = rows[~missing.any(axis=1)]
+        incomplete = missing.any(axis=1)
+        left_out["with a missing cell"] += int(incomplete.sum())
+        rows = rows[~incomplete]
         if rows.empty:
             raise UserError(f"{where}: every row has a missing cell; expected some complete rows")
     scored = rows[config.target].notna()
     return rows.ffill().assign(scored=scored)
+
+
+def _check_order(config: TableDataset, where: str, times: pd.Series) -> None:
+    """Times ascend and none repeats."""
+    if times.duplicated().any():
+        ways = []
+        if config.duplicates == "error":
+            ways.append("`duplicates: drop` keeps one of several equal rows")
+        if config.time_zone is None:
+            ways.append("`time_zone` tells apart the hour that clocks repeat in autumn")
+        if config.group is None:
+            ways.append("`group` names the column of a table of several series")
+        raise UserError(
+            f"{where}: time {times[times.duplicated()].iloc[0]} occurs twice; expected one row for"
+            f" each time" + (f" ({'; '.join(ways)})" if ways else "")
+        )
+    if not times.is_monotonic_increasing:
+        late = times[times.diff() < pd.Timedelta(0)].iloc[0]
+        raise UserError(
+            f"{where}: times are not sorted; {late} follows a later time, expected ascending times"
+        )
 
 
 def _on_grid(config: TableDataset, where: str, rows: pd.DataFrame) -> pd.DataFrame:
@@ -170,26 +183,72 @@ def _bounds(config: TableDataset, groups: dict[str, pd.DataFrame]) -> dict:
         times = times.tz_localize("UTC")
     if len(times) < 3:
         raise UserError(f"{config.path}: {len(times)} rows, expected at least 3 x length")
-    train = int(len(times) * config.fractions[0])
-    valid = int(len(times) * (config.fractions[0] + config.fractions[1]))
-    edges = [times[0], times[train], times[valid], times[-1] + pd.Timedelta(1, "ns")]
+    if config.valid_from and config.test_from:
+        inner = [_moment(config, config.valid_from), _moment(config, config.test_from)]
+    else:
+        train = int(len(times) * config.fractions[0])
+        valid = int(len(times) * (config.fractions[0] + config.fractions[1]))
+        inner = [times[train], times[valid]]
+    edges = [times[0], *inner, times[-1] + pd.Timedelta(1, "us")]
     return dict(zip(SPLITS, itertools.pairwise(edges), strict=True))
 
 
-def _stretches(config: TableDataset, part: pd.DataFrame) -> list[pd.DataFrame]:
-    """`part`, cut where the step between two times is longer than the most frequent step."""
-    steps = part.index.to_series().diff()
-    if config.gaps == "join" or len(part) < 3:
-        return [part] if len(part) else []
-    stretch = (steps > steps.mode().iloc[0]).cumsum().to_numpy()
-    return [rows for _, rows in part.groupby(stretch)]
+def _records(
+    config: TableDataset,
+    name: str,
+    rows: pd.DataFrame,
+    split: str,
+    start: pd.Timestamp,
+    end: pd.Timestamp,
+) -> list[Record]:
+    """The stretches of one group's `rows` from `start` to `end`.
+
+    A stretch of validation or test that goes on from the split before has some of its samples as
+    history, so that its first samples are forecast too.
+    """
+    inside = np.flatnonzero((rows.index >= start) & (rows.index < end))
+    stretches = _stretches(config, rows)
+    found = []
+    for stretch in dict.fromkeys(stretches[inside]):
+        own = inside[stretches[inside] == stretch]
+        begin = int(np.searchsorted(stretches, stretch))
+        history = 0 if split == "train" else min(own[0] - begin, config.first_scored)
+        part = rows.iloc[own[0] - history : own[-1] + 1]
+        values = part[[*config.features, config.target]].to_numpy(float)
+        labels = [time.strftime("%Y-%m-%d %H:%M") for time in part.index]
+        found.append(Record(name, values, part["scored"].to_numpy(bool), labels, history))
+    return found
 
 
-def _record(config: TableDataset, name: str, part: pd.DataFrame) -> Record:
-    values = part[[*config.features, config.target]].to_numpy(float)
-    return Record(
-        name,
-        values,
-        part["scored"].to_numpy(bool),
-        [time.strftime("%Y-%m-%d %H:%M") for time in part.index],
+def _stretches(config: TableDataset, rows: pd.DataFrame) -> np.ndarray:
+    """The number of the stretch of each row; a step above the most frequent one begins another."""
+    steps = rows.index.to_series().diff()
+    if config.gaps == "join" or len(rows) < 3:
+        return np.zeros(len(rows), int)
+    return (steps > steps.mode().iloc[0]).cumsum().to_numpy()
+
+
+def _step(config: TableDataset, groups: dict[str, pd.DataFrame]) -> float | None:
+    """Seconds between two samples of a window; None if that is not the same everywhere."""
+    steps = pd.concat([rows.index.to_series().diff().dropna() for rows in groups.values()])
+    if steps.empty or (config.gaps == "join" and steps.nunique() > 1):
+        return None
+    return float(steps.mode().iloc[0].total_seconds())
+
+
+def _advice(config: TableDataset, groups: dict[str, pd.DataFrame]) -> str:
+    """What may help against short stretches, if irregular times are their reason."""
+    if config.gaps == "join":
+        return ""
+    steps = pd.concat([rows.index.to_series().diff().dropna() for rows in groups.values()])
+    if steps.nunique() < 2:
+        return ""
+    usual = steps.mode().iloc[0]
+    share = (steps == usual).mean()
+    ways = ["`gaps: join` takes rows as if they followed each other"]
+    if not config.step:
+        ways.insert(0, "`step` with `missing: carry` fills times that have no row")
+    return (
+        f"; {share:.0%} of the rows follow the one before by {usual}, the others by another step:"
+        f" {', '.join(ways)}"
     )

@@ -1,4 +1,4 @@
-"""Cut long records into windows; each window lies inside one split."""
+"""Cut long records into windows; what is scored of a window lies inside one split."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,16 +9,21 @@ import torch
 from ...errors import UserError
 from .config import ArrayDataset, TableDataset
 from .dataset import SPLITS, Series, Split
+from .usage import Usage
 
 
 @dataclass(frozen=True)
 class Record:
-    """A stretch of consecutive samples of one split."""
+    """A stretch of consecutive samples of one split, after `history` samples of the split before.
+
+    Samples of the history are inputs of validation and test windows, and are never scored.
+    """
 
     name: str  # begins the origin of its windows
     values: np.ndarray  # [samples, channels] float64, the target last; NaN where unknown
     scored: np.ndarray  # [samples] bool
     labels: list[str]  # [samples] time or row of each sample; ends the origin of a window
+    history: int = 0
 
 
 def cut(
@@ -28,6 +33,7 @@ def cut(
     where: str,
     standardise: bool,
     separate: bool = False,
+    advice: str = "",
 ) -> Series:
     """Standardise by the training records alone, then cut every record into windows.
 
@@ -38,6 +44,7 @@ def cut(
         where: the input file, for errors.
         standardise: whether to standardise; otherwise mean 0 and unit 1.
         separate: whether no two windows come from one record.
+        advice: what may help if no record of a split is long enough.
 
     Raises:
         UserError: a channel is constant in training, or a split has no window.
@@ -53,49 +60,87 @@ def cut(
     mean, unit = np.zeros(len(channels)), np.ones(len(channels))
     if standardise:
         mean, unit = np.nanmean(train, 0), np.nanstd(train, 0)
-    splits = {}
+    splits, used = {}, {}
     for split in SPLITS:
-        stride = config.stride if split == "train" else _test_stride(config)
-        splits[split] = _split(records[split], mean, unit, stride, config)
-        if not len(splits[split]):
+        windows = [
+            (record, *window)
+            for record in records[split]
+            for window in _windows(record, config, split)
+        ]
+        if not windows:
             longest = max((len(record.values) for record in records[split]), default=0)
             raise UserError(
                 f"{where}: the longest stretch of the {split} part without a gap has {longest}"
-                f" rows, expected at least length {config.length}"
+                f" rows, expected at least length {config.length}{advice}"
             )
+        splits[split] = _split(windows, mean, unit, config)
+        used[split] = sum(_covered(record, config, split) for record in records[split])
     seen = channels if config.observe_target else channels[:-1]
     target = channels[-1], config.observe_target, float(mean[-1]), float(unit[-1])
-    return Series(splits, seen, *target, separate)
+    usage = Usage(
+        {split: sum(len(r.values) - r.history for r in records[split]) for split in SPLITS},
+        used,
+        {split: len(part) for split, part in splits.items()},
+        {split: _counted(part, split, config) for split, part in splits.items()},
+    )
+    return Series(splits, seen, *target, separate, usage, config.unit)
 
 
-def _test_stride(config: ArrayDataset | TableDataset) -> int:
-    return config.test_stride or config.length - config.context_window
+def _windows(
+    record: Record, config: ArrayDataset | TableDataset, split: str
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """The rows of each window of a record, and which of them are scored.
+
+    Without `test_stride`, validation and test windows score every sample after the first
+    `first_scored` of the record once: a last window ends where the record ends.
+    """
+    samples, length = len(record.values), config.length
+    stride = config.stride
+    if split != "train":
+        stride = config.test_stride or length - config.first_scored
+    starts = list(range(0, samples - length + 1, stride))
+    if split != "train" and config.test_stride is None and starts:
+        starts += [samples - length] if starts[-1] + length < samples else []
+    end = 0  # of what is scored
+    for start in starts:
+        rows = slice(start, start + length)
+        scored = record.scored[rows].copy()
+        if split != "train":
+            first = max(config.first_scored, record.history - start)
+            if config.test_stride is None:
+                first = max(first, end - start)
+            scored[:first] = False
+            end = rows.stop
+        yield rows, scored
+
+
+def _covered(record: Record, config: ArrayDataset | TableDataset, split: str) -> int:
+    """Samples of a record that are in a window, its history left out."""
+    inside = np.zeros(len(record.values), bool)
+    for rows, _ in _windows(record, config, split):
+        inside[rows] = True
+    return int(inside[record.history :].sum())
+
+
+def _counted(part: Split, split: str, config: ArrayDataset | TableDataset) -> int:
+    """Forecasts that count in training, or in validation and test."""
+    first = config.context_window if split == "train" else 0
+    return int(part.scored[:, first:].sum())
 
 
 def _split(
-    records: list[Record],
+    windows: list[tuple[Record, slice, np.ndarray]],
     mean: np.ndarray,
     unit: np.ndarray,
-    stride: int,
     config: ArrayDataset | TableDataset,
 ) -> Split:
-    values, scored, origins = [], [], []
-    for record in records:
-        for rows in _starts(len(record.values), config.length, stride):
-            # Values that are not known yet are set to the training mean.
-            values.append(np.nan_to_num((record.values[rows] - mean) / unit))
-            scored.append(record.scored[rows])
-            origins.append(f"{record.name} {record.labels[rows.start]}".strip())
-    if not values:
-        empty = torch.zeros(0, config.length)
-        return Split(empty.unsqueeze(-1), empty, empty.bool(), ())
+    # Values that are not known yet are set to the training mean.
+    values = [np.nan_to_num((record.values[rows] - mean) / unit) for record, rows, _ in windows]
     stacked = torch.from_numpy(np.stack(values).astype(np.float32))
     inputs = stacked if config.observe_target else stacked[:, :, :-1].contiguous()
     return Split(
-        inputs, stacked[:, :, -1].contiguous(), torch.from_numpy(np.stack(scored)), tuple(origins)
+        inputs,
+        stacked[:, :, -1].contiguous(),
+        torch.from_numpy(np.stack([scored for *_, scored in windows])),
+        tuple(f"{record.name} {record.labels[rows.start]}".strip() for record, rows, _ in windows),
     )
-
-
-def _starts(samples: int, length: int, stride: int) -> Iterator[slice]:
-    for start in range(0, samples - length + 1, stride):
-        yield slice(start, start + length)

@@ -1,8 +1,45 @@
 """Tables of the forecast study."""
 
+import pandas as pd
+
 from ...forecast.comparison.leaderboard import table
 from ...forecast.comparison.results import Study
 from .table import Table
+
+
+def data(study: Study) -> Table | None:
+    """How much of each dataset is used, and what was left out."""
+    shown, rows = [], []
+    for name, series in study.series.items():
+        usage, own = series.usage, f"{series.unit:.4g} {series.unit_name}".strip()
+        for split, windows in usage.windows.items():
+            rows.append(
+                {
+                    "dataset": name,
+                    "target": series.target,
+                    "unit": series.unit,
+                    "split": split,
+                    "windows": windows,
+                    "groups": usage.groups.get(split),
+                    "rows": usage.given[split],
+                    "rows used": usage.used[split],
+                    "samples that count": usage.scored[split],
+                }
+            )
+            shown.append(
+                {
+                    "dataset": name,
+                    "1 standardised unit": f"{own} of {series.target}",
+                    "split": split,
+                    "windows": f"{windows:,}",
+                    "groups": str(usage.groups.get(split, "–")),
+                    "rows used": f"{usage.used[split]:,} of {usage.given[split]:,}",
+                    "samples that count": f"{usage.scored[split]:,}",
+                }
+            )
+    if not rows:
+        return None
+    return Table("forecast_data", pd.DataFrame(shown), pd.DataFrame(rows))
 
 
 def leaderboards(study: Study) -> list[Table]:

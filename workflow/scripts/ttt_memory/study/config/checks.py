@@ -18,12 +18,11 @@ from .tree import Config
 
 def problems(config: Config) -> Iterable[tuple[str, str]]:
     """Mistakes that show only in several values or on disk: pairs of a key and what is wrong."""
-    yield from _base_problems(config.base)
-    yield from _corpus_problems(config)
-    yield from conversation_files.problems(config.benchmark, config.corpus)
-    yield from _run_problems(config, architecture(config))
-    yield from _recall_problems(config)
-    yield from _process_problems(config)
+    forecast = config.forecast
+    if config.runs:
+        yield from _conversation_problems(config)
+    elif not (forecast.datasets and (forecast.strategies or forecast.baselines)):
+        yield "runs", "found none, expected at least one run, or a forecast study"
     yield from _limit_problems(config.resources)
     for key, problem in forecast_problems(config.forecast):
         yield f"forecast.{key}", problem
@@ -34,6 +33,15 @@ def problems(config: Config) -> Iterable[tuple[str, str]]:
         for key, path in paths.items():
             if not Path(path).is_file():
                 yield f"imports.{name}.{key}", f"found {path!r}, expected an existing file"
+
+
+def _conversation_problems(config: Config) -> Iterable[tuple[str, str]]:
+    yield from _base_problems(config.base)
+    yield from _corpus_problems(config)
+    yield from conversation_files.problems(config.benchmark, config.corpus)
+    yield from _run_problems(config, architecture(config))
+    yield from _recall_problems(config)
+    yield from _process_problems(config)
 
 
 def _base_problems(base: BaseConfig) -> Iterable[tuple[str, str]]:
@@ -78,8 +86,6 @@ def _run_problems(config: Config, shape: Mapping[str, Any]) -> Iterable[tuple[st
             f"found {config.recall.segment_tokens}, expected at most the base's {longest}"
             " positions",
         )
-    if not config.runs:
-        yield "runs", "found none, expected at least one run"
     for name, run in config.runs.items():
         weights, key = run.fast_weights, f"runs.{name}.fast_weights"
         if depth is not None and max(weights.layers) >= depth:

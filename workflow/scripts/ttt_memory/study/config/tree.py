@@ -6,7 +6,7 @@ that a new key elsewhere does not rerun it.
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, ValidationInfo
 
 from ... import options
 from ...benchmark.config import BenchmarkConfig, CorpusConfig
@@ -23,6 +23,11 @@ from .runs import Name, RunEntry, resolved
 def _switched_off(forecast: Any) -> Any:
     """`forecast: null` written out as a study without datasets."""
     return {"datasets": {}} if forecast is None else forecast
+
+
+def _runs(entries: Any, info: ValidationInfo) -> Any:
+    """Runs with `like` written out; `runs: null` is a study without any."""
+    return {} if entries is None else resolved(entries, info)
 
 
 class ImportConfig(Options):
@@ -54,9 +59,10 @@ class Config(Options):
     base: BaseConfig = Field(BaseConfig(), description="The base model.")
     runs: Annotated[
         dict[Name, RunEntry],
-        BeforeValidator(resolved, json_schema_input_type=dict[Name, RunEntry | None]),
+        BeforeValidator(_runs, json_schema_input_type=dict[Name, RunEntry | None] | None),
     ] = Field(
         description="Training regimes by name; each goes through every condition; null drops one."
+        " With null in place of all, the first study is left out."
     )
     recall: RecallConfig = Field(RecallConfig(), description="Conditions and sweeps.")
     scoring: ScoringConfig = Field(ScoringConfig(), description="Metrics, intervals and verdict.")

@@ -1,0 +1,74 @@
+"""Forecasts against the truth, for a series that is forecast well, a middling and a bad one."""
+
+import numpy as np
+import pandas as pd
+from matplotlib import dates
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from .axes import PANEL, colour_of, shown, with_legend
+from .results import SeriesNote, Study
+
+LAST = 80  # samples shown of a series
+# By the error of the best strategy: the share of the test series with a lower one.
+CHOSEN = {"a good series": 0.1, "a median series": 0.5, "a bad series": 0.9}
+
+
+def examples(study: Study) -> Figure | None:
+    """The last samples of three test series of each dataset, with the forecasts of the best."""
+    names = [name for name in study.datasets if study.ranking(name)]
+    if not names:
+        return None
+    size = (PANEL[0] * len(CHOSEN), PANEL[1] * len(names))
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(len(names), len(CHOSEN), squeeze=False)
+    for row, dataset in zip(grid, names, strict=True):
+        rows = study.forecasts[study.forecasts["dataset"] == dataset]
+        errors = _errors(study, dataset, rows)
+        for axes, (quality, share) in zip(row, CHOSEN.items(), strict=True):
+            series = errors.index[round(share * (len(errors) - 1))]
+            _draw(axes, study, dataset, rows[rows["series"] == series])
+            axes.set_title(f"{dataset}, one step ahead: {quality}\nMSE {errors[series]:.4f}")
+    return with_legend(figure)
+
+
+def _errors(study: Study, dataset: str, rows: pd.DataFrame) -> pd.Series:
+    """The error of each test series by the best forecaster, mean over seeds, the lowest first."""
+    ranked = study.ranking(dataset, "strategy") or study.ranking(dataset)
+    best = rows[rows["strategy"] == ranked[0]]
+    return best.groupby("series")["mse"].mean().dropna().sort_values(kind="stable")
+
+
+def _draw(axes: Axes, study: Study, dataset: str, rows: pd.DataFrame) -> None:
+    """One series: the truth, and what each forecaster says with its first seed."""
+    note = study.of_series(dataset)
+    for number, strategy in enumerate(shown(study, dataset, baselines=True)):
+        row = rows[rows["strategy"] == strategy].sort_values("seed").iloc[0]
+        place = _places(note, int(row["series"]), int(row["first"]), len(row["truth"]))[-LAST:]
+        if not number:
+            truth = np.where(row["scored"], row["truth"], np.nan)[-LAST:]
+            axes.plot(place, note.mean + note.unit * truth, ".", color="black", label="truth")
+        axes.plot(
+            place,
+            note.mean + note.unit * row["forecast"][-LAST:],
+            color=colour_of(study, strategy),
+            linewidth=1.2,
+            label=strategy,
+        )
+    axes.set_ylabel(note.label or "value")
+    if isinstance(place, pd.DatetimeIndex):
+        locator = dates.AutoDateLocator(minticks=3, maxticks=7)
+        axes.xaxis.set_major_locator(locator)
+        axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))
+        axes.set_xlabel("time (UTC)")
+    else:
+        axes.set_xlabel("position in the series (samples)")
+
+
+def _places(note: SeriesNote, series: int, first: int, count: int) -> np.ndarray | pd.DatetimeIndex:
+    """The time of each forecast, where samples have one; else its position."""
+    if note.step is None:
+        return first + np.arange(count)
+    date, hour = note.origins[series].split()[-2:]
+    begin = pd.Timestamp(f"{date} {hour}") + pd.Timedelta(seconds=first * note.step)
+    return pd.date_range(begin, periods=count, freq=pd.Timedelta(seconds=note.step))
