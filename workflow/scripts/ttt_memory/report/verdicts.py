@@ -20,6 +20,8 @@ ANSWERS = {
 def answer(results: Results) -> str:
     """The answer to the question of the report, in one sentence about its main run."""
     run = results.main_run()
+    if results.metrics.empty:
+        return "**Not measured.** This study holds no conversations; its forecasts are below."
     if run is None:
         return (
             "**Not measured.** No run was asked both with the dialogue in context (A) and from its"
