@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from forecast_models import SMALL, TASK, TRAINING, WINDOW, dataset
+from forecast_models import SMALL, TASK, TRAINING, WINDOW, dataset, train
 from ttt_memory import options
 from ttt_memory.errors import UserError
 from ttt_memory.forecast.config import (
@@ -21,7 +21,6 @@ from ttt_memory.forecast.forecaster import Task, build
 from ttt_memory.forecast.forecaster_checks import check_forecaster
 from ttt_memory.forecast.series.dataset import Split
 from ttt_memory.forecast.strategy import BASELINES
-from ttt_memory.forecast.trainer import Trainer
 
 GOOD = """
 import torch
@@ -130,7 +129,7 @@ def test_queries_that_see_later_tokens_are_refused(tmp_path: Path) -> None:
     mixed = GOOD.replace(
         "return memory.key(x), x", "k = memory.key(x)\n    return k - k.mean(1, True), x"
     )
-    label = "strategy 'mine' on 'waves', seed 0"
+    label = "strategy 'mine' on 'waves'"
     with pytest.raises(UserError, match=f"{label}: the forecast made at sample .* changes with"):
         check_forecaster(forecaster(tmp_path, mixed), WINDOW, 2, label)
     own = mixed + "\n\ndef compute_queries(memory, x):\n    return memory.key(x)\n"
@@ -174,7 +173,7 @@ def build(task, config, options):
     series.splits["test"].inputs[0, 20, 0] = 1e6
     data = SineDataset(context_window=WINDOW, length=45, epochs=1)
     cpu = torch.device("cpu")
-    mine = Experiment("waves", "mine", "baseline", 0, entry, data, SMALL, TRAINING, cpu)
+    mine = Experiment("waves", "mine", "baseline", (0,), entry, data, SMALL, TRAINING, cpu)
     for result, words in {
         "x": r"forecasts are \[2, \d+, 2\], expected \[2, \d+\]",
         "x[:, :, 0] / 0": "forecasts hold NaN",
@@ -182,7 +181,7 @@ def build(task, config, options):
     }.items():
         path.write_text(text.replace("RESULT", result), encoding="utf-8")
         with pytest.raises(UserError, match=f"baseline 'mine' on 'waves', seed 0: {words}"):
-            run(mine, series)
+            list(run(mine, series))
 
 
 def test_options_are_checked(tmp_path: Path) -> None:
@@ -201,9 +200,9 @@ def test_nan_in_training_names_strategy_dataset_epoch_and_step(tmp_path: Path) -
         'memory.calls += 1\n    return {"m": (1 if memory.calls < 15 else float("nan")) * memory',
     ).replace("    memory.key =", "    memory.calls = 0\n    memory.key =")
     model = forecaster(tmp_path, text)
-    label = "strategy 'mine' on 'waves', seed 0"
+    label = "strategy 'mine' on 'waves'"
     with pytest.raises(UserError, match=r"'mine' on 'waves', seed 0, epoch 1, step \d.*nan"):
-        Trainer(model, dataset(), WINDOW, 3, TRAINING, 0, label).train()
+        train({0: model}, 3, label)
 
 
 def test_an_exception_in_training_names_where(tmp_path: Path) -> None:
@@ -213,8 +212,8 @@ def test_an_exception_in_training_names_where(tmp_path: Path) -> None:
         "        raise RuntimeError('too many')\n    return {\"m\": values",
     )
     model = forecaster(tmp_path, text)
-    with pytest.raises(UserError, match=r"here, epoch 1, step 1: strategy 'mine'.*too many"):
-        Trainer(model, dataset(), WINDOW, 3, TRAINING, 0, "here").train()
+    with pytest.raises(UserError, match=r"here, seed 0, epoch 1, step 1: strategy 'mine'.*too many"):
+        train({0: model}, 3, "here")
 
 
 @pytest.mark.parametrize(

@@ -299,7 +299,7 @@ def test_the_scan_is_the_loop_over_chunks() -> None:
     memory = memory_of("titans_default")
     x = torch.stack([tokens(n) for n in range(4)], 1)  # [B, n, C, E]
     scan = memory.scan(x)
-    read = memory.read(scan, x)
+    read = memory.read(scan.states, x)
     state, last = memory.start(BATCH), torch.zeros(BATCH, 1, WIDTH).double()
     states, expected = [], []
     for chunk in x.unbind(1):
