@@ -20,7 +20,6 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from forecast import LENGTH, SERIES, WINDOW, batch, contenders
-
 from ttt_memory.errors import run
 from ttt_memory.forecast.config import EntryConfig, ModelConfig, TrainingConfig
 from ttt_memory.forecast.forecaster import Task, build

@@ -212,7 +212,9 @@ def test_an_exception_in_training_names_where(tmp_path: Path) -> None:
         "        raise RuntimeError('too many')\n    return {\"m\": values",
     )
     model = forecaster(tmp_path, text)
-    with pytest.raises(UserError, match=r"here, seed 0, epoch 1, step 1: strategy 'mine'.*too many"):
+    with pytest.raises(
+        UserError, match=r"here, seed 0, epoch 1, step 1: strategy 'mine'.*too many"
+    ):
         train({0: model}, 3, "here")
 
 

@@ -113,7 +113,9 @@ def test_an_experiment_returns_forecasts_epochs_and_traces(name: str) -> None:
     entry = EntryConfig(file=name)
     wanted = Experiment("waves", name, "strategy", (1,), entry, data, SMALL, TRAINING, CPU)
     ((seed, found),) = run(wanted, dataset())
-    assert {row["seed"] for row in [*found.forecasts, *found.epochs, *found.traces]} == {1} == {seed}
+    assert (
+        {row["seed"] for row in [*found.forecasts, *found.epochs, *found.traces]} == {1} == {seed}
+    )
     test = dataset().splits["test"]
     assert [row["series"] for row in found.forecasts] == list(range(4))
     for row, truth in zip(found.forecasts, test.target, strict=True):

@@ -62,7 +62,9 @@ def parse() -> argparse.Namespace:
     for name in ("curve", "traces", "out"):
         paths = getattr(args, name)
         if paths and len(paths) != len(args.seed):
-            parser.error(f"--{name}: found {len(paths)} files, expected {len(args.seed)}, one a seed")
+            parser.error(
+                f"--{name}: found {len(paths)} files, expected {len(args.seed)}, one a seed"
+            )
     return args
 
 

@@ -91,8 +91,8 @@ def clip(gradient: State, bound: float) -> State:
     """
     if not bound:
         return gradient
-    rows = torch.cat([tensor.flatten(1) for tensor in gradient.values()], 1)
-    square = rows.square().sum(1)
+    rows = [tensor.flatten(1) for tensor in gradient.values()]
+    square = (rows[0] if len(rows) == 1 else torch.cat(rows, 1)).square().sum(1)
     scale = bound * torch.rsqrt(square.clamp_min(bound**2))
     return {
         name: tensor * scale.view(-1, *[1] * (tensor.dim() - 1))

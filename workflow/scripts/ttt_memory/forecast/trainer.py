@@ -83,7 +83,9 @@ class Trainer:
 
     def _train(self, group: list[Run], forward: Forward | None) -> None:
         """Train runs to their end, as a stack that is run by `forward`; None for a single run."""
-        while left := [run for run in group if not run.failure and run.progress.epoch < self.epochs]:
+        while left := [
+            run for run in group if not run.failure and run.progress.epoch < self.epochs
+        ]:
             epoch = min(run.progress.epoch for run in left)
             behind = [run for run in left if run.progress.epoch == epoch]
             try:

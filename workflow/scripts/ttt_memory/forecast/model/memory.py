@@ -172,9 +172,7 @@ def write(
     for keys, values, gates in itertools.islice(chunks, count - 1):
         surprise = strategy.call("compute_surprise", memory, states[-1], keys, values, gates)
         states.append(strategy.call("apply_update", memory, states[-1], surprise, gates))
-    return {
-        name: torch.stack([state[name] for state in states], 1).flatten(0, 1) for name in start
-    }
+    return {name: torch.stack([state[name] for state in states], 1).flatten(0, 1) for name in start}
 
 
 def _unbind(gates: State, count: int) -> list[State]:

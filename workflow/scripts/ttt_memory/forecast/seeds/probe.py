@@ -38,26 +38,30 @@ def together(models: Sequence[nn.Module], window: int, channels: int) -> tuple[F
             expected = list(_alone(models, inputs))
         except (Changed, UserError, RuntimeError) as error:
             return None, _line(error)
-        reason = "no way"
-        for way in _ways(models[0]):
-            try:
-                difference = _difference(_stacked(way, models, inputs), expected)
-            except (Changed, UserError, RuntimeError) as error:
-                reason = _line(error)
-                continue
-            if not difference:
-                return way(models[0]), ""
-            reason = f"together {difference} would differ from those of a seed alone"
-    return None, reason
+        # `vmap` also refuses what a fold would let pass: a decision by the values of all rows.
+        if reason := _problem(Vmapped, models, inputs, expected):
+            return None, reason
+        titan = isinstance(models[0], MACTitan)
+        if titan and not _problem(Folded, models, inputs, expected):
+            return Folded(models[0]), ""
+    return Vmapped(models[0]), ""
 
 
 class Changed(Exception):
     """A forecast changed something that outlives it."""
 
 
-def _ways(model: nn.Module) -> tuple[Callable[[nn.Module], Forward], ...]:
-    """From the fastest on."""
-    return (Folded, Vmapped) if isinstance(model, MACTitan) else (Vmapped,)
+def _problem(way: Callable, models: Sequence[nn.Module], inputs: Tensor, expected: Found) -> str:
+    """Why a way of running the forecasters together is not right; empty if it is."""
+    parts = [trained_of(model) for model in models]
+    own = {name: torch.stack([part[name] for part in parts]) for name in parts[0]}
+    fixed = differing([fixed_of(model) for model in models])
+    try:
+        found = list(_results(way(copy.deepcopy(models[0]).train()), own, fixed, inputs))
+    except (UserError, RuntimeError) as error:
+        return _line(error)
+    different = _difference(found, expected)
+    return different and f"together {different} would differ from those of a seed alone"
 
 
 def _alone(models: Sequence[nn.Module], inputs: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
@@ -74,13 +78,6 @@ def _alone(models: Sequence[nn.Module], inputs: Tensor) -> Iterator[tuple[Tensor
             raise Changed("it keeps something from one call to the next")
 
 
-def _stacked(way: Callable, models: Sequence[nn.Module], inputs: Tensor) -> Found:
-    parts = [trained_of(model) for model in models]
-    own = {name: torch.stack([part[name] for part in parts]) for name in parts[0]}
-    fixed = differing([fixed_of(model) for model in models])
-    return list(_results(way(copy.deepcopy(models[0]).train()), own, fixed, inputs))
-
-
 def _results(
     forward: Forward, trained: dict[str, Tensor], fixed: dict[str, Tensor], inputs: Tensor
 ) -> Iterator[tuple[Tensor, Tensor]]:
@@ -92,7 +89,7 @@ def _results(
         allow_unused=True,
         materialize_grads=True,
     )
-    rows = torch.cat([gradient.flatten(1) for gradient in gradients], 1)
+    rows = torch.cat([gradient.reshape(len(forecasts), -1) for gradient in gradients], 1)
     yield from zip(forecasts.detach(), rows, strict=True)
 
 

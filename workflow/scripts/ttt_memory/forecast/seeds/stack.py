@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ..series.dataset import Split
 from ..loss import mse
+from ..series.dataset import Split
 from .forward import Forward
 from .run import Run
 
