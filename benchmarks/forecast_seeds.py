@@ -1,9 +1,9 @@
 """Time of three and of five seeds trained as one, divided by the time of one seed.
 
     python benchmarks/forecast_seeds.py [--steps 2] [--repeats 3] [--only mesa delta] [--check]
+        [--length 500] [--window 16]
 
-One step is forward, backward and Adam on 4 series of 500 samples for each seed, window 16, width
-16, on one thread of one process. Counted are user CPU seconds, the smallest of several repeats, so
+One step is forward, backward and Adam on 4 series for each seed, width 16, on one thread of one process. Counted are user CPU seconds, the smallest of several repeats, so
 that other processes disturb little. Numbers of seeds take turns. `one, alone` is the plain
 forecaster, without what trains several as one; trained one after another, S seeds take S times as
 long. --check exits 1 when five seeds of a strategy take more than 3.5 times as long as one.
@@ -34,26 +34,26 @@ SEEDS = (1, 3, 5)
 SETTINGS = TrainingConfig()
 
 
-def step_of(stack: Stack) -> Callable[[], object]:
+def step_of(stack: Stack, length: int, window: int) -> Callable[[], object]:
     """One training step of a stack, each seed on its own copy of the series."""
-    data, count = batch(), len(stack.runs)
+    data, count = batch(length), len(stack.runs)
     inputs, target, scored = (
         part.expand(count, *part.shape).contiguous()
         for part in (data.inputs, data.target, data.scored)
     )
     data = Split(inputs, target, scored, ())
-    return lambda: stack.step(data, WINDOW, SETTINGS.learning_rate, SETTINGS.clip)
+    return lambda: stack.step(data, window, SETTINGS.learning_rate, SETTINGS.clip)
 
 
-def stacks(title: str, kind: str, entry: EntryConfig) -> tuple[str, dict[str, Stack]]:
+def stacks(title: str, kind: str, entry: EntryConfig, window: int) -> tuple[str, dict[str, Stack]]:
     """How a forecaster is run, and a stack for each column of the table."""
-    task = Task(context_window=WINDOW, channels=1, observed=True)
+    task = Task(context_window=window, channels=1, observed=True)
     runs = []
     for seed in range(max(SEEDS)):
         torch.manual_seed(seed)
         runs.append(Run(seed, build(title, entry, kind, task, ModelConfig())))
     alone = {"alone": Stack(runs[:1], Alone(runs[0].model))}
-    forward, reason = together([part.model for part in runs], WINDOW, 1)
+    forward, reason = together([part.model for part in runs], window, 1)
     if forward is None:
         return f"one after another: {reason}", alone
     found = {str(count): Stack(runs[:count], forward) for count in SEEDS}
@@ -81,20 +81,23 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=2, help="steps of a repeat")
     parser.add_argument("--repeats", type=int, default=3, help="repeats; the fastest counts")
     parser.add_argument("--only", nargs="+", help="names of strategies and baselines")
+    parser.add_argument("--length", type=int, default=LENGTH, help="samples of a series")
+    parser.add_argument("--window", type=int, default=WINDOW, help="samples seen directly")
     parser.add_argument("--check", action="store_true", help=f"fail above {TARGET:g} times")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    print(f"{SERIES} series of {LENGTH} samples a seed, PyTorch {torch.__version__}")
+    print(
+        f"{SERIES} series of {args.length} samples a seed, window {args.window}, PyTorch {torch.__version__}"
+    )
     columns = ("one, alone", "one", "three", "five", "three/one", "five/one")
     print(f"{'forecaster':<18}" + "".join(f"{name:>12}" for name in columns) + "  run")
     missed = []
     for title, kind, entry in contenders(ModelConfig()):
         if "published" in title or (args.only and title not in args.only):
             continue
-        way, found = stacks(title, kind, entry)
-        times = seconds(
-            {name: step_of(stack) for name, stack in found.items()}, args.steps, args.repeats
-        )
+        way, found = stacks(title, kind, entry, args.window)
+        steps = {name: step_of(stack, args.length, args.window) for name, stack in found.items()}
+        times = seconds(steps, args.steps, args.repeats)
         cells = [times[name] for name in found]
         ratios = [times[name] / times["1"] for name in ("3", "5") if name in times]
         missed += [title] if kind == "strategy" and (not ratios or ratios[-1] > TARGET) else []

@@ -159,7 +159,8 @@ def test_a_strategy_whose_update_has_trained_values_is_run_by_vmap(tmp_path: Pat
 ALONE = {
     "a decision by values": (
         '    return {"matrix": missing',
-        '    if missing.abs().max() > 100:\n        missing = missing / 2\n    return {"matrix": missing',
+        "    if missing.abs().max() > 100:\n        missing = missing / 2\n"
+        '    return {"matrix": missing',
         "data-dependent control flow",
     ),
     "a tensor that no parameter holds": (

@@ -69,7 +69,7 @@ class Trainer:
         the strategy that failed. It names strategy, dataset, seed, epoch and step, and the other
         runs go on.
         """
-        waiting = [run for run in self.runs if run.progress.epoch < self.epochs]
+        waiting = [run for run in self.runs if self._goes_on(run)]
         if not waiting:
             return
         forward = None
@@ -83,9 +83,7 @@ class Trainer:
 
     def _train(self, group: list[Run], forward: Forward | None) -> None:
         """Train runs to their end, as a stack that is run by `forward`; None for a single run."""
-        while left := [
-            run for run in group if not run.failure and run.progress.epoch < self.epochs
-        ]:
+        while left := [run for run in group if self._goes_on(run)]:
             epoch = min(run.progress.epoch for run in left)
             behind = [run for run in left if run.progress.epoch == epoch]
             try:
@@ -99,6 +97,9 @@ class Trainer:
                 self._say(left, f"trained one after another from here: {error}")
                 for run in left:
                     self._train([run], None)
+
+    def _goes_on(self, run: Run) -> bool:
+        return not run.failure and run.progress.epoch < self.epochs
 
     def _epoch(self, runs: list[Run], forward: Forward | None) -> None:
         """One pass over the training series, the validation error, and a checkpoint of each run.
