@@ -3,10 +3,11 @@
     python benchmarks/forecast_seeds.py [--steps 2] [--repeats 3] [--only mesa delta] [--check]
         [--length 500] [--window 16]
 
-One step is forward, backward and Adam on 4 series for each seed, width 16, on one thread of one process. Counted are user CPU seconds, the smallest of several repeats, so
-that other processes disturb little. Numbers of seeds take turns. `one, alone` is the plain
-forecaster, without what trains several as one; trained one after another, S seeds take S times as
-long. --check exits 1 when five seeds of a strategy take more than 3.5 times as long as one.
+One step is forward, backward and Adam on 4 series for each seed, width 16, on one thread of one
+process. Counted are user CPU seconds, the smallest of several repeats, so that other processes
+disturb little. Numbers of seeds take turns. `one, alone` is the plain forecaster, without what
+trains several as one; trained one after another, S seeds take S times as long. --check exits 1
+when five seeds of a strategy take more than 3.5 times as long as one.
 """
 
 import argparse
