@@ -87,9 +87,8 @@ def main() -> None:
     parser.add_argument("--check", action="store_true", help=f"fail above {TARGET:g} times")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    print(
-        f"{SERIES} series of {args.length} samples a seed, window {args.window}, PyTorch {torch.__version__}"
-    )
+    sizes = f"{SERIES} series of {args.length} samples a seed, window {args.window}"
+    print(f"{sizes}, PyTorch {torch.__version__}")
     columns = ("one, alone", "one", "three", "five", "three/one", "five/one")
     print(f"{'forecaster':<18}" + "".join(f"{name:>12}" for name in columns) + "  run")
     missed = []

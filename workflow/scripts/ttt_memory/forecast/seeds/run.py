@@ -61,7 +61,9 @@ class Run:
             if saved["origin"] != origin:
                 raise ValueError(f"it is of {saved['origin']}")
             self.model.load_state_dict(saved["model"])
-            self.moments, self.random = saved["moments"], saved["random"].cpu()
+            # Torch keeps the number of steps on the CPU, on whatever device the moments are.
+            self.moments = saved["moments"] | {"step": saved["moments"]["step"].cpu()}
+            self.random = saved["random"].cpu()
             self.progress = Progress(**saved["progress"])
         except (*UNREADABLE, *MALFORMED) as error:
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
