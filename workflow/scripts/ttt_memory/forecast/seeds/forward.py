@@ -44,8 +44,9 @@ class Folded:
     """A MAC Titan whose memories are written for the series of all seeds as for one large batch.
 
     The rows of a memory's batch do not influence each other, so it does not matter that they are
-    of different seeds. The functions that write a chunk then need no `vmap`, which makes each
-    of their operations dearer. They may not use trained values of the memory: these differ between the rows.
+    of different seeds. The functions that write a chunk then need no `vmap`, which makes each of
+    their operations dearer. They may not use trained values of the memory, which differ between
+    the rows.
 
     Raises:
         UserError: a function that writes uses a trained value; its cause is a `NeedsParameters`.
