@@ -30,11 +30,11 @@ SERIES, LENGTH, WINDOW = 4, 500, 16
 REFERENCE, PUBLISHED = "titans_default", "titans_published"
 
 
-def batch() -> Split:
+def batch(length: int = LENGTH) -> Split:
     """Noisy waves: the numbers do not matter, their finiteness does."""
     generator = torch.Generator().manual_seed(0)
-    angle = torch.arange(LENGTH) / torch.tensor([[1.5], [3.0], [5.0], [7.0]])
-    x = torch.sin(angle) + 0.1 * torch.randn(SERIES, LENGTH, generator=generator)
+    angle = torch.arange(length) / torch.tensor([[1.5], [3.0], [5.0], [7.0]])
+    x = torch.sin(angle) + 0.1 * torch.randn(SERIES, length, generator=generator)
     return Split(x.unsqueeze(-1), x, torch.ones_like(x, dtype=torch.bool), ("",) * SERIES)
 
 

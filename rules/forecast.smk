@@ -1,4 +1,4 @@
-"""The forecast study: series, one job for each dataset, forecaster and seed, and a leaderboard."""
+"""The forecast study: series, one job for each dataset and forecaster, and a leaderboard."""
 
 
 rule make_series:
@@ -31,14 +31,16 @@ rule forecast:
         # Each strategy is loaded by its path, so that it is an input of its own jobs alone.
         strategy=strategy_files,
         series=SERIES,
+    # All seeds, because several are trained in less time than one after another. A seed that is
+    # trained already is taken from its checkpoint.
     output:
-        forecasts=FORECASTS,
-        curve=FORECAST_CURVE,
-        traces=FORECAST_TRACES,
+        forecasts=of_each_forecast_seed(FORECASTS),
+        curve=of_each_forecast_seed(FORECAST_CURVE),
+        traces=of_each_forecast_seed(FORECAST_TRACES),
     log:
-        LOGS / "forecast" / "{dataset}" / "{strategy}" / "{seed}.log",
+        LOGS / "forecast" / "{dataset}" / "{strategy}.log",
     benchmark:
-        TIMES / "forecast" / "{dataset}" / "{strategy}" / "{seed}.tsv"
+        TIMES / "forecast" / "{dataset}" / "{strategy}.tsv"
     # Long jobs that few others wait for. They should run beside the trainings, not after them.
     priority: 1
     conda:
@@ -49,11 +51,12 @@ rule forecast:
     params:
         config=forecast_slice,
         checkpoints=forecast_checkpoints,
+        seeds=list(CONFIG.forecast.seeds),
     message:
-        "Forecasting {wildcards.dataset} with {wildcards.strategy}, seed {wildcards.seed}"
+        "Forecasting {wildcards.dataset} with {wildcards.strategy}"
     shell:
         "python {input.script:q} --config {params.config:q} --dataset {wildcards.dataset:q}"
-        " --strategy {wildcards.strategy:q} --seed {wildcards.seed} --series {input.series:q}"
+        " --strategy {wildcards.strategy:q} --seed {params.seeds} --series {input.series:q}"
         " --checkpoints {params.checkpoints:q} --curve {output.curve:q}"
         " --traces {output.traces:q} --out {output.forecasts:q} 2>&1 | tee {log:q}"
 

@@ -268,12 +268,19 @@ def forecast_slice(wildcards):
 
 
 def forecast_checkpoints(wildcards):
-    """The folder of a forecaster's checkpoints, another one for other configuration, data or code."""
+    """The folder of a forecaster's checkpoints, another one for other configuration, data or code.
+
+    It holds a file for each seed, so that a seed that is added does not train the others again.
+    """
     files = [Path(file) for file in strategy_files(wildcards)]
     config = forecast_slice(wildcards) + _contents(*series_files(wildcards))
     key = _checkpoint_key(config, "make_series.py", "forecast.py", files=files)
-    folder = CHECKPOINTS / "forecast" / wildcards.dataset / wildcards.strategy
-    return str(folder / wildcards.seed / key)
+    return str(CHECKPOINTS / "forecast" / wildcards.dataset / wildcards.strategy / key)
+
+
+def of_each_forecast_seed(pattern):
+    """`pattern` with every seed filled in, and dataset and forecaster left open."""
+    return [str(pattern).replace("{seed}", str(seed)) for seed in CONFIG.forecast.seeds]
 
 
 def of_each_forecast(pattern):

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from forecast_models import BASELINES, SMALL, TASK, WINDOW, dataset, split
+from forecast_models import BASELINES, SMALL, TASK, WINDOW, dataset, randomise, split
 from ttt_memory.errors import UserError
 from ttt_memory.forecast.config import EntryConfig
 from ttt_memory.forecast.forecaster import Task, build, parameters
+from ttt_memory.forecast.model.attention import WindowAttention
+from ttt_memory.forecast.window_products import naive_window_products, window_products
 
 
 def baseline(name: str, **options: object) -> torch.nn.Module:
@@ -51,6 +53,26 @@ def test_ridge_solves_the_centred_normal_equations() -> None:
     expected = (windows(part.inputs, part.target)[0] - x.mean(0)) @ weight + y.mean()
     found = model(part.inputs)[:, WINDOW - 1 : -1].detach().numpy().ravel()
     np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_products_of_windows_are_those_of_every_window_written_out() -> None:
+    part = split(5)
+    part.scored[:, ::7] = False
+    part.scored[2] = False
+    shift = torch.tensor([0.3, -0.1], dtype=torch.float64)
+    for data in (part, split(3)):
+        found, expected = (
+            products(data, WINDOW, shift) for products in (window_products, naive_window_products)
+        )
+        for name, tensor in vars(expected).items():
+            torch.testing.assert_close(
+                getattr(found, name), tensor, msg=lambda m, n=name: f"{n} {m}"
+            )
+    weight, bias = torch.randn(16, dtype=torch.float64), torch.tensor(0.7, dtype=torch.float64)
+    inputs = data.inputs.double() - shift
+    x = inputs[:, :-1].unfold(1, WINDOW, 1).flatten(2)
+    error = (x @ weight + bias - data.target[:, WINDOW:]).square().mean()
+    torch.testing.assert_close(found.squared_error(weight, bias), error)
 
 
 def test_ridge_chooses_its_penalty_by_validation() -> None:
@@ -102,7 +124,88 @@ def test_attention_sees_its_window_and_its_persistent_tokens_only() -> None:
     with torch.no_grad():
         before, after = model(part.inputs), model(changed)
     assert torch.equal(before[:, 20 + WINDOW :], after[:, 20 + WINDOW :])
-    assert parameters(model) - parameters(baseline("attention")) == 2 * 3 * SMALL.width
+    more = parameters(model) - parameters(baseline("attention"))
+    assert more == SMALL.layers * 2 * 3 * SMALL.width
+
+
+@pytest.mark.parametrize("persistent", [0, 3])
+@pytest.mark.parametrize("window", [2, 5, 8])
+def test_attention_in_one_pass_is_attention_to_each_window(window: int, persistent: int) -> None:
+    """Forecasts and gradients, also before the first whole window."""
+    torch.manual_seed(0)
+    task, entry = Task(window, 2, True), EntryConfig(file="attention")
+    entry.options["persistent"] = persistent
+    model = build("attention", entry, "baseline", task, SMALL).double()
+    randomise(model)
+    x = split(2).inputs.double().requires_grad_()
+    weight = torch.randn(2, x.shape[1], dtype=torch.float64)
+    found, expected = model(x), model.by_windows(x)
+    torch.testing.assert_close(found, expected)
+    inputs = [x, *model.parameters()]
+    for one, other in zip(
+        *(
+            torch.autograd.grad((weight * part).sum(), inputs, materialize_grads=True)
+            for part in (found, expected)
+        ),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other)
+    # It reaches back over its window, and no further.
+    (seen,) = torch.autograd.grad(model(x)[:, 20].sum(), x)
+    assert (seen.abs().sum((0, 2)) > 0).nonzero().flatten().tolist() == [*range(21 - window, 21)]
+
+
+def test_banded_attention_is_attention_at_each_position() -> None:
+    """The band of chunks against one position after another."""
+    torch.manual_seed(0)
+    attention = WindowAttention(SMALL, 5, reads=True).double()
+    randomise(attention)
+    stream, samples, read = (
+        torch.randn(2, 3, 5, SMALL.width, dtype=torch.float64, requires_grad=True) for _ in range(3)
+    )
+    tokens = [part.flatten(1, 2) for part in (stream, samples, read)]
+    found = attention(stream, samples, read).flatten(1, 2)
+    expected = torch.stack([_attend(attention, *tokens, place) for place in range(15)], 1)
+    torch.testing.assert_close(found, expected)
+    inputs = [stream, samples, read, *attention.parameters()]
+    for one, other in zip(
+        *(torch.autograd.grad(part.square().sum(), inputs) for part in (found, expected)),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other)
+
+
+def _attend(
+    attention: WindowAttention,
+    stream: torch.Tensor,
+    samples: torch.Tensor,
+    read: torch.Tensor,
+    place: int,
+) -> torch.Tensor:
+    """What one position is given, [B, E], from tokens [B, T, E]."""
+    query = attention.query(stream[:, place])
+    keys, values = attention.sample(samples).chunk(2, -1)
+    read_key, read_value = attention.read(read[:, place]).chunk(2, -1)
+    heads = []
+    for head, columns in enumerate(torch.arange(SMALL.width).chunk(SMALL.heads)):
+        mine = query[:, columns] / len(columns) ** 0.5
+        seen = range(max(0, place - 4), place + 1)
+        scores = [
+            *(
+                (mine * keys[:, s, columns]).sum(-1) + attention.lag_bias[head, place - s]
+                for s in seen
+            ),
+            *(mine @ token for token in attention.persistent[0, head]),
+            (mine * read_key[:, columns]).sum(-1) + attention.read_bias[head, 0, 0],
+        ]
+        given = [
+            *(values[:, s, columns] for s in seen),
+            *(token.expand(len(stream), -1) for token in attention.persistent[1, head]),
+            read_value[:, columns],
+        ]
+        shares = torch.softmax(torch.stack(scores, 1), 1)
+        heads.append((shares.unsqueeze(-1) * torch.stack(given, 1)).sum(1))
+    return attention.output(torch.cat(heads, -1))
 
 
 @pytest.mark.parametrize("name", ["last_value", "online_rls", "seasonal_naive"])

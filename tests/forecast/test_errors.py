@@ -107,7 +107,7 @@ def test_queries_that_see_later_tokens_are_refused(tmp_path: Path) -> None:
     mixed = GOOD.replace(
         "return memory.key(x), x", "k = memory.key(x)\n    return k - k.mean(1, True), x"
     )
-    label = "strategy 'mine' on 'waves', seed 0"
+    label = "strategy 'mine' on 'waves'"
     with pytest.raises(UserError, match=f"{label}: the forecast made at sample .* changes with"):
         check_forecaster(forecaster(tmp_path, mixed), WINDOW, 2, label)
     own = mixed + "\n\ndef compute_queries(memory, x):\n    return memory.key(x)\n"
@@ -149,7 +149,7 @@ def build(task, config, options):
     series.splits["test"].inputs[0, 20, 0] = 1e6
     data = SineDataset(context_window=WINDOW, length=45, epochs=1)
     cpu = torch.device("cpu")
-    mine = Experiment("waves", "mine", "baseline", 0, entry, data, SMALL, TRAINING, cpu)
+    mine = Experiment("waves", "mine", "baseline", (0,), entry, data, SMALL, TRAINING, cpu)
     for result, words in {
         "x": r"forecasts are \[2, \d+, 2\], expected \[2, \d+\]",
         "x[:, :, 0] / 0": "forecasts hold NaN",
@@ -157,7 +157,7 @@ def build(task, config, options):
     }.items():
         path.write_text(text.replace("RESULT", result), encoding="utf-8")
         with pytest.raises(UserError, match=f"baseline 'mine' on 'waves', seed 0: {words}"):
-            run(mine, series)
+            list(run(mine, series))
 
 
 def test_options_are_checked(tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ def test_nan_in_training_names_strategy_dataset_epoch_and_step(tmp_path: Path) -
     written = model.layers[0].memory.strategy.functions["apply_update"].__globals__
     # Two steps of two layers with five writes each.
     written["FIRST"] = len(written["CALLS"]) + 25
-    label = "strategy 'mine' on 'waves', seed 0"
+    label = "strategy 'mine' on 'waves'"
     where = (
         r"'mine' on 'waves', seed 0, epoch 1, step 3: .*nan.*; apply_update of .*mine\.py returns"
     )
@@ -194,7 +194,9 @@ def test_an_exception_in_training_names_where(tmp_path: Path) -> None:
         "        raise RuntimeError('too many')\n    return {\"m\": values",
     )
     model = forecaster(tmp_path, text)
-    with pytest.raises(UserError, match=r"here, epoch 1, step 1: strategy 'mine'.*too many"):
+    with pytest.raises(
+        UserError, match=r"here, seed 0, epoch 1, step 1: strategy 'mine'.*too many"
+    ):
         train({0: model}, 3, "here")
 
 

@@ -1,14 +1,18 @@
 """Each update rule against a second, readable derivation of the same numbers."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch.func import grad, vmap
 from torch.nn.functional import softplus
 
 from forecast_models import memory_of, randomise
-from ttt_memory.forecast import network
+from ttt_memory.forecast import network, packed
+from ttt_memory.forecast.strategy import STRATEGIES, import_file
 
 BATCH, TOKENS, WIDTH = 2, 5, 6
+PACKED = ("weights", "momentum", "mean", "square", "lead")
 
 
 def tokens(seed: int = 0) -> torch.Tensor:
@@ -26,6 +30,19 @@ def mlp(state: dict, key: torch.Tensor) -> torch.Tensor:
 
 def weights_of(state: dict) -> dict:
     return {name: state[name] for name in ("weight0", "bias0", "weight1", "bias1")}
+
+
+def named(memory, found: dict) -> dict:
+    """A state or a surprise with each matrix of `packed` written out as weights and biases."""
+    result = {}
+    for name, tensor in found.items():
+        if name in PACKED:
+            prefix = "" if name == "weights" else f"{name}_"
+            parts = packed.unpack(memory, tensor)
+            result |= {f"{prefix}{part}": weight for part, weight in parts.items()}
+        else:
+            result[name] = tensor
+    return result
 
 
 def gradient(loss, state: dict, *arguments: torch.Tensor) -> dict:
@@ -52,6 +69,7 @@ def one_chunk(memory, seed: int = 0, updates: int = 1):
         if number < updates:
             state = memory.strategy.call("apply_update", memory, state, surprise, gates)
     after = memory.strategy.call("apply_update", memory, state, surprise, gates)
+    state, surprise, after = (named(memory, found) for found in (state, surprise, after))
     return state, keys, values, gates, surprise, after
 
 
@@ -81,6 +99,34 @@ def test_the_network_and_its_gradient_are_those_of_autograd(depth: int) -> None:
         for first in (found.values(), expected)
     ]
     for one, other in zip(*seconds, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_the_packed_network_is_the_network(depth: int) -> None:
+    """What is recalled, the gradient of the weights, and the gradients of both."""
+    torch.manual_seed(0)
+    sizes = SimpleNamespace(emb_dim=WIDTH, hidden=7, depth=depth)
+    start = network.start(WIDTH, 7, depth)
+    torch.manual_seed(0)
+    assert torch.equal(packed.start(WIDTH, 7, depth)["weights"], packed.pack(start))
+    rows = torch.randn(BATCH, packed.pack(start).shape[1], dtype=torch.float64, requires_grad=True)
+    keys, error = tokens(1).requires_grad_(), tokens(2).requires_grad_()
+    recalled, pullback = packed.vjp(sizes, rows, keys)
+    naive, naive_pullback = network.vjp(packed.unpack(sizes, rows), keys)
+    torch.testing.assert_close(packed.pack(packed.unpack(sizes, rows)), rows)
+    torch.testing.assert_close(packed.forward(sizes, rows, keys), naive)
+    torch.testing.assert_close(recalled, naive)
+    found, expected = pullback(error), packed.pack(naive_pullback(error))
+    torch.testing.assert_close(found, expected)
+    weight = torch.randn(found.shape, dtype=torch.float64)
+    for one, other in zip(
+        *(
+            torch.autograd.grad((part * weight).sum() + out.square().sum(), [rows, keys, error])
+            for part, out in ((found, recalled), (expected, naive))
+        ),
+        strict=True,
+    ):
         torch.testing.assert_close(one, other)
 
 
@@ -167,7 +213,7 @@ def test_adam_gated_is_adam_when_everything_surprises() -> None:
     rows = [
         {
             name: tensor[row].detach().clone().requires_grad_()
-            for name, tensor in weights_of(state).items()
+            for name, tensor in named(memory, {"weights": state["weights"]}).items()
         }
         for row in range(BATCH)
     ]
@@ -183,7 +229,7 @@ def test_adam_gated_is_adam_when_everything_surprises() -> None:
             error = mlp(rows[row], keys[row].detach()) - values[row].detach()
             error.square().sum(-1).mean().backward()
             optimiser.step()
-        final = state
+        final = named(memory, state)
     for row, expected in enumerate(rows):
         assert_same({name: final[name][row] for name in expected}, expected)
 
@@ -194,7 +240,7 @@ def test_adam_gated_leaves_alone_what_does_not_surprise() -> None:
     assert not surprise["open"].any()
     assert_same(after, weights_of(state))
     # The moving average starts at zero, so the first chunk is written.
-    assert not torch.equal(state["weight0"], memory.start(BATCH)["weight0"])
+    assert not torch.equal(state["weight0"], named(memory, memory.start(BATCH))["weight0"])
 
 
 def test_contrastive_surprise_is_the_gradient_of_info_nce() -> None:
@@ -229,9 +275,41 @@ def test_muon_steps_are_nearly_orthogonal() -> None:
         torch.testing.assert_close(step, levelled)
 
 
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_muon_steps_of_all_weights_are_those_of_each(depth: int) -> None:
+    """Weights in one call and biases in closed form, against one matrix after another."""
+    memory = memory_of("muon")
+    module = import_file("muon", memory.strategy.path, STRATEGIES)
+    torch.manual_seed(0)
+    momentum = {
+        name: torch.randn(BATCH, *part.shape[1:], dtype=torch.float64, requires_grad=True)
+        for name, part in network.start(WIDTH, 7, depth).items()
+    }
+    found, expected = module.steps_of(momentum, 3), {}
+    for name, part in momentum.items():
+        matrix = part if part.dim() == 3 else part.unsqueeze(1)
+        wide = matrix if matrix.shape[1] <= matrix.shape[2] else matrix.mT
+        step = module.orthogonalise(wide, 3)
+        expected[name] = (step if wide is matrix else step.mT).view_as(part)
+    assert found.keys() == expected.keys()
+    assert_same(found, expected)
+    weights = [torch.randn_like(part) for part in expected.values()]
+    for one, other in zip(
+        *(
+            torch.autograd.grad(
+                sum((parts[name] * w).sum() for name, w in zip(expected, weights, strict=True)),
+                list(momentum.values()),
+            )
+            for parts in (found, expected)
+        ),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other)
+
+
 def test_yaad_is_the_gradient_of_the_huber_loss() -> None:
     memory = memory_of("yaad")
-    randomise(memory)
+    randomise(memory, seed=1)
     state, keys, values, gates, surprise, after = one_chunk(memory)
 
     def loss(weights, key, value, rate, delta):
@@ -269,10 +347,12 @@ def test_omega_relearns_its_window_and_nothing_older() -> None:
     randomise(memory)
     state = memory.start(BATCH)
     chunks = [memory.strategy.call("compute_keys_values", memory, tokens(n)) for n in range(3)]
+    gates = memory.strategy.call("compute_gates", memory, tokens())
     for keys, values in chunks[:2]:
-        surprise = memory.strategy.call("compute_surprise", memory, state, keys, values, {})
-        state = memory.strategy.call("apply_update", memory, state, surprise, {})
-    surprise = memory.strategy.call("compute_surprise", memory, state, *chunks[2], {})
+        surprise = memory.strategy.call("compute_surprise", memory, state, keys, values, gates)
+        state = memory.strategy.call("apply_update", memory, state, surprise, gates)
+    surprise = memory.strategy.call("compute_surprise", memory, state, *chunks[2], gates)
+    state, surprise = named(memory, state), named(memory, surprise)
     keys, values = (torch.cat(parts, 1)[:, -past - TOKENS :] for parts in zip(*chunks, strict=True))
     gamma = torch.cat([softplus(memory.age), torch.ones(TOKENS, dtype=torch.float64)])
 
@@ -299,13 +379,13 @@ def test_the_scan_is_the_loop_over_chunks() -> None:
     memory = memory_of("titans_default")
     x = torch.stack([tokens(n) for n in range(4)], 1)  # [B, n, C, E]
     scan = memory.scan(x)
-    read = memory.read(scan, x)
+    read = memory.read(scan.states, x)
     state, last = memory.start(BATCH), torch.zeros(BATCH, 1, WIDTH).double()
     states, expected = [], []
     for chunk in x.unbind(1):
         states.append(state)
         queries, _ = memory.strategy.call("compute_keys_values", memory, memory.query(chunk))
-        expected.append(network.forward(state, queries))
+        expected.append(network.forward(named(memory, state), queries))
         before = torch.cat([last, chunk[:, :-1]], 1)
         keys, _ = memory.strategy.call("compute_keys_values", memory, before)
         _, values = memory.strategy.call("compute_keys_values", memory, chunk)

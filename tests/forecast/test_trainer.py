@@ -6,29 +6,27 @@ from pathlib import Path
 import pytest
 import torch
 
-from forecast_models import SMALL, TASK, TRAINING, WINDOW, dataset, split
+from forecast_models import SMALL, TASK, TRAINING, WINDOW, dataset, split, train
 from ttt_memory.errors import UserError
 from ttt_memory.forecast.config import EntryConfig, SineDataset, TrainingConfig
 from ttt_memory.forecast.experiment import Experiment, run
 from ttt_memory.forecast.forecaster import build, parameters
+from ttt_memory.forecast.loss import mse, predict
+from ttt_memory.forecast.seeds.run import Run
 from ttt_memory.forecast.series.dataset import Split
-from ttt_memory.forecast.trainer import CHECKPOINT, Trainer, learning_rate, mse, predict
+from ttt_memory.forecast.trainer import Trainer, learning_rate
 
 CPU = torch.device("cpu")
 
 
-def trainer(
-    epochs: int, folder: Path | None = None, name: str = "titans_default", seed: int = 3
-) -> Trainer:
+def forecaster(name: str = "titans_default") -> torch.nn.Module:
     torch.manual_seed(0)
-    model = build(name, EntryConfig(file=name), "strategy", TASK, SMALL)
-    return Trainer(model, dataset(), WINDOW, epochs, TRAINING, seed, f"test, seed {seed}", folder)
+    return build(name, EntryConfig(file=name), "strategy", TASK, SMALL)
 
 
 def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path: Path) -> None:
-    whole = trainer(4)
-    rows = whole.train()
-    broken = trainer(4, tmp_path)
+    (whole,) = train({3: forecaster()}, 4)
+    broken = forecaster()
     steps = 0
 
     def interrupt(*_) -> None:
@@ -37,45 +35,43 @@ def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path: Path) -> None:
         if steps == 8:  # in the third epoch, of three steps each
             raise KeyboardInterrupt
 
-    broken.model.register_forward_pre_hook(
-        lambda module, _: interrupt() if module.training else None
-    )
+    broken.register_forward_pre_hook(lambda module, _: interrupt() if module.training else None)
     with pytest.raises(KeyboardInterrupt):
-        broken.train()
-    resumed = trainer(4, tmp_path)
-    assert resumed.progress.epoch == 2
-    again = resumed.train()
-    for one, other in zip(rows, again, strict=True):
+        train({3: broken}, 4, folder=tmp_path)
+    begun = Run(3, forecaster(), tmp_path)
+    Trainer([begun], dataset(), WINDOW, 4, TRAINING, "test")
+    assert begun.progress.epoch == 2
+    (resumed,) = train({3: forecaster()}, 4, folder=tmp_path)
+    for one, other in zip(whole.best_rows(), resumed.best_rows(), strict=True):
         assert {**one, "seconds": 0} == {**other, "seconds": 0}
     for one, other in zip(whole.model.parameters(), resumed.model.parameters(), strict=True):
         assert torch.equal(one, other)
 
 
 def test_a_checkpoint_of_another_forecaster_is_refused(tmp_path: Path) -> None:
-    trainer(1, tmp_path).train()
+    (run,) = train({3: forecaster()}, 1, folder=tmp_path)
     with pytest.raises(UserError, match=r"expected a checkpoint of .*remove the file"):
-        trainer(1, tmp_path, "mesa")
-    (tmp_path / CHECKPOINT).write_bytes(b"not a checkpoint")
+        train({3: forecaster("mesa")}, 1, folder=tmp_path)
+    run.file.write_bytes(b"not a checkpoint")
     with pytest.raises(UserError, match="expected a checkpoint of"):
-        trainer(1, tmp_path)
+        train({3: forecaster()}, 1, folder=tmp_path)
 
 
-def test_a_checkpoint_of_another_seed_is_refused(tmp_path: Path) -> None:
-    trainer(1, tmp_path).train()
-    with pytest.raises(UserError, match=r"a checkpoint of test, seed 4.*of test, seed 3"):
-        trainer(1, tmp_path, seed=4)
+def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
+    (run,) = train({3: forecaster()}, 1, folder=tmp_path)
     with pytest.raises(UserError, match=r"a checkpoint of test, seed 3, 2 epochs"):
-        trainer(2, tmp_path)
+        train({3: forecaster()}, 2, folder=tmp_path)
+    run.file.rename(tmp_path / "seed-4.pt")
+    with pytest.raises(UserError, match=r"a checkpoint of test, seed 4.*of test, seed 3"):
+        train({4: forecaster()}, 1, folder=tmp_path)
 
 
 def test_the_epoch_with_the_best_validation_forecasts() -> None:
     # With this learning rate, the last epoch is not the best.
     config = TrainingConfig(batch=4, warmup=0, learning_rate=0.05, final_fraction=1.0)
-    torch.manual_seed(0)
-    model = build("no_memory", EntryConfig(file="no_memory"), "strategy", TASK, SMALL)
-    rows = Trainer(model, dataset(), WINDOW, 8, config, 0, "test").train()
-    valid = dataset().splits["valid"]
-    kept = mse(predict(model, valid, config), valid, WINDOW).item()
+    (run,) = train({0: forecaster("no_memory")}, 8, config=config)
+    rows, valid = run.best_rows(), dataset().splits["valid"]
+    kept = mse(predict(run.model, valid, 3), valid, WINDOW).item()
     best = min(rows, key=lambda row: row["valid_mse"])
     assert kept == pytest.approx(best["valid_mse"], rel=1e-6)
     assert [row["best"] for row in rows].index(True) == best["epoch"] - 1
@@ -84,7 +80,7 @@ def test_the_epoch_with_the_best_validation_forecasts() -> None:
 
 
 def test_training_learns() -> None:
-    rows = trainer(6).train()
+    rows = train({3: forecaster()}, 6)[0].best_rows()
     assert rows[-1]["train_mse"] < 0.7 * rows[0]["train_mse"]
 
 
@@ -115,8 +111,11 @@ def test_the_learning_rate_warms_up_and_decays() -> None:
 def test_an_experiment_returns_forecasts_epochs_and_traces(name: str) -> None:
     data = SineDataset(context_window=WINDOW, length=45, epochs=2)
     entry = EntryConfig(file=name)
-    wanted = Experiment("waves", name, "strategy", 1, entry, data, SMALL, TRAINING, CPU)
-    found = run(wanted, dataset())
+    wanted = Experiment("waves", name, "strategy", (1,), entry, data, SMALL, TRAINING, CPU)
+    ((seed, found),) = run(wanted, dataset())
+    assert (
+        {row["seed"] for row in [*found.forecasts, *found.epochs, *found.traces]} == {1} == {seed}
+    )
     test = dataset().splits["test"]
     assert [row["series"] for row in found.forecasts] == list(range(4))
     for row, truth in zip(found.forecasts, test.target, strict=True):
@@ -143,11 +142,9 @@ def test_an_experiment_returns_forecasts_epochs_and_traces(name: str) -> None:
 def test_the_same_seed_gives_the_same_forecasts() -> None:
     data = SineDataset(context_window=WINDOW, length=45, epochs=1)
     entry = EntryConfig(file="mesa")
-    first, again, other = (
-        run(
-            Experiment("waves", "mesa", "strategy", seed, entry, data, SMALL, TRAINING, CPU),
-            dataset(),
-        ).test_mse
-        for seed in (0, 0, 1)
+    wanted = Experiment("waves", "mesa", "strategy", (0, 1), entry, data, SMALL, TRAINING, CPU)
+    first, again = (
+        {seed: outcome.test_mse for seed, outcome in run(wanted, dataset())} for _ in range(2)
     )
-    assert first == again != other
+    assert first == again
+    assert first[0] != first[1]

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 
 from clone import ROOT, Clone
 from documents import fence
@@ -58,6 +59,26 @@ def test_an_option_of_one_strategy_concerns_no_other(executed: Clone) -> None:
         "provenance": 1,
         "all": 1,
     }
+
+
+def test_a_seed_that_is_added_takes_the_others_from_their_checkpoints(clone: Clone) -> None:
+    """One job for all seeds; the seed that was there is not trained again."""
+    folder = Path("results/smoke/forecast/sinwave/mesa")
+    first, added = (clone.path / folder / seed / "forecasts.parquet" for seed in ("0", "5"))
+    result = clone.snakemake("--profile", "local", *SMOKE, "--", f"{folder}/0/forecasts.parquet")
+    assert result.returncode == 0, result.stdout
+    before = pq.read_table(first)
+    mine = (*SMOKE, preset(clone, "forecast: {seeds: [0, 5]}"))
+    target = ("--", f"{folder}/5/forecasts.parquet")
+    assert clone.planned(*mine, *target) == {"forecast": 1}
+    result = clone.snakemake("--profile", "local", *mine, *target)
+    assert result.returncode == 0, result.stdout
+    said = (clone.path / "results/smoke/logs/forecast/sinwave/mesa.log").read_text()
+    assert "seed 0: resumed after epoch 2" in said
+    assert said.count("seed 5: epoch") == 2
+    assert said.count(": epoch") == 2
+    assert pq.read_table(first).equals(before)
+    assert pq.read_table(added)["seed"].unique().to_pylist() == [5]
 
 
 def test_how_forecasts_are_compared_reruns_no_forecast(executed: Clone) -> None:

@@ -31,6 +31,18 @@ SCORING = "score score_imported"
 # All rules of the first study but the report, which knows no dialogue and no model.
 CONVERSATION = f"{MAKERS} {TRAINING} {ASKING} {SCORING} import_benchmark"
 FORECAST = "make_series forecast leaderboard"
+PACKED = " ".join(
+    f"forecast:{name}"
+    for name in (
+        "adam_gated",
+        "contrastive_ema",
+        "muon",
+        "omega",
+        "titans_default",
+        "titans_gates",
+        "yaad",
+    )
+)
 EVERY = f"{CONVERSATION} {FORECAST} compare report provenance"
 
 # The rules whose own code a file is; the first pattern that fits counts.
@@ -181,9 +193,13 @@ OWN = {
     # A trial before anything runs, in a process of its own.
     "forecast/trial.py": "",
     "forecast/model/*.py": "forecast",
+    "forecast/seeds/*.py": "forecast",
     # The published model is a baseline; its comparison with the reference is run by hand.
     "forecast/published/reference.py": "",
     "forecast/published/*.py": "forecast:titans_published",
+    # The memory networks of these strategies, and what the linear baseline is solved from.
+    "forecast/packed.py": PACKED,
+    "forecast/window_products.py": "forecast:ar_ridge",
     "forecast/*.py": "forecast",
     # The repository's own pages: a command run by hand.
     "report/results_page/*.py": "",

@@ -1,6 +1,7 @@
 """Small forecasters and small series for the forecast tests."""
 
 from functools import cache
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -9,6 +10,7 @@ from ttt_memory.forecast import strategy
 from ttt_memory.forecast.config import EntryConfig, MemoryConfig, ModelConfig, TrainingConfig
 from ttt_memory.forecast.forecaster import Task, build
 from ttt_memory.forecast.model.memory import Memory
+from ttt_memory.forecast.seeds.run import Run
 from ttt_memory.forecast.series.dataset import Series, Split
 from ttt_memory.forecast.trainer import Trainer
 
@@ -44,10 +46,24 @@ def dataset() -> Series:
     )
 
 
-def train(models: dict[int, torch.nn.Module], epochs: int, label: str = "test") -> None:
-    """Train forecasters, each built with its seed, on the small dataset."""
-    for seed, model in models.items():
-        Trainer(model, dataset(), WINDOW, epochs, TRAINING, seed, label).train()
+def train(
+    models: dict[int, torch.nn.Module],
+    epochs: int,
+    label: str = "test",
+    config: TrainingConfig = TRAINING,
+    folder: Path | None = None,
+) -> list[Run]:
+    """Train one forecaster, built with these seeds, on the small dataset.
+
+    Raises:
+        UserError: the first failure, after all seeds were trained as far as they can be.
+    """
+    runs = [Run(seed, model, folder) for seed, model in models.items()]
+    Trainer(runs, dataset(), WINDOW, epochs, config, label).train()
+    for run in runs:
+        if run.failure:
+            raise run.failure
+    return runs
 
 
 @cache
@@ -59,7 +75,7 @@ def trained(kind: str, name: str) -> torch.nn.Module:
         model.fit(dataset().splits["train"], dataset().splits["valid"])
     else:
         with torch.enable_grad():
-            Trainer(model, dataset(), WINDOW, 2, TRAINING, 0, name).train()
+            train({0: model}, 2)[0].best_rows()
     return model.eval()
 
 

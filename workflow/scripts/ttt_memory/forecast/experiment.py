@@ -1,7 +1,7 @@
 """One experiment of the study: train one forecaster on one dataset and forecast its test part."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,20 +15,22 @@ from .config import Datasets, EntryConfig, ModelConfig, TrainingConfig, entry_of
 from .diagnosis import blamed
 from .forecaster import Task, build, parameters
 from .forecaster_checks import check_forecaster
+from .loss import mse, predict
 from .model.mac_titan import MACTitan
+from .seeds.run import Run
 from .series.config import Dataset
 from .series.dataset import Series, Split
-from .trainer import Trainer, mse, predict
+from .trainer import Trainer
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """Which forecaster is trained on which dataset, with which seed and settings."""
+    """Which forecaster is trained on which dataset, with which seeds and settings."""
 
     dataset: str
     strategy: str  # name of the strategy or baseline
     kind: str  # "strategy" or "baseline"
-    seed: int
+    seeds: tuple[int, ...]
     entry: EntryConfig
     data: Dataset
     model: ModelConfig
@@ -37,7 +39,12 @@ class Experiment:
 
     @classmethod
     def of(
-        cls, config: Mapping[str, Any], dataset: str, strategy: str, seed: int, device: torch.device
+        cls,
+        config: Mapping[str, Any],
+        dataset: str,
+        strategy: str,
+        seeds: Sequence[int],
+        device: torch.device,
     ) -> "Experiment":
         """The experiment that a configuration describes under these names.
 
@@ -51,68 +58,132 @@ class Experiment:
             raise UserError(f"forecast.datasets.{dataset}: missing; the configuration has {known}")
         model = part(config, "model", ModelConfig)
         training = part(config, "training", TrainingConfig)
-        return cls(dataset, strategy, kind, seed, entry, datasets[dataset], model, training, device)
+        data = datasets[dataset]
+        return cls(dataset, strategy, kind, tuple(seeds), entry, data, model, training, device)
 
     @property
     def label(self) -> str:
-        """Kind, strategy, dataset and seed, for progress lines and errors."""
-        return f"{self.kind} {self.strategy!r} on {self.dataset!r}, seed {self.seed}"
+        """Kind, strategy and dataset, for progress lines and errors."""
+        return f"{self.kind} {self.strategy!r} on {self.dataset!r}"
+
+    def label_of(self, seed: int) -> str:
+        """The label with a seed."""
+        return f"{self.label}, seed {seed}"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Rows of the experiment's three files, in the schemas FORECASTS, EPOCHS and TRACES."""
+    """Rows of one seed's three files, in the schemas FORECASTS, EPOCHS and TRACES."""
 
     forecasts: list[dict]
     epochs: list[dict]
     traces: list[dict]
     test_mse: float
 
+    def of_seed(self, seed: int) -> "Outcome":
+        """The same outcome for another seed."""
+        rows = (self.forecasts, self.epochs, self.traces)
+        return Outcome(*([{**row, "seed": seed} for row in part] for part in rows), self.test_mse)
 
-def run(experiment: Experiment, series: Series, checkpoints: Path | None = None) -> Outcome:
-    """Train (or fit) the forecaster, then forecast the test part of `series`.
+
+def run(
+    experiment: Experiment, series: Series, checkpoints: Path | None = None
+) -> Iterator[tuple[int, Outcome]]:
+    """Train (or fit) the forecaster with every seed, then forecast the test part of `series`.
 
     Args:
         experiment: what to train, and how.
         series: the dataset that `experiment.data` describes.
-        checkpoints: folder to save to and to resume from; None saves nothing.
+        checkpoints: folder to save to and to resume from, with a file for each seed; None saves
+            nothing.
+
+    Yields:
+        Each seed with its outcome.
 
     Raises:
-        UserError: as `forecaster.build`, `check_forecaster` and `Trainer`, or a forecast of the
-            test part is not finite.
+        UserError: as `forecaster.build` and `check_forecaster`. After the outcomes of the seeds
+            that could be trained: one could not, or a forecast of the test part is not finite.
     """
-    window = experiment.data.context_window
-    torch.manual_seed(experiment.seed)
-    task = Task.of(series, window)
-    model = build(experiment.strategy, experiment.entry, experiment.kind, task, experiment.model)
-    model = model.to(experiment.device)
     series = series.to(experiment.device)
-    if hasattr(model, "fit"):
-        rows = [_fit(model, series, experiment)]
+    first = _built(experiment, series, experiment.seeds[0])
+    if not hasattr(first, "fit"):
+        yield from _trained(experiment, series, checkpoints)
+    elif getattr(first, "seedless", False):
+        # Fitted once; the other seeds have the same rows.
+        outcome = _fitted(experiment, series, experiment.seeds[0])
+        for seed in experiment.seeds:
+            yield seed, outcome.of_seed(seed)
     else:
-        check_forecaster(model, window, len(series.channels), experiment.label)
-        rows = Trainer(
-            model,
-            series,
-            window,
-            experiment.data.epochs,
-            experiment.training,
-            experiment.seed,
-            experiment.label,
-            checkpoints,
-        ).train()
-    test = series.splits["test"]
-    forecast = predict(model, test, experiment.training)
-    if not torch.isfinite(forecast).all():
-        cause = blamed(model, lambda model: predict(model, test, experiment.training).sum())
-        raise UserError(
-            f"{experiment.label}: forecasts of the test series hold NaN or infinite values{cause}"
-        )
-    names = {
-        "dataset": experiment.dataset,
-        "strategy": experiment.strategy,
-        "seed": experiment.seed,
+        for seed in experiment.seeds:
+            yield seed, _fitted(experiment, series, seed)
+
+
+def _built(experiment: Experiment, series: Series, seed: int) -> nn.Module:
+    """The forecaster as it begins with a seed, which also decides the random numbers after it."""
+    torch.manual_seed(seed)
+    task = Task.of(series, experiment.data.context_window)
+    model = build(experiment.strategy, experiment.entry, experiment.kind, task, experiment.model)
+    return model.to(experiment.device)
+
+
+def _trained(
+    experiment: Experiment, series: Series, checkpoints: Path | None
+) -> Iterator[tuple[int, Outcome]]:
+    """Train all seeds by gradient; the outcome of each that could be trained, then an error."""
+    window, runs = experiment.data.context_window, []
+    for seed in experiment.seeds:
+        model = _built(experiment, series, seed)
+        check_forecaster(model, window, len(series.channels), experiment.label_of(seed))
+        runs.append(Run(seed, model, checkpoints))
+    epochs, settings = experiment.data.epochs, experiment.training
+    Trainer(runs, series, window, epochs, settings, experiment.label).train()
+    failures = []
+    for run in runs:
+        try:
+            yield run.seed, _outcome(experiment, series, run.seed, run.model, run.best_rows())
+        except UserError as error:
+            failures.append(error)
+    if len(failures) == 1:
+        raise failures[0]
+    if failures:
+        raise UserError("; ".join(map(str, failures)))
+
+
+def _fitted(experiment: Experiment, series: Series, seed: int) -> Outcome:
+    """Fit a baseline that is not trained by gradient; its curve is one epoch."""
+    model = _built(experiment, series, seed)
+    train, valid = series.splits["train"], series.splits["valid"]
+    window = experiment.data.context_window
+    started = time.perf_counter()
+    model.fit(train, valid)
+    check_forecaster(model, window, len(series.channels), experiment.label_of(seed))
+    forecast = predict(model, valid, experiment.training.evaluation_batch)
+    row = {
+        "epoch": 1,
+        "train_mse": float("nan"),
+        "valid_mse": mse(forecast, valid, window).item(),
+        "learning_rate": float("nan"),
+        "gradient_norm": float("nan"),
+        "seconds": time.perf_counter() - started,
+        "best": True,
     }
+    return _outcome(experiment, series, seed, model, [row])
+
+
+def _outcome(
+    experiment: Experiment, series: Series, seed: int, model: nn.Module, rows: list[dict]
+) -> Outcome:
+    """The outcome of a seed, whose forecaster is trained and whose curve has these rows."""
+    window, test = experiment.data.context_window, series.splits["test"]
+    forecast = predict(model, test, experiment.training.evaluation_batch)
+    if not torch.isfinite(forecast).all():
+        batch = experiment.training.evaluation_batch
+        cause = blamed(model, lambda model: predict(model, test, batch).sum())
+        raise UserError(
+            f"{experiment.label_of(seed)}: forecasts of the test series hold NaN or infinite"
+            f" values{cause}"
+        )
+    names = {"dataset": experiment.dataset, "strategy": experiment.strategy, "seed": seed}
     about = {
         "kind": experiment.kind,
         "protocol": model.protocol,
@@ -127,24 +198,6 @@ def run(experiment: Experiment, series: Series, checkpoints: Path | None = None)
         [{**names, **row} for row in _traces(model, test, window)],
         mse(forecast, test, window).item(),
     )
-
-
-def _fit(model: nn.Module, series: Series, experiment: Experiment) -> dict:
-    """Fit a baseline that is not trained by gradient; returns the row of its only epoch."""
-    train, valid = series.splits["train"], series.splits["valid"]
-    window = experiment.data.context_window
-    started = time.perf_counter()
-    model.fit(train, valid)
-    check_forecaster(model, window, len(series.channels), experiment.label)
-    return {
-        "epoch": 1,
-        "train_mse": float("nan"),
-        "valid_mse": mse(predict(model, valid, experiment.training), valid, window).item(),
-        "learning_rate": float("nan"),
-        "gradient_norm": float("nan"),
-        "seconds": time.perf_counter() - started,
-        "best": True,
-    }
 
 
 def _forecasts(forecast: Tensor, split: Split, window: int) -> Iterator[dict]:

@@ -31,6 +31,7 @@ def build(name: str, entry: EntryConfig, kind: str, task: Task, config: ModelCon
 
     Called with inputs [B, T, channels], it returns [B, T]: entry t forecasts the target at t + 1.
     A forecaster with a method `fit(train, valid)` is fitted by it; others are trained by gradient.
+    If its attribute `seedless` is true, one fit is for all seeds.
 
     Raises:
         UserError: the entry's file is missing, or does not define what it must.

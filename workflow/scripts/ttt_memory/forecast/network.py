@@ -84,6 +84,22 @@ def _linear(state: State, level: int, inputs: Tensor) -> Tensor:
     return torch.baddbmm(bias, inputs, state[f"weight{level}"].transpose(1, 2))
 
 
+def clip(gradient: State, bound: float) -> State:
+    """`gradient` {name: [B, ...]} scaled to a norm of at most `bound` for each series.
+
+    The norm is taken over all tensors together. With a bound of 0 nothing is scaled.
+    """
+    if not bound:
+        return gradient
+    rows = [tensor.flatten(1) for tensor in gradient.values()]
+    square = (rows[0] if len(rows) == 1 else torch.cat(rows, 1)).square().sum(1)
+    scale = bound * torch.rsqrt(square.clamp_min(bound**2))
+    return {
+        name: tensor * scale.view(-1, *[1] * (tensor.dim() - 1))
+        for name, tensor in gradient.items()
+    }
+
+
 def add_projections(memory: nn.Module, emb_dim: int) -> None:
     """Set the learned maps `key` and `value` on `memory`; `keys_values` uses them."""
     memory.key = nn.Linear(emb_dim, emb_dim, bias=False)

@@ -49,7 +49,8 @@ EPOCHS = pa.schema(
         ("valid_mse", pa.float64()),
         ("learning_rate", pa.float64()),
         ("gradient_norm", pa.float64()),  # mean over steps, before clipping
-        ("seconds", pa.float64()),  # time of the epoch's training, without validation
+        # Time of the epoch's training without validation; a share of it for each seed of a stack.
+        ("seconds", pa.float64()),
         ("best", pa.bool_()),  # whether the forecasts are made with this epoch's weights
     ]
 )

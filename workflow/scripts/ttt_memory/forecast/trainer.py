@@ -1,4 +1,4 @@
-"""Training of one forecaster with Adam; it keeps the epoch with the best validation error.
+"""Training of one forecaster with Adam, for several seeds as one; each keeps its best epoch.
 
 The conversation study has a loop of its own (`conversation/train/loop.py`), because the two share
 little but the order "forward, backward, clip, step". That loop counts steps, spreads micro-batches
@@ -8,201 +8,240 @@ checkpoint, so a stopped job loses little and SIGTERM needs no handler here.
 """
 
 import math
-import pickle
 import time
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from .. import io
 from ..errors import UserError
 from .config import TrainingConfig
 from .diagnosis import blamed
+from .loss import mse, predict
+from .seeds.forward import Alone, Forward
+from .seeds.probe import together
+from .seeds.run import Run
+from .seeds.stack import Stack
 from .series.dataset import Series, Split
 
-CHECKPOINT = "training.pt"
-UNREADABLE = (OSError, EOFError, pickle.UnpicklingError)
-
-
-@dataclass
-class Progress:
-    """What a resumed training needs besides the model and its optimiser."""
-
-    epoch: int = 0  # epochs done
-    step: int = 0  # steps done
-    best: float = math.inf  # the smallest validation MSE so far
-    best_state: dict[str, Tensor] = field(default_factory=dict)
-    rows: list[dict] = field(default_factory=list)  # one per epoch
+FAILURES = (UserError, RuntimeError)
 
 
 class Trainer:
-    """Trains one forecaster on one dataset.
+    """Trains one forecaster on one dataset, for each of its seeds.
 
     The order of the series depends on the seed and the epoch alone, so a training resumed from its
-    checkpoint gives the same weights as one that was never interrupted.
+    checkpoint gives the same weights as one that was never interrupted. Seeds that have done the
+    same number of epochs are trained together, so a seed that is added later is trained by itself.
 
     Args:
-        model: maps inputs [B, T, channels] to forecasts [B, T].
-        series: the dataset, on the model's device.
+        runs: one for each seed, on the dataset's device.
+        series: the dataset.
         context_window: position of the first sample that counts in the loss.
         epochs: passes over the training series.
         config: settings of the optimiser, and batch sizes.
-        seed: decides the order of the series.
-        label: names strategy, dataset and seed in progress lines and errors.
-        checkpoints: folder for the state after the newest epoch; None saves nothing.
+        label: names strategy and dataset in progress lines and errors.
 
     Raises:
-        UserError: the checkpoint in `checkpoints` is unreadable or of another training.
+        UserError: a checkpoint is unreadable or of another training.
     """
 
     def __init__(
         self,
-        model: nn.Module,
+        runs: Sequence[Run],
         series: Series,
         context_window: int,
         epochs: int,
         config: TrainingConfig,
-        seed: int,
         label: str,
-        checkpoints: Path | None = None,
     ):
-        self.model, self.context_window, self.epochs = model, context_window, epochs
+        self.runs, self.context_window, self.epochs = list(runs), context_window, epochs
         self.train_split, self.valid_split = series.splits["train"], series.splits["valid"]
-        self.config, self.seed, self.label = config, seed, label
-        self.file = checkpoints / CHECKPOINT if checkpoints else None
+        self.config, self.label = config, label
         self.total = epochs * math.ceil(len(self.train_split) / config.batch)  # steps
-        self.optimiser = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
-        self.progress = self._resume()
+        for run in self.runs:
+            if run.resume(self._origin(run)):
+                self._say([run], f"resumed after epoch {run.progress.epoch}")
 
-    def train(self) -> list[dict]:
-        """Train all epochs; the model then has the weights of its best epoch.
+    def train(self) -> None:
+        """Train all epochs of every run; a run that cannot go on gets a `failure`.
 
-        Returns:
-            One row per epoch: the schema EPOCHS without dataset, strategy and seed.
+        A failure is a loss, a gradient or a validation error that is not finite, or a function of
+        the strategy that failed. It names strategy, dataset, seed, epoch and step, and the other
+        runs go on.
+        """
+        waiting = [run for run in self.runs if self._goes_on(run)]
+        if not waiting:
+            return
+        forward = None
+        if len(waiting) > 1:
+            models, channels = [run.model for run in waiting], self.train_split.inputs.shape[-1]
+            forward, reason = together(models, self.context_window, channels)
+            if reason:
+                self._say(waiting, f"trained one after another: {reason}")
+        for group in [waiting] if forward else [[run] for run in waiting]:
+            self._train(group, forward)
+
+    def _train(self, group: list[Run], forward: Forward | None) -> None:
+        """Train runs to their end, as a stack that is run by `forward`; None for a single run."""
+        while left := [run for run in group if self._goes_on(run)]:
+            epoch = min(run.progress.epoch for run in left)
+            behind = [run for run in left if run.progress.epoch == epoch]
+            try:
+                self._epoch(behind, forward)
+            except FAILURES as error:
+                if forward is None:
+                    behind[0].failure = UserError(f"{self._name(behind)}, {error}")
+                    behind[0].failure.__cause__ = error
+                    continue
+                # What a run has done so far is unchanged. Alone it goes on, or fails by itself.
+                self._say(left, f"trained one after another from here: {error}")
+                for run in left:
+                    self._train([run], None)
+
+    def _goes_on(self, run: Run) -> bool:
+        return not run.failure and run.progress.epoch < self.epochs
+
+    def _epoch(self, runs: list[Run], forward: Forward | None) -> None:
+        """One pass over the training series, the validation error, and a checkpoint of each run.
 
         Raises:
-            UserError: a loss, a gradient or a validation error is not finite, or a function of the
-                strategy failed. The message names strategy, dataset, seed, epoch and step.
+            UserError, RuntimeError: the forecaster failed. The runs are as they were.
         """
-        progress, started, resumed_at = self.progress, time.perf_counter(), self.progress.epoch
-        while progress.epoch < self.epochs:
-            row = self._epoch()
-            forecast = predict(self.model, self.valid_split, self.config)
-            valid = mse(forecast, self.valid_split, self.context_window).item()
-            if not math.isfinite(valid):
-                cause = blamed(
-                    self.model, lambda model: predict(model, self.valid_split, self.config).sum()
-                )
-                raise UserError(
-                    f"{self.label}, epoch {progress.epoch + 1}: validation MSE is {valid}, expected"
-                    f" a finite one{cause}"
-                )
-            progress.epoch += 1
-            progress.rows.append({"epoch": progress.epoch, "valid_mse": valid, **row})
-            if valid < progress.best:
-                state = self.model.state_dict()
-                progress.best_state = {name: part.clone() for name, part in state.items()}
-                progress.best = valid
-            self._save()
-            pace = (time.perf_counter() - started) / (progress.epoch - resumed_at)
-            self._report(progress.rows[-1], pace * (self.epochs - progress.epoch))
-        self.model.load_state_dict(progress.best_state)
-        best = min(progress.rows, key=lambda row: row["valid_mse"])["epoch"]
-        return [{**row, "best": row["epoch"] == best} for row in progress.rows]
+        if forward is None:
+            torch.set_rng_state(runs[0].random)
+        stack, epoch = Stack(runs, forward or Alone(runs[0].model)), runs[0].progress.epoch
+        started = time.perf_counter()
+        means = self._steps(stack, epoch)
+        if not stack.runs:
+            return
+        # The share of each seed, so that the sum over seeds is what was spent.
+        seconds = (time.perf_counter() - started) / len(runs)
+        errors = self._validate(stack, epoch)
+        stack.store()
+        for run, (loss, norm), error in zip(stack.runs, means.tolist(), errors, strict=True):
+            run.random = torch.get_rng_state()
+            row = {
+                "valid_mse": error,
+                "train_mse": loss,
+                "gradient_norm": norm,
+                "learning_rate": stack.rate,
+                "seconds": seconds,
+            }
+            run.finish_epoch(row, stack.steps, self._origin(run))
+        if stack.runs:
+            pace = time.perf_counter() - started
+            self._report(stack.runs, pace * (self.epochs - epoch - 1))
 
-    def _epoch(self) -> dict:
-        """One pass over the training series."""
-        self.model.train()
-        order = torch.Generator().manual_seed(1_000_003 * self.seed + self.progress.epoch)
-        losses, norms, started = [], [], time.perf_counter()
-        for rows in torch.randperm(len(self.train_split), generator=order).split(self.config.batch):
-            loss, norm = self._step(rows)
-            losses.append(loss)
-            norms.append(norm)
-        return {
-            "train_mse": sum(losses) / len(losses),
-            "gradient_norm": sum(norms) / len(norms),
-            "learning_rate": self.optimiser.param_groups[0]["lr"],
-            "seconds": time.perf_counter() - started,
-        }
-
-    def _step(self, rows: Tensor) -> tuple[float, float]:
-        """One step on the series `rows`; returns loss and gradient norm before clipping."""
-        where = f"{self.label}, epoch {self.progress.epoch + 1}, step {self.progress.step + 1}"
-        for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate(self.config, self.progress.step, self.total)
-        split = self.train_split
-        batch = Split(split.inputs[rows], split.target[rows], split.scored[rows], ())
-        try:
-            loss = self._loss(self.model, batch)
-        except UserError as error:
-            raise UserError(f"{where}: {error}") from error
-        self.optimiser.zero_grad()
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip or math.inf)
-        found = loss.item(), norm.item()
-        if not all(map(math.isfinite, found)):
-            cause = blamed(self.model, lambda model: self._loss(model, batch))
-            raise UserError(
-                f"{where}: loss is {found[0]} and gradient norm {found[1]}, expected finite"
-                f" ones{cause}"
+    def _steps(self, stack: Stack, epoch: int) -> Tensor:
+        """All steps of an epoch; each run's mean loss and gradient norm, [S, 2]."""
+        orders = torch.stack([self._order(run, epoch) for run in stack.runs])
+        found = []
+        for place in range(0, orders.shape[1], self.config.batch):
+            step = stack.runs[0].progress.step + stack.steps
+            where = f"epoch {epoch + 1}, step {step + 1}"
+            batch = _rows(self.train_split, orders[:, place : place + self.config.batch])
+            rate = learning_rate(self.config, step, self.total)
+            try:
+                found.append(stack.step(batch, self.context_window, rate, self.config.clip))
+            except FAILURES as error:
+                raise UserError(f"{where}: {error}") from error
+            kept = self._finite(
+                stack,
+                found[-1],
+                lambda row, where=where: (
+                    f"{where}: loss is {row[0]} and gradient norm {row[1]}, expected finite ones"
+                ),
+                lambda model, place, batch=batch: self._loss(model, _of_run(batch, place)),
             )
-        self.optimiser.step()
-        self.progress.step += 1
-        return found
+            orders, found = orders[kept], [each[kept] for each in found]
+            if not kept:
+                break
+        return torch.stack(found).double().mean(0)
+
+    def _validate(self, stack: Stack, epoch: int) -> list[float]:
+        """The validation error of each run; a run whose error is not finite fails."""
+        forecast = stack.predict(self.valid_split.inputs, self.config.evaluation_batch)
+        errors = mse(forecast, self.valid_split, self.context_window).unsqueeze(1)
+        where = f"epoch {epoch + 1}"
+        split = self.valid_split
+        kept = self._finite(
+            stack,
+            errors,
+            lambda row: f"{where}: validation MSE is {row[0]}, expected a finite one",
+            lambda model, _: mse(
+                predict(model, split, self.config.evaluation_batch), split, self.context_window
+            ),
+        )
+        return errors[kept, 0].tolist()
 
     def _loss(self, model: nn.Module, batch: Split) -> Tensor:
         return mse(model(batch.inputs), batch, self.context_window)
 
-    def _resume(self) -> Progress:
-        if self.file is None or not self.file.is_file():
-            return Progress()
-        device = next(self.model.parameters()).device
-        try:
-            saved = torch.load(self.file, weights_only=True, map_location=device)
-            if saved["origin"] != self._origin:
-                raise ValueError(f"it is of {saved['origin']}")
-            torch.set_rng_state(saved["random"].cpu())
-            self.model.load_state_dict(saved["model"])
-            self.optimiser.load_state_dict(saved["optimiser"])
-            progress = Progress(**saved["progress"])
-        except (*UNREADABLE, RuntimeError, KeyError, ValueError, TypeError) as error:
-            reason = f"{type(error).__name__}: {error}".splitlines()[0]
-            raise UserError(
-                f"{self.file}: expected a checkpoint of {self._origin}, found another ({reason});"
-                " remove the file to train from the start"
-            ) from error
-        print(f"{self.label}: resumed after epoch {progress.epoch}", flush=True)
-        return progress
+    def _finite(
+        self,
+        stack: Stack,
+        found: Tensor,
+        words: Callable[[list], str],
+        loss_of: Callable[[nn.Module, int], Tensor],
+    ) -> list[int]:
+        """The places of the runs whose row of `found` [S, k] is finite; the other runs fail.
 
-    @property
-    def _origin(self) -> str:
+        `words` tell a row, and `loss_of` gives the loss again of the forecaster at a place, to find
+        out where its NaN begins.
+        """
+        kept = torch.isfinite(found).all(1).tolist()
+        if all(kept):
+            return list(range(len(kept)))
+        for place, (run, row) in enumerate(zip(stack.runs, found.tolist(), strict=True)):
+            if not kept[place]:
+                stack.store_run(place)
+                cause = blamed(run.model, lambda model, place=place: loss_of(model, place))
+                run.failure = UserError(f"{self._name([run])}, {words(row)}{cause}")
+        places = [place for place, good in enumerate(kept) if good]
+        stack.keep(places)
+        return places
+
+    def _order(self, run: Run, epoch: int) -> Tensor:
+        """The training series of a run's epoch in their order."""
+        order = torch.Generator().manual_seed(1_000_003 * run.seed + epoch)
+        return torch.randperm(len(self.train_split), generator=order)
+
+    def _origin(self, run: Run) -> str:
         """What is trained, on what and how; a checkpoint with another origin is refused."""
         return (
-            f"{self.label}, {self.epochs} epochs of {len(self.train_split)} series, {self.config}"
+            f"{self._name([run])}, {self.epochs} epochs of {len(self.train_split)} series,"
+            f" {self.config}"
         )
 
-    def _save(self) -> None:
-        if self.file is None:
-            return
-        state = {
-            "model": self.model.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "progress": vars(self.progress),
-            "origin": self._origin,
-            "random": torch.get_rng_state(),
-        }
-        with io.beside(self.file) as temporary:
-            torch.save(state, temporary)
+    def _name(self, runs: list[Run]) -> str:
+        seeds = ", ".join(str(run.seed) for run in runs)
+        return f"{self.label}, seed{'s' if len(runs) > 1 else ''} {seeds}"
 
-    def _report(self, row: dict, left: float) -> None:
-        print(
-            f"{self.label}: epoch {row['epoch']}/{self.epochs}  train {row['train_mse']:.5f}  "
-            f"valid {row['valid_mse']:.5f}  {row['seconds']:.1f} s, {left:.0f} s left",
-            flush=True,
+    def _say(self, runs: list[Run], words: str) -> None:
+        print(f"{self._name(runs)}: {words}", flush=True)
+
+    def _report(self, runs: list[Run], left: float) -> None:
+        rows = [run.progress.rows[-1] for run in runs]
+        train, valid = (
+            " ".join(f"{row[key]:.5f}" for row in rows) for key in ("train_mse", "valid_mse")
         )
+        seconds = sum(row["seconds"] for row in rows)
+        self._say(
+            runs,
+            f"epoch {rows[0]['epoch']}/{self.epochs}  train {train}  valid {valid}"
+            f"  {seconds:.1f} s, {left:.0f} s left",
+        )
+
+
+def _rows(split: Split, rows: Tensor) -> Split:
+    """Of each run its own series, rows [S, B] of `split`."""
+    return Split(split.inputs[rows], split.target[rows], split.scored[rows], ())
+
+
+def _of_run(batch: Split, place: int) -> Split:
+    """The series [B, T] of the run at `place` in those of all runs [S, B, T]."""
+    return Split(batch.inputs[place], batch.target[place], batch.scored[place], ())
 
 
 def learning_rate(config: TrainingConfig, step: int, total: int) -> float:
@@ -217,20 +256,3 @@ def learning_rate(config: TrainingConfig, step: int, total: int) -> float:
     cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, step / total)))
     floor = config.final_fraction
     return config.learning_rate * warm * (floor + (1 - floor) * cosine)
-
-
-@torch.no_grad()
-def predict(model: nn.Module, split: Split, config: TrainingConfig) -> Tensor:
-    """Forecasts [N, T] of every series of `split`, with the model in evaluation mode."""
-    model.eval()
-    return torch.cat([model(inputs) for inputs in split.inputs.split(config.evaluation_batch)])
-
-
-def mse(forecast: Tensor, split: Split, context_window: int) -> Tensor:
-    """Mean squared error over the scored positions from `context_window` on; a scalar tensor.
-
-    Entry t of `forecast` [B, T] is for the target at t + 1.
-    """
-    counted = split.scored[:, context_window:]
-    error = forecast[:, context_window - 1 : -1] - split.target[:, context_window:]
-    return (error.square() * counted).sum() / counted.sum().clamp_min(1)

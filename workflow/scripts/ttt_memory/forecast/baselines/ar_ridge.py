@@ -8,6 +8,8 @@ import torch
 from torch import nn
 from torch.nn.functional import pad
 
+from ttt_memory.forecast.window_products import window_products
+
 OPTIONS = {"penalties": [0.01, 0.1, 1.0, 10.0, 100.0, 1000.0]}
 
 
@@ -17,6 +19,7 @@ def build(task, config, options):
 
 class LinearAR(nn.Module):
     protocol = "strict"
+    seedless = True
 
     def __init__(self, task, penalties):
         super().__init__()
@@ -26,28 +29,20 @@ class LinearAR(nn.Module):
 
     @torch.no_grad()
     def fit(self, train, valid):
-        """Solve the normal equations of the training series for each penalty and keep the best."""
-        x, y = self._examples(train)
-        mean_x, mean_y = x.mean(0), y.mean()
-        x, y = x - mean_x, y - mean_y
-        gram, moment = x.T @ x, x.T @ y
-        valid_x, valid_y = self._examples(valid)
+        """Solve the normal equations once, for all penalties, and keep the best of these."""
+        shift = train.inputs.double().mean((0, 1))
+        seen, tried = (window_products(part, self.window, shift) for part in (train, valid))
+        gram = seen.xx - torch.outer(seen.x, seen.x) / seen.count
+        values, vectors = torch.linalg.eigh(gram)
+        moment = vectors.T @ (seen.xy - seen.x * seen.y / seen.count)
         fitted = []
         for penalty in self.penalties:
-            ridge = torch.eye(len(gram), dtype=gram.dtype, device=gram.device) * penalty
-            weight = torch.linalg.solve(gram + ridge, moment)
-            bias = mean_y - mean_x @ weight
-            error = (valid_x @ weight + bias - valid_y).square().mean()
-            fitted.append((error.item(), weight, bias))
+            weight = vectors @ (moment / (values + penalty))
+            bias = (seen.y - seen.x @ weight) / seen.count
+            fitted.append((tried.squared_error(weight, bias).item(), weight, bias))
         _, weight, bias = min(fitted, key=lambda one: one[0])
         self.weight.copy_(weight)
-        self.bias.copy_(bias)
-
-    def _examples(self, split):
-        """Windows [M, window * channels] and the scored targets after them [M], float64."""
-        views = self._views(split.inputs)[:, self.window - 1 : -1]
-        scored = split.scored[:, self.window :]
-        return views[scored].double(), split.target[:, self.window :][scored].double()
+        self.bias.copy_(bias - weight @ shift.repeat_interleave(self.window))
 
     def forward(self, inputs):
         return self._views(inputs) @ self.weight + self.bias

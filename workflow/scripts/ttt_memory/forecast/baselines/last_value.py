@@ -15,6 +15,7 @@ def build(task, config, options):
 
 class LastValue(nn.Module):
     protocol = "strict"
+    seedless = True
 
     def fit(self, train, valid):
         """There is nothing to fit."""

@@ -32,6 +32,7 @@ def build(task, config, options):
 
 class OnlineRLS(nn.Module):
     protocol = "strict"
+    seedless = True
 
     def __init__(self, task, options):
         super().__init__()

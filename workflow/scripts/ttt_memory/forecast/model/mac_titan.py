@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from ..config import ModelConfig
+from ..network import State
 from ..strategy import Strategy
 from .attention import WindowAttention
 from .memory import Memory, Scan
@@ -42,17 +43,19 @@ class MACLayer(nn.Module):
             stream: the layer's input, [B, n, C, E]: n chunks of C tokens.
             samples: the embedded samples of the window, same shape.
         """
-        scan = read = None
-        if self.memory is not None:
-            scan = self.memory.scan(stream)
-            read = self.memory.read(scan, stream)
+        scan = None if self.memory is None else self.memory.scan(stream)
+        return self.attend(stream, samples, scan.states if scan else {}), scan
+
+    def attend(self, stream: Tensor, samples: Tensor, states: State) -> Tensor:
+        """The layer's output [B, n, C, E] with its memory in `states` [B * n, ...]."""
+        read = None if self.memory is None else self.memory.read(states, stream)
         update = self.attention(self.attention_norm(stream), samples, read)
         update = update + self.feed(self.feed_norm(stream + update))
         if self.memory is not None:
             # An empty memory returns 0, and 2 * sigmoid(0) = 1 leaves the update as it is.
-            gate = self.memory.read(scan, self.gate(stream + update))
+            gate = self.memory.read(states, self.gate(stream + update))
             update = update * 2 * torch.sigmoid(gate)
-        return stream + update, scan
+        return stream + update
 
 
 class MACTitan(nn.Module):
@@ -98,17 +101,23 @@ class MACTitan(nn.Module):
 
     def run(self, inputs: Tensor) -> tuple[Tensor, list[Scan | None]]:
         """What `forward` returns, and the scan of each layer's memory (None without memory)."""
-        length, window = inputs.shape[1], self.context_window
-        # The samples that fill the last chunk come after t for every forecast that is returned.
-        padded = pad(inputs, (0, 0, 0, -length % window))
-        views = pad(padded, (0, 0, window - 1, 0)).unfold(1, window, 1).flatten(2)
-        stream = self.window(views).unflatten(1, (-1, window))
-        samples = self.embedding(padded).unflatten(1, (-1, window))
+        stream, samples = self.embed(inputs)
         scans = []
         for layer in self.layers:
             stream, scan = layer(stream, samples)
             scans.append(scan)
-        forecast = self.head(stream).flatten(1)[:, :length]
-        if self.from_last:
-            forecast = forecast + inputs[:, :, -1]
-        return forecast, scans
+        return self.forecast(stream, inputs), scans
+
+    def embed(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Of inputs [B, T, channels], the windows and the samples: both [B, n, C, E]."""
+        window = self.context_window
+        # The samples that fill the last chunk come after t for every forecast that is returned.
+        padded = pad(inputs, (0, 0, 0, -inputs.shape[1] % window))
+        views = pad(padded, (0, 0, window - 1, 0)).unfold(1, window, 1).flatten(2)
+        stream = self.window(views).unflatten(1, (-1, window))
+        return stream, self.embedding(padded).unflatten(1, (-1, window))
+
+    def forecast(self, stream: Tensor, inputs: Tensor) -> Tensor:
+        """Forecasts [B, T] from the last layer's output [B, n, C, E] and the inputs."""
+        forecast = self.head(stream).flatten(1)[:, : inputs.shape[1]]
+        return forecast + inputs[:, :, -1] if self.from_last else forecast

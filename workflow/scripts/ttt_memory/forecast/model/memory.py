@@ -7,6 +7,7 @@ reads, from the stacked states. Each series starts from the learned start, and n
 from one call to the next.
 """
 
+import itertools
 from dataclasses import dataclass
 
 import torch
@@ -71,36 +72,23 @@ class Memory(nn.Module):
 
     def scan(self, tokens: Tensor) -> Scan:
         """Write tokens [B, n, C, E] chunk by chunk, beginning at the start state."""
-        batch, count = tokens.shape[:2]
+        keys, values, gates = self.prepare(tokens)
+        states = write(self.strategy, self, self.start(len(tokens)), keys, values, gates)
+        return Scan(states, keys, values, gates)
+
+    def prepare(self, tokens: Tensor) -> tuple[Tensor, Tensor, State]:
+        """Keys and values [B * n, C, ...] and gates [B, n, ...] of tokens [B, n, C, E]."""
         keys, values = self._pairs(tokens)
-        gates = self._gates(tokens)
-        chunk_keys = keys.unflatten(0, (batch, count)).unbind(1)
-        chunk_values = values.unflatten(0, (batch, count)).unbind(1)
-        chunk_gates = _unbind(gates, count)
-        states = [self.start(batch)]
-        # The last chunk is not written, because nothing reads the memory after it.
-        for index in range(count - 1):
-            arguments = chunk_keys[index], chunk_values[index], chunk_gates[index]
-            states.append(self._written(states[-1], *arguments))
-        stacked = {
-            name: torch.stack([state[name] for state in states], 1).flatten(0, 1)
-            for name in self.names
-        }
-        return Scan(stacked, keys, values, gates)
+        return keys, values, self._gates(tokens)
 
-    def _written(self, state: State, keys: Tensor, values: Tensor, gates: State) -> State:
-        """The state after one chunk of B series was written; keys and values are [B, C, ...]."""
-        surprise = self.strategy.call("compute_surprise", self, state, keys, values, gates)
-        return self.strategy.call("apply_update", self, state, surprise, gates)
-
-    def read(self, scan: Scan, tokens: Tensor) -> Tensor:
-        """Read tokens [B, n, C, E], chunk i in the state M_i; returns [B, n, C, E]."""
+    def read(self, states: State, tokens: Tensor) -> Tensor:
+        """Read tokens [B, n, C, E], chunk i in the state M_i of `states` [B * n, ...]."""
         asked = self.query(tokens).flatten(0, 1)
         if self.strategy.has("compute_queries"):
             queries = self.strategy.call("compute_queries", self, asked)
         else:
             queries, _ = self.strategy.call("compute_keys_values", self, asked)
-        return self.retrieve(scan.states, queries).view(tokens.shape)
+        return self.retrieve(states, queries).view(tokens.shape)
 
     def retrieve(self, states: State, queries: Tensor) -> Tensor:
         """What the memory in `states` [B, ...] returns for queries [B, N, K]: [B, N, E]."""
@@ -121,15 +109,7 @@ class Memory(nn.Module):
 
         The norm is taken over all tensors together. With `inner_clip` 0 nothing is scaled.
         """
-        if not self.inner_clip:
-            return gradient
-        rows = torch.cat([tensor.flatten(1) for tensor in gradient.values()], 1)
-        square = rows.square().sum(1)
-        scale = self.inner_clip * torch.rsqrt(square.clamp_min(self.inner_clip**2))
-        return {
-            name: tensor * scale.view(-1, *[1] * (tensor.dim() - 1))
-            for name, tensor in gradient.items()
-        }
+        return network.clip(gradient, self.inner_clip)
 
     def _pairs(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values [B * n, C, ...] of tokens [B, n, C, E].
@@ -169,6 +149,35 @@ class Memory(nn.Module):
                     f"{name!r} is {found}, expected a tensor [1, ...], whose dimension 0 becomes"
                     f" that of the series: see {GUIDE}",
                 )
+
+
+def write(
+    strategy: Strategy, memory: object, start: State, keys: Tensor, values: Tensor, gates: State
+) -> State:
+    """The states before each of n chunks, [B * n, ...]; the only loop over time.
+
+    Args:
+        strategy: its functions `compute_surprise` and `apply_update` write a chunk.
+        memory: what these functions are given as `memory`.
+        start: the state before the first chunk, [B, ...].
+        keys: of all chunks, [B * n, C, K].
+        values: [B * n, C, V].
+        gates: [B, n, ...].
+    """
+    batch = len(next(iter(start.values())))
+    count = len(keys) // batch
+    chunks = zip(
+        keys.unflatten(0, (batch, count)).unbind(1),
+        values.unflatten(0, (batch, count)).unbind(1),
+        _unbind(gates, count),
+        strict=True,
+    )
+    states = [start]
+    # The last chunk is not written, because nothing reads the memory after it.
+    for keys, values, gates in itertools.islice(chunks, count - 1):
+        surprise = strategy.call("compute_surprise", memory, states[-1], keys, values, gates)
+        states.append(strategy.call("apply_update", memory, states[-1], surprise, gates))
+    return {name: torch.stack([state[name] for state in states], 1).flatten(0, 1) for name in start}
 
 
 def _unbind(gates: State, count: int) -> list[State]:

@@ -12,16 +12,16 @@ average (Tarvainen and Valpola, arXiv 1703.01780, equation 1), which chunks of n
 import torch
 from torch.nn.functional import normalize
 
-from ttt_memory.forecast import network
+from ttt_memory.forecast import network, packed
 
 OPTIONS = {"temperature": 0.2, "rate": 0.1, "keep": 0.999, "decay": 0.8}
 
 
 def init_memory_state(memory, emb_dim):
     network.add_projections(memory, emb_dim)
-    weights = network.start(emb_dim, memory.hidden, memory.depth)
+    weights = packed.start(emb_dim, memory.hidden, memory.depth)
     # The stepped weights minus their average: zero, so both begin at the learned start.
-    return weights | network.zeros(weights, "lead_")
+    return weights | {"lead": torch.zeros_like(weights["weights"].data)}
 
 
 def compute_keys_values(memory, x):
@@ -30,23 +30,19 @@ def compute_keys_values(memory, x):
 
 
 def compute_surprise(memory, state, keys, values, gates):
-    stepped = {
-        name: weight + state[f"lead_{name}"]
-        for name, weight in state.items()
-        if not name.startswith("lead_")
-    }
-    recalled, pullback = network.vjp(stepped, keys)
+    recalled, pullback = packed.vjp(memory, state["weights"] + state["lead"], keys)
     temperature = memory.options["temperature"]
     shares = torch.softmax(recalled @ values.transpose(1, 2) / temperature, -1)
     error = (shares @ values - values) / (temperature * keys.shape[1])
-    return memory.clip(pullback(error))
+    return memory.clip({"weights": pullback(error)})
 
 
 def apply_update(memory, state, surprise, gates):
     rate, keep, decay = (memory.options[name] for name in ("rate", "keep", "decay"))
-    new = {}
-    for name, gradient in surprise.items():
-        stepped = keep * (state[name] + state[f"lead_{name}"]) - rate * gradient
-        average = torch.lerp(stepped, state[name], decay)
-        new[name], new[f"lead_{name}"] = average, stepped - average
-    return new
+    stepped = keep * (state["weights"] + state["lead"]) - rate * surprise["weights"]
+    average = torch.lerp(stepped, state["weights"], decay)
+    return {"weights": average, "lead": stepped - average}
+
+
+def retrieve(memory, state, queries):
+    return packed.forward(memory, state["weights"], queries)

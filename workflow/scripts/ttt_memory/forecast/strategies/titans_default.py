@@ -11,15 +11,15 @@ tokens of the chunk.
 
 import torch
 
-from ttt_memory.forecast import network
+from ttt_memory.forecast import network, packed
 
 OPTIONS = {"alpha": 0.999, "eta": 0.9, "theta": 0.05}
 
 
 def init_memory_state(memory, emb_dim):
     network.add_projections(memory, emb_dim)
-    weights = network.start(emb_dim, memory.hidden, memory.depth)
-    return weights | network.zeros(weights, "momentum_")
+    weights = packed.start(emb_dim, memory.hidden, memory.depth)
+    return weights | {"momentum": torch.zeros_like(weights["weights"].data)}
 
 
 def compute_keys_values(memory, x):
@@ -27,15 +27,16 @@ def compute_keys_values(memory, x):
 
 
 def compute_surprise(memory, state, keys, values, gates):
-    recalled, pullback = network.vjp(state, keys)
-    return memory.clip(pullback((recalled - values) * (2 / keys.shape[1])))
+    recalled, pullback = packed.vjp(memory, state["weights"], keys)
+    gradient = pullback((recalled - values) * (2 / keys.shape[1]))
+    return memory.clip({"weights": gradient})
 
 
 def apply_update(memory, state, surprise, gates):
     alpha, eta, theta = (memory.options[name] for name in ("alpha", "eta", "theta"))
-    new = {}
-    for name, gradient in surprise.items():
-        momentum = torch.add(eta * state[f"momentum_{name}"], gradient, alpha=-theta)
-        new[f"momentum_{name}"] = momentum
-        new[name] = torch.add(momentum, state[name], alpha=alpha)
-    return new
+    momentum = torch.add(eta * state["momentum"], surprise["weights"], alpha=-theta)
+    return {"weights": torch.add(momentum, state["weights"], alpha=alpha), "momentum": momentum}
+
+
+def retrieve(memory, state, queries):
+    return packed.forward(memory, state["weights"], queries)

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 from torch.nn.functional import logsigmoid, softplus
 
-from ttt_memory.forecast import network
+from ttt_memory.forecast import network, packed
 
 # Rates of one token at the start; those of a chunk are about its length times as large.
 OPTIONS = {"keep_bias": 7.0, "eta_bias": 1.0, "theta_bias": -4.0}
@@ -30,8 +30,8 @@ def init_memory_state(memory, emb_dim):
     nn.init.zeros_(memory.gate.weight)
     biases = [memory.options[name] for name in ("keep_bias", "eta_bias", "theta_bias")]
     memory.gate.bias.data = torch.tensor(biases)
-    weights = network.start(emb_dim, memory.hidden, memory.depth)
-    return weights | network.zeros(weights, "momentum_")
+    weights = packed.start(emb_dim, memory.hidden, memory.depth)
+    return weights | {"momentum": torch.zeros_like(weights["weights"].data)}
 
 
 def compute_keys_values(memory, x):
@@ -60,22 +60,22 @@ def compute_gates(memory, x):
 
 
 def compute_surprise(memory, state, keys, values, gates):
-    recalled, pullback = network.vjp(state, keys)
+    recalled, pullback = packed.vjp(memory, state["weights"], keys)
     error = 2 * (recalled - values)
-    into_memory = pullback(error * gates["memory_rate"].unsqueeze(-1))
-    into_momentum = pullback(error * gates["momentum_rate"].unsqueeze(-1))
-    renamed = {f"momentum_{name}": step for name, step in into_momentum.items()}
-    return memory.clip(into_memory | renamed)
+    rates = {"weights": gates["memory_rate"], "momentum": gates["momentum_rate"]}
+    return memory.clip({name: pullback(error * rate.unsqueeze(-1)) for name, rate in rates.items()})
 
 
 def apply_update(memory, state, surprise, gates):
-    new = {}
-    for name, step in surprise.items():
-        shape = (-1, *[1] * (step.dim() - 1))
-        if name.startswith("momentum_"):
-            new[name] = gates["keep_momentum"].view(shape) * state[name] - step
-        else:
-            kept = gates["keep_memory"].view(shape) * state[name]
-            carried = gates["carry"].view(shape) * state[f"momentum_{name}"]
-            new[name] = kept + carried - step
-    return new
+    keep_memory, keep_momentum, carry = (
+        gates[name].unsqueeze(1) for name in ("keep_memory", "keep_momentum", "carry")
+    )
+    kept = keep_memory * state["weights"]
+    return {
+        "weights": torch.addcmul(kept, carry, state["momentum"]) - surprise["weights"],
+        "momentum": keep_momentum * state["momentum"] - surprise["momentum"],
+    }
+
+
+def retrieve(memory, state, queries):
+    return packed.forward(memory, state["weights"], queries)

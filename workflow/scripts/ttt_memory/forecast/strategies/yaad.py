@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn.functional import logsigmoid, softplus
 
-from ttt_memory.forecast import network
+from ttt_memory.forecast import network, packed
 
 OPTIONS = {"keep_bias": 7.0, "theta_bias": -3.0, "delta_bias": 0.5}
 
@@ -26,7 +26,7 @@ def init_memory_state(memory, emb_dim):
     nn.init.zeros_(memory.gate.weight)
     biases = [memory.options[name] for name in ("keep_bias", "theta_bias", "delta_bias")]
     memory.gate.bias.data = torch.tensor(biases)
-    return network.start(emb_dim, memory.hidden, memory.depth)
+    return packed.start(emb_dim, memory.hidden, memory.depth)
 
 
 def compute_keys_values(memory, x):
@@ -44,16 +44,18 @@ def compute_gates(memory, x):
 
 
 def compute_surprise(memory, state, keys, values, gates):
-    recalled, pullback = network.vjp(state, keys)
+    recalled, pullback = packed.vjp(memory, state["weights"], keys)
     error = recalled - values
     length = torch.sqrt(error.square().sum(-1) + 1e-12)
     # grad ||e||^2 = 2 e and delta grad ||e|| = delta e / ||e||: both are e times a weight.
     weight = torch.where(length <= gates["delta"], 2.0, gates["delta"] / length)
-    return memory.clip(pullback((gates["rate"] * weight).unsqueeze(-1) * error))
+    gradient = pullback((gates["rate"] * weight).unsqueeze(-1) * error)
+    return memory.clip({"weights": gradient})
 
 
 def apply_update(memory, state, surprise, gates):
-    return {
-        name: gates["keep"].view(-1, *[1] * (step.dim() - 1)) * state[name] - step
-        for name, step in surprise.items()
-    }
+    return {"weights": gates["keep"].unsqueeze(1) * state["weights"] - surprise["weights"]}
+
+
+def retrieve(memory, state, queries):
+    return packed.forward(memory, state["weights"], queries)

@@ -80,7 +80,7 @@ class ResourcesConfig(Options):
     make_series: RuleResources = Field(RuleResources(), description="The series of one dataset.")
     forecast: RuleResources = Field(
         RuleResources(runtime=240),
-        description="Training and forecasts of one strategy or baseline on one dataset, one seed.",
+        description="Training and forecasts of one strategy or baseline on one dataset, all seeds.",
     )
     leaderboard: RuleResources = Field(
         RuleResources(), description="The comparison of all forecasts."
