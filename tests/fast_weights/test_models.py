@@ -9,7 +9,7 @@ import torch
 from pydantic import ValidationError
 from transformers import DynamicCache, GPT2Config, GPT2LMHeadModel
 
-from fast_weights_models import D, apart, dense, memory, settings, tiny, tokens
+from fast_weights_models import VOCAB, D, apart, dense, memory, settings, tiny, tokens
 from ttt_memory.errors import UserError
 from ttt_memory.fast_weights import FastWeightsConfig, inject, load, load_state, save, save_state
 from ttt_memory.fast_weights.base_model import fingerprint, positions
@@ -396,6 +396,25 @@ def test_memory_is_never_left_out_in_silence(reading):
         fw.read(state, input_ids=ids)
     with pytest.raises(UserError, match="layer 0: its down_proj was not called"):
         fw.write(ids)
+
+
+@pytest.mark.parametrize("reading", [False, True])
+def test_embeddings_that_take_the_place_of_others_are_told(reading):
+    """Also in reading while writing; a memory that does not write them goes on."""
+    ids, other = tokens(1, 6), torch.nn.Embedding(VOCAB, D).double()
+    fw = memory(target="input_embed", read_while_writing=reading)
+    state = fw.write(ids).state
+    fw.model.resize_token_embeddings(VOCAB + 8, mean_resizing=False)  # in their place
+    assert apart(fw.write(ids).state, state) == 0
+    fw.model.set_input_embeddings(other)
+    with pytest.raises(UserError, match=r"token embeddings .* expected them not to be replaced"):
+        fw.write(ids)
+    assert fw.read(state, ids).logits.isfinite().all()
+    again = memory(fw.eject(), target="input_embed", read_while_writing=reading)
+    assert again.write(ids).state.written.tolist() == [6]
+    hidden = memory(target="hidden_states", read_while_writing=reading)
+    hidden.model.set_input_embeddings(other)
+    assert hidden.write(ids).state.written.tolist() == [6]
 
 
 def generated(forward, ids: torch.Tensor, count: int) -> torch.Tensor:
