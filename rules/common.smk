@@ -28,7 +28,7 @@ try:
     from ttt_memory.options import found
     from ttt_memory.report.config import FIGURES
     from ttt_memory.study import closure as closures
-    from ttt_memory.study import command_line
+    from ttt_memory.study import command_line, slurm_outage
     from ttt_memory.study.disk import require_room
     from ttt_memory.study.config.base_folder import CONVERTED, fetched, model_folder
     from ttt_memory.study.config import load
@@ -59,6 +59,10 @@ def mistakes_told():
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+
+
+if workflow.is_main_process:
+    slurm_outage.outlast()
 
 
 # The command line and hooks of a workflow that imports this one as a module are its own.
