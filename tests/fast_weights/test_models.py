@@ -432,13 +432,19 @@ def test_generate_is_transformers_own_with_the_fast_weights():
     plain = fw.generate(None, ids[:, :3], do_sample=False, **options)
     assert plain.equal(generated(fw.plain, ids[:, :3], 5))
     assert not plain.equal(expected)
+    # A prompt longer than a chunk of the memory, with the model's cache: titans-pytorch#61.
+    assert len(ids[0]) > fw.config.chunk
+    assert fw.generate(state, ids, do_sample=False, **options).equal(
+        generated(partial(fw.read, state), ids, 5)
+    )
     # Beams and samples of a prompt read its row: each row alone says the same.
     beams = {"num_beams": 3, "num_return_sequences": 2, "do_sample": False}
     found = fw.generate(state, ids[:, :3], **beams, **options)
     for row in range(2):
         alone = fw.generate(state.index([row]), ids[row : row + 1, :3], **beams, **options)
         assert found[2 * row : 2 * row + 2].equal(alone)
-    # Prompt look-up drafts several tokens at once, and the result is the greedy one.
+    # Prompt look-up drafts several tokens at once over a filled cache (transformers#45513 lost the
+    # state there), and the result is the greedy one.
     drafted = fw.generate(
         state.index([0]), ids[:1, :3], prompt_lookup_num_tokens=2, do_sample=False, **options
     )
