@@ -5,7 +5,6 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 from html.parser import HTMLParser
 from io import BytesIO
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 
 import forecast_waves as waves
 import scored_runs
+import scripts
 from ttt_memory import io
 from ttt_memory.benchmark import schemas as benchmark_schemas
 from ttt_memory.conversation import schemas as conversation_schemas
@@ -41,7 +41,6 @@ from ttt_memory.scoring.score_files import score_files
 from ttt_memory.scoring.verdict import verdict
 from ttt_memory.vocabulary import HEADLINE_SPLIT, LEVELS, WHOLE
 
-SCRIPT = Path(__file__).parents[2] / "workflow" / "scripts" / "report.py"
 CAPTIONS = Path(__file__).parents[2] / "workflow" / "report"
 SCORING = ScoringConfig(bootstrap=100, permutations=99)
 SAMPLES = scored_runs.samples(10)
@@ -177,11 +176,11 @@ def inputs(tmp_path_factory) -> Path:
 def run_script(inputs: Path, out: Path, **parts: list[str]) -> subprocess.CompletedProcess:
     texts = {name: RUNS[name] for name in parts.pop("runs", list(RUNS))}
     config = {"report": {"dpi": 60}, "scoring": {}, "runs": texts}
-    command = [sys.executable, SCRIPT, "--config", json.dumps(config), "--out", out]
+    command = ["--config", json.dumps(config), "--out", out]
     command += ["--benchmark", inputs / "benchmark.parquet"]
     for part, names in parts.items():
         command += [f"--{part}", *(inputs / part / f"{name}.parquet" for name in names)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return scripts.run_script("report", *command)
 
 
 @pytest.fixture(scope="module")
