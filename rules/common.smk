@@ -24,7 +24,7 @@ try:
     from ttt_memory.fast_weights import rules as update_rules
     from ttt_memory.forecast import strategy as strategies
     from ttt_memory.forecast.series.config import TableDataset
-    from ttt_memory.io import require_past, require_writable
+    from ttt_memory.io import require_folder, require_past, require_writable
     from ttt_memory.options import found
     from ttt_memory.report.config import FIGURES
     from ttt_memory.study import closure as closures
@@ -103,6 +103,7 @@ with mistakes_told():
     if not ALONE:
         require_writable(CONFIG.results)
     if workflow.is_main_process:
+        require_folder(CONFIG.results)
         require_past(CONFIG.results)
 
 # One environment for all rules. It has CUDA if any of them asks for a GPU.

@@ -464,6 +464,31 @@ def test_what_is_no_batch_of_tokens_is_refused():
         fw.write(ids, state)
 
 
+def test_what_the_model_cannot_take_is_told():
+    fw, ids = memory(tiny()), tokens(2, 9)
+    state = fw.write(ids.int()).state
+    assert apart(state, fw.write(ids).state) == 0
+    for wrong, message in (
+        (ids.float(), "input_ids torch.float32; expected"),
+        (ids + VOCAB, f"input_ids: found {int(ids.max()) + VOCAB}, expected 0 to {VOCAB - 1}"),
+        (ids - VOCAB, rf"input_ids: found {int(ids.min()) - VOCAB}, expected 0 to"),
+    ):
+        for use in (fw.write, partial(fw.generate, state)):
+            with pytest.raises(ValueError, match=message):
+                use(wrong)
+    for weight in (torch.full((2, 9), -1.0), torch.full((2, 9), torch.nan)):
+        with pytest.raises(ValueError, match="expected finite numbers of at least 0"):
+            fw.write(ids, write_weight=weight)
+    with pytest.raises(ValueError, match=r"write_weight \(2, 5\) for input_ids \(2, 9\)"):
+        fw.write(ids, write_weight=torch.ones(2, 5))
+    with pytest.raises(UserError, match="found a NoneType, expected a state"):
+        fw.read(None, ids)
+    with pytest.raises(UserError, match="config: found a dict, expected a FastWeightsConfig"):
+        inject(tiny(), {"layers": [0]})
+    with pytest.raises(UserError, match="model: found a Linear, expected a transformers decoder"):
+        inject(torch.nn.Linear(2, 2), settings())
+
+
 def test_a_call_reads_or_is_plain():
     """As wrappers such as DDP call a module; ids may come by their place."""
     fw, ids = memory(tiny()), tokens(2, 9)

@@ -164,8 +164,9 @@ def test_full_disk_under_the_logs_is_told_by_snakemake_itself(clone: Clone) -> N
         ([*SMOKE, "--report"], f"{RESULTS}/report/index.html: found no such file, expected the"),
         (["--configfile", "nowhere.yaml"], "nowhere.yaml: found no such file, expected a preset"),
         (["--configfile", "README.md"], "README.md: not readable as JSON or YAML"),
+        (["-n", "--config", "results=README.md/mine"], "README.md/mine: found the file "),
     ],
-    ids=["two options", "null", "report", "no preset", "no YAML"],
+    ids=["two options", "null", "report", "no preset", "no YAML", "file for a folder"],
 )
 def test_command_line_that_means_something_else_is_refused(
     clone: Clone, arguments: list[str], told: str

@@ -112,7 +112,7 @@ def talk(chat: LineChat, said: Iterable[str], echo: bool) -> None:
             continue
         if echo:
             print(f"> {line}")
-        if line == "/quit":
+        if line.split()[0] == "/quit":
             return
         try:
             print(chat.say(line), flush=True)
@@ -162,7 +162,8 @@ def _server() -> Callable:
 def _talk_here(chat: LineChat) -> None:
     """Talk over standard input and output."""
     interactive = sys.stdin.isatty()
-    sys.stdin.reconfigure(encoding="utf-8", errors="replace")  # bytes that are no text
+    # Without a byte-order mark; bytes that are no text are replaced.
+    sys.stdin.reconfigure(encoding="utf-8-sig", errors="replace")
     if interactive:
         print(HELP)
     talk(chat, lines(interactive), echo=not interactive)
