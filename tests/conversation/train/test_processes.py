@@ -59,13 +59,16 @@ class Corpus:
     def parts(self) -> tuple[Path, Path]:
         return self.folder / "dialogues.parquet", self.folder / "passages.parquet"
 
-    def launch(self, name: str, *options: str) -> subprocess.Popen[str]:
+    def launch(
+        self, name: str, *options: str, steps: int = RUN["train"]["steps"]
+    ) -> subprocess.Popen[str]:
         """Start the real script in two processes. All its files go to the folder `name`."""
         out, (dialogues, texts) = self.folder / name, self.parts
+        run = RUN | {"train": RUN["train"] | {"steps": steps}}
         command = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "2"]
         command += ["--num_machines", "1", "--main_process_port", "0", *options]
         command += [ROOT / "workflow" / "scripts" / "train.py", "--run", "r", "--seed", "0"]
-        command += ["--config", json.dumps({"runs": {"r": RUN}, "base": {"dtype": "float32"}})]
+        command += ["--config", json.dumps({"runs": {"r": run}, "base": {"dtype": "float32"}})]
         command += ["--base", self.base, "--corpus", dialogues, "--passages", texts]
         command += ["--out", out / "model", "--curve", out / "curve.parquet"]
         command += ["--checkpoints", out / "checkpoints"]
@@ -78,16 +81,16 @@ class Corpus:
             start_new_session=True,
         )
 
-    def launched(self, name: str, *options: str) -> None:
+    def launched(self, name: str, *options: str, **changes: int) -> None:
         """`launch`, and wait for its end, which must be a success."""
-        training = self.launch(name, *options)
+        training = self.launch(name, *options, **changes)
         said, _ = training.communicate()
         assert training.returncode == 0, said
 
-    def alone(self, checkpoints: Path | None = None):
+    def alone(self, checkpoints: Path | None = None, steps: int = RUN["train"]["steps"]):
         """The same training in this process alone: its model and the rows of its curve."""
         torch.manual_seed(0)
-        run = RunConfig(**RUN)
+        run = RunConfig(**RUN | {"train": RUN["train"] | {"steps": steps}})
         fw = inject(load_model(self.base), run.fast_weights)
         sampler = CorpusSampler.load(*self.parts, prompter(), 0, run.train.probes_per_dialogue)
         return fw, train(fw, sampler, run, Accelerator(cpu=True), checkpoints)
@@ -171,12 +174,13 @@ def test_the_configuration_refuses(means, message):
     assert message in str(caught.value)
 
 
-def test_a_model_sharded_over_two_processes_gets_the_result_of_one_and_resumes(corpus, whole):
+def test_a_model_sharded_over_two_processes_gets_the_result_of_one_and_resumes(corpus):
     """Under FSDP, with the configuration that comes with the project."""
     fsdp = ("--config_file", str(ROOT / "envs" / "fsdp.yaml"))
     out = corpus.folder / "fsdp"
-    corpus.launched("fsdp", *fsdp, str(ROOT / "tests" / "helpers" / "fsdp_on_cpu.py"))
-    fw, rows = whole
+    launcher = str(ROOT / "tests" / "helpers" / "fsdp_on_cpu.py")
+    corpus.launched("fsdp", *fsdp, launcher, steps=5)
+    fw, rows = corpus.alone(steps=5)
     losses = corpus.losses("fsdp")
     assert losses == pytest.approx([row["loss"] for row in rows], rel=1e-4)
     loaded = load_run(out / "model", corpus.base, torch.device("cpu"))
@@ -186,5 +190,5 @@ def test_a_model_sharded_over_two_processes_gets_the_result_of_one_and_resumes(c
     last = sorted((out / "checkpoints").glob("step-*"))[-1]
     assert len(list(last.glob("*.distcp"))) == 2
     (out / "curve.parquet").unlink()
-    corpus.launched("fsdp", *fsdp, str(ROOT / "tests" / "helpers" / "fsdp_on_cpu.py"))
+    corpus.launched("fsdp", *fsdp, launcher, steps=5)
     assert corpus.losses("fsdp") == pytest.approx(losses, rel=1e-6)
