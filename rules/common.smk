@@ -24,11 +24,11 @@ try:
     from ttt_memory.fast_weights import rules as update_rules
     from ttt_memory.forecast import strategy as strategies
     from ttt_memory.forecast.series.config import TableDataset
-    from ttt_memory.io import require_past, require_writable
+    from ttt_memory.io import require_folder, require_past, require_writable
     from ttt_memory.options import found
     from ttt_memory.report.config import FIGURES
     from ttt_memory.study import closure as closures
-    from ttt_memory.study import command_line, own_forecasters
+    from ttt_memory.study import command_line, own_forecasters, slurm_outage
     from ttt_memory.study.disk import require_room
     from ttt_memory.study.config.base_folder import CONVERTED, fetched, model_folder
     from ttt_memory.study.config import load
@@ -59,6 +59,10 @@ def mistakes_told():
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+
+
+if workflow.is_main_process:
+    slurm_outage.outlast()
 
 
 # The command line and hooks of a workflow that imports this one as a module are its own.
@@ -99,6 +103,7 @@ with mistakes_told():
     if not ALONE:
         require_writable(CONFIG.results)
     if workflow.is_main_process:
+        require_folder(CONFIG.results)
         require_past(CONFIG.results)
         own_forecasters.require_sound(CONFIG, sources())
 

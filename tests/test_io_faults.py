@@ -106,6 +106,16 @@ def test_other_errors_are_not_changed(tmp_path: Path) -> None:
         _ = 1 / 0
 
 
+def test_file_in_place_of_a_folder_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "results").touch()
+    for folder in ("results", "results/smoke"):
+        told = f"{tmp_path / folder}: found the file {tmp_path / 'results'}, expected a folder"
+        with pytest.raises(UserError, match=told):
+            io.write_text(tmp_path / folder / "note", "x")
+        with pytest.raises(UserError, match=told):
+            io.require_writable(tmp_path / folder)
+
+
 def test_folder_in_place_of_a_file_is_reported_and_kept(tmp_path: Path) -> None:
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "kept").touch()

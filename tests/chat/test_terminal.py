@@ -155,12 +155,14 @@ def test_lines_of_a_text_are_one_text():
         )
 
 
-def test_a_state_is_kept_in_a_file(tmp_path):
+def test_a_state_is_kept_in_a_file(tmp_path, monkeypatch):
     """Saved by one chat, asked in another; a state of other fast weights is refused."""
     first, second = chat(), chat()
-    for line in (FACT, "/drop", f"/save {tmp_path / 'state'}"):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for line in (FACT, "/drop", "/save ~/state"):
         first.say(line)
-    second.say(f"/load {tmp_path / 'state'}")
+    assert (tmp_path / "state").is_file()
+    second.say("/load ~/state")
     assert second.say(QUESTION) == first.say(QUESTION)
     other = chat()
     other.chat.fw.config = other.chat.fw.config.model_copy(update={"layers": (0,)})
@@ -260,7 +262,8 @@ def test_the_command_on_a_run_and_on_an_adapter(tmp_path):
         open_run(tmp_path / "adapter", None, torch.device("cpu"))
     with pytest.raises(UserError, match="holds its own base model"):
         open_run(tmp_path / "run", tmp_path / "other", torch.device("cpu"))
-    script = "\n".join([FACT, "/drop", QUESTION, "/lose", "/forget", QUESTION, "/quit", FACT])
+    lines = [FACT, "/drop", QUESTION, "/lose", "/forget", QUESTION, "/quit now", FACT]
+    script = "\ufeff" + "\n".join(lines)
     outputs = []
     for arguments in (
         ["--model", tmp_path / "run"],
@@ -280,7 +283,8 @@ def test_the_command_on_a_run_and_on_an_adapter(tmp_path):
     expected = [talk.say(line) for line in (FACT, "/drop", QUESTION)]
     assert [line for line in outputs[0].splitlines() if line in expected] == expected
     assert "error: /lose: no such command" in outputs[0]
-    assert outputs[0].splitlines()[-1] == "> /quit"
+    assert outputs[0].splitlines()[0] == f"> {FACT}"  # without the byte-order mark
+    assert outputs[0].splitlines()[-1] == "> /quit now"
     assert "\x1b" not in outputs[0]
 
 

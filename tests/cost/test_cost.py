@@ -1,7 +1,5 @@
 """The cost model against what PyTorch counts and against sizes really held."""
 
-import subprocess
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +9,7 @@ from transformers import DynamicCache
 
 from conversation_models import prompter, samples
 from fast_weights_models import memory, settings, tiny, tokens
+from scripts import run_script
 from ttt_memory.conversation.config.asking import RecallConfig
 from ttt_memory.cost import flop_counter
 from ttt_memory.cost.data_sheets import QWEN3_8B, SHAPES
@@ -169,11 +168,6 @@ def test_conditions(update):
         assert found.seconds >= 0.999999 * found.work.seconds(CEILINGS, "float32")
 
 
-def cost_script(*arguments: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "workflow/scripts/cost.py", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-
-
 def test_the_command_on_a_folder_and_its_benchmark():
     """The embedded model: sizes of the samples by its tokenizer; and the document's own table."""
     found = of_samples(samples(), prompter(), RecallConfig(rows=5))
@@ -181,7 +175,7 @@ def test_the_command_on_a_folder_and_its_benchmark():
     assert found.dialogue == round(sum(map(len, dialogues)) / len(dialogues))
     assert found.rows == 5
     assert found.distracted == sum(bool(s.distractor) for s in samples())
-    result = cost_script("--model", "data/models/embedded", "--config", "config.yaml")
+    result = run_script("cost", "--model", "data/models/embedded", "--config", "config.yaml")
     assert result.returncode == 0, result.stderr
     assert "of 40 GiB" in result.stdout
 
@@ -190,7 +184,7 @@ def test_the_document_shows_what_the_command_prints():
     """docs/cost.md has the output of the commands it names."""
     document = (ROOT / "docs" / "cost.md").read_text(encoding="utf-8")
     for options in ([], ["--tf32"]):
-        result = cost_script("--shape", "qwen3-8b", *options)
+        result = run_script("cost", "--shape", "qwen3-8b", *options)
         assert result.stdout.strip() in document, result.stderr
 
 
@@ -202,7 +196,7 @@ def test_bad_arguments():
         (["--shape", "qwen3-8b", "--benchmark", "x"], "expected --model"),
         (["--model", "data/models/embedded"], "expected less than the model's 4 layers"),
     ):
-        result = cost_script(*arguments)
+        result = run_script("cost", *arguments)
         assert result.returncode == 2
         assert message in result.stderr
         assert result.stderr.count("\n") == 1

@@ -162,7 +162,7 @@ def test_a_reading_does_not_write(options):
 
 
 def test_merging_is_writing_one_after_the_other(update):
-    """For rules without order; the others say that they cannot."""
+    """For rules without order; the others say that they cannot. Asked for in doc-to-lora#3, #4."""
     fw = memory(update=update, gate="layer")
     first, texts = tokens(2, 9), tokens(2, 6, seed=1)
     state, apart_written = fw.write(first).state, fw.write(texts).state

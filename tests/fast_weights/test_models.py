@@ -9,7 +9,7 @@ import torch
 from pydantic import ValidationError
 from transformers import DynamicCache, GPT2Config, GPT2LMHeadModel
 
-from fast_weights_models import D, apart, dense, memory, settings, tiny, tokens
+from fast_weights_models import VOCAB, D, apart, dense, memory, settings, tiny, tokens
 from ttt_memory.errors import UserError
 from ttt_memory.fast_weights import FastWeightsConfig, inject, load, load_state, save, save_state
 from ttt_memory.fast_weights.base_model import fingerprint, positions
@@ -398,6 +398,25 @@ def test_memory_is_never_left_out_in_silence(reading):
         fw.write(ids)
 
 
+@pytest.mark.parametrize("reading", [False, True])
+def test_embeddings_that_take_the_place_of_others_are_told(reading):
+    """Also in reading while writing; a memory that does not write them goes on."""
+    ids, other = tokens(1, 6), torch.nn.Embedding(VOCAB, D).double()
+    fw = memory(target="input_embed", read_while_writing=reading)
+    state = fw.write(ids).state
+    fw.model.resize_token_embeddings(VOCAB + 8, mean_resizing=False)  # in their place
+    assert apart(fw.write(ids).state, state) == 0
+    fw.model.set_input_embeddings(other)
+    with pytest.raises(UserError, match=r"token embeddings .* expected them not to be replaced"):
+        fw.write(ids)
+    assert fw.read(state, ids).logits.isfinite().all()
+    again = memory(fw.eject(), target="input_embed", read_while_writing=reading)
+    assert again.write(ids).state.written.tolist() == [6]
+    hidden = memory(target="hidden_states", read_while_writing=reading)
+    hidden.model.set_input_embeddings(other)
+    assert hidden.write(ids).state.written.tolist() == [6]
+
+
 def generated(forward, ids: torch.Tensor, count: int) -> torch.Tensor:
     """The oracle: `count` greedy tokens, each by a pass over all that came before."""
     for _ in range(count):
@@ -413,13 +432,19 @@ def test_generate_is_transformers_own_with_the_fast_weights():
     plain = fw.generate(None, ids[:, :3], do_sample=False, **options)
     assert plain.equal(generated(fw.plain, ids[:, :3], 5))
     assert not plain.equal(expected)
+    # A prompt longer than a chunk of the memory, with the model's cache: titans-pytorch#61.
+    assert len(ids[0]) > fw.config.chunk
+    assert fw.generate(state, ids, do_sample=False, **options).equal(
+        generated(partial(fw.read, state), ids, 5)
+    )
     # Beams and samples of a prompt read its row: each row alone says the same.
     beams = {"num_beams": 3, "num_return_sequences": 2, "do_sample": False}
     found = fw.generate(state, ids[:, :3], **beams, **options)
     for row in range(2):
         alone = fw.generate(state.index([row]), ids[row : row + 1, :3], **beams, **options)
         assert found[2 * row : 2 * row + 2].equal(alone)
-    # Prompt look-up drafts several tokens at once, and the result is the greedy one.
+    # Prompt look-up drafts several tokens at once over a filled cache (transformers#45513 lost the
+    # state there), and the result is the greedy one.
     drafted = fw.generate(
         state.index([0]), ids[:1, :3], prompt_lookup_num_tokens=2, do_sample=False, **options
     )
@@ -437,6 +462,31 @@ def test_what_is_no_batch_of_tokens_is_refused():
                 use(wrong)
     with pytest.raises(ValueError, match="found a state; expected it as state="):
         fw.write(ids, state)
+
+
+def test_what_the_model_cannot_take_is_told():
+    fw, ids = memory(tiny()), tokens(2, 9)
+    state = fw.write(ids.int()).state
+    assert apart(state, fw.write(ids).state) == 0
+    for wrong, message in (
+        (ids.float(), "input_ids torch.float32; expected"),
+        (ids + VOCAB, f"input_ids: found {int(ids.max()) + VOCAB}, expected 0 to {VOCAB - 1}"),
+        (ids - VOCAB, rf"input_ids: found {int(ids.min()) - VOCAB}, expected 0 to"),
+    ):
+        for use in (fw.write, partial(fw.generate, state)):
+            with pytest.raises(ValueError, match=message):
+                use(wrong)
+    for weight in (torch.full((2, 9), -1.0), torch.full((2, 9), torch.nan)):
+        with pytest.raises(ValueError, match="expected finite numbers of at least 0"):
+            fw.write(ids, write_weight=weight)
+    with pytest.raises(ValueError, match=r"write_weight \(2, 5\) for input_ids \(2, 9\)"):
+        fw.write(ids, write_weight=torch.ones(2, 5))
+    with pytest.raises(UserError, match="found a NoneType, expected a state"):
+        fw.read(None, ids)
+    with pytest.raises(UserError, match="config: found a dict, expected a FastWeightsConfig"):
+        inject(tiny(), {"layers": [0]})
+    with pytest.raises(UserError, match="model: found a Linear, expected a transformers decoder"):
+        inject(torch.nn.Linear(2, 2), settings())
 
 
 def test_a_call_reads_or_is_plain():

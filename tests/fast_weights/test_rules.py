@@ -45,7 +45,7 @@ def stream(fw, ids, mask, cuts) -> tuple[FastState, torch.Tensor]:
 @each_option
 @pytest.mark.parametrize("cuts", [[8], [3], [1, 2, 3], [5, 6, 22], list(range(1, 23))])
 def test_any_split_gives_the_same_state(options, cuts):
-    """Streamed in parts, each row in its own chunk phase, or written at once."""
+    """Streamed in parts, each row in its own chunk phase, or written at once: titans-pytorch#6."""
     fw = memory(**options)
     ids = tokens(3, 23)
     mask = torch.arange(23) < torch.tensor([[23], [16], [9]])
@@ -104,7 +104,7 @@ def test_flush_ends_a_text(options):
 
 @pytest.mark.parametrize("flush", [True, False])
 def test_text_shorter_than_a_chunk(flush):
-    """It is one partial chunk: written at the end of the dialogue, or nothing."""
+    """It is one partial chunk, written at the end of the dialogue or not: titans-pytorch#59."""
     state = memory(flush=flush, chunk=16).write(tokens(1, 5)).state
     assert all((norm > 0) == flush for norm in state.norms().values())
 
@@ -112,7 +112,7 @@ def test_text_shorter_than_a_chunk(flush):
 @each_option
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_padding_is_never_written(options, side):
-    """Neither how much of it there is nor what stands there changes a state."""
+    """How much there is and what stands there changes no state: transformers#46773."""
     fw = memory(**options)
     ids = tokens(2, 13)
     alone = fw.write(ids).state
@@ -133,6 +133,35 @@ def test_padding_content_changes_no_bit():
     ids, mask = tokens(2, 12), torch.arange(12) < torch.tensor([[12], [7]])
     other = ids.masked_fill(~mask, 9)
     assert apart(fw.write(ids, mask).state, fw.write(other, mask).state) == 0
+
+
+@pytest.mark.parametrize("options", [*OPTIONS, {"update": "mesa", "recency": 0.8}])
+def test_padding_within_a_text_ages_nothing(options):
+    """Also where a state goes on: flash-linear-attention#1272 left out values, but no decay."""
+    fw, ids, mask = memory(**options), tokens(2, 14), torch.ones(2, 14)
+    mask[:, 5:9] = 0
+    places = (mask.cumsum(1) - 1).long()
+    before = fw.write(tokens(2, 6, seed=1)).state
+    found, other = (
+        fw.write(text, mask, state=before, position_ids=places).state
+        for text in (ids, ids.masked_fill(mask == 0, 9))
+    )
+    assert apart(found, other) == 0
+    alone = fw.write(ids[:, mask[0].bool()], state=before).state
+    assert apart(found, alone) < 1e-10
+    assert found.written.equal(alone.written)
+
+
+@each_option
+def test_a_row_of_no_tokens_stays_empty(options):
+    """Public kin: flashinfer#3536, where such a sequence never ended."""
+    fw, ids, mask = memory(**options), tokens(3, 9), torch.ones(3, 9)
+    mask[1] = 0
+    state = fw.write(ids, mask).state
+    assert state.written[1] == 0
+    assert apart(state.index([1]), fw.empty_state(1)) == 0
+    assert apart(state.index([0, 2]), fw.write(ids[[0, 2]]).state) < 1e-10
+    assert fw.read(state, ids).logits[1].equal(fw.plain(ids).logits[1])
 
 
 @each_option
@@ -200,7 +229,10 @@ def test_probes_read_and_never_write(options):
 
 
 def test_the_delta_rule_never_overshoots():
-    """However strong the write, the last key then returns its value exactly, and not more."""
+    """However strong the write, the last key then returns its value exactly, and not more.
+
+    Public kin: flash-linear-attention#537, #736.
+    """
     torch.manual_seed(0)
     z, target = torch.randn(2, 1, 9, 6, dtype=torch.float64)
     returned = returned_by("delta", z, target, 100.0)

@@ -148,7 +148,7 @@ class Cluster:
             names = {"socket": "socket", "pid-file": "pid", "log-file": "log", "seed-file": "seed"}
             files = [f"--{key}={self.home}/munge.{name}" for key, name in names.items()]
             self.run("munged", "--force", f"--key-file={self.home}/munge.key", *files)
-            self.run("slurmctld")
+            self.start_slurmctld()
             self.start_slurmd()
         except (subprocess.CalledProcessError, TimeoutError) as error:
             said = [f"{log.name}: {log.read_text()[-500:]}" for log in self.home.glob("*.log")]
@@ -168,6 +168,14 @@ class Cluster:
             self._end(name)
         USUAL_CONFIGURATION.unlink(missing_ok=True)
         shutil.rmtree(self.home, ignore_errors=True)
+
+    def start_slurmctld(self) -> None:
+        """Start the scheduler's daemon, with the jobs that it knew."""
+        self.run("slurmctld")
+
+    def stop_slurmctld(self) -> None:
+        """Stop the scheduler's daemon; jobs go on, and no command is answered."""
+        self._end("slurmctld")
 
     def start_slurmd(self) -> None:
         """Start the node's daemon and wait until it takes jobs."""

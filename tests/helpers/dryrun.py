@@ -1,4 +1,4 @@
-"""Dry runs of the real Snakemake, each in a fresh process that has it imported already."""
+"""Runs of the real Snakemake, each in a fresh process that has its imports already."""
 
 import logging
 import multiprocessing
@@ -7,6 +7,7 @@ import sys
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 # What Snakemake and the Snakefile import from libraries takes longer than a dry run.
@@ -44,17 +45,27 @@ class DryRuns:
         Raises:
             RuntimeError: Snakemake refuses; holds what it said.
         """
-        code, jobs, said = self._pool.submit(_dry_run, folder, arguments).result()
+        code, jobs, said = self.run(folder, "--profile", "local", "--dry-run", *arguments)
         if code:
             raise RuntimeError(said)
         return jobs
+
+    def run(self, folder: Path, *arguments: str) -> tuple[int, list[Job], str]:
+        """The exit status of Snakemake, the jobs that it told, and all that it said."""
+        return self._pool.submit(_run, folder, arguments).result()
 
     def close(self) -> None:
         """End the process that the others start from."""
         self._pool.shutdown()
 
 
-def _dry_run(folder: Path, arguments: tuple[str, ...]) -> tuple[int, list[Job], str]:
+@cache
+def shared() -> DryRuns:
+    """One for all tests of this process."""
+    return DryRuns()
+
+
+def _run(folder: Path, arguments: tuple[str, ...]) -> tuple[int, list[Job], str]:
     from snakemake import cli
     from snakemake.logging import logger
 
@@ -63,11 +74,12 @@ def _dry_run(folder: Path, arguments: tuple[str, ...]) -> tuple[int, list[Job], 
     logger.addFilter(lambda record: _collect(record, jobs))
     os.chdir(folder)
     os.environ["XDG_CACHE_HOME"] = str(folder / ".cache")
+    sys.argv = ["snakemake", *arguments]  # the workflow reads it
     with tempfile.TemporaryFile() as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
         try:
-            cli.main(["--profile", "local", "--dry-run", *arguments])
+            cli.main(list(arguments))
         except SystemExit as end:
             code = int(end.code or 0)
         sys.stdout.flush()

@@ -1,5 +1,8 @@
 """The Slurm, and the same small study run beside it on this machine to compare with."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +12,7 @@ from clone import Clone, copy_repository
 from cluster import Cluster, Job, Unavailable, require
 from small_study import LOCAL, Study, row
 
+Begun = tuple[Clone, subprocess.Popen[bytes]]
 FAULTS = pytest.StashKey[list[str]]()
 JOBS = pytest.StashKey[list[str]]()
 TABLES = {
@@ -67,20 +71,30 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="session")
-def local(tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    """A copy in which the study has run without Slurm."""
+def begun(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Begun:
+    """A copy in which the study has begun without Slurm: it runs beside the one on Slurm."""
     made = copy_repository(tmp_path_factory.mktemp("local"))
-    result = made.snakemake(*LOCAL)
+    with (made.path / "snakemake.log").open("w") as log:
+        command = [sys.executable, "-m", "snakemake", *LOCAL]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        run = subprocess.Popen(command, cwd=made.path, env=environment, stdout=log, stderr=log)
+    return made, run
+
+
+@pytest.fixture(scope="session")
+def study(cluster: Cluster, begun: Begun, tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """A copy in which the study has run through `--profile slurm`."""
+    made = Study(copy_repository(tmp_path_factory.mktemp("slurm")), cluster)
+    result = made.run()
     assert result.returncode == 0, result.stdout[-8000:]
     return made
 
 
 @pytest.fixture(scope="session")
-def study(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Study:
-    """A copy in which the study has run through `--profile slurm`."""
-    made = Study(copy_repository(tmp_path_factory.mktemp("slurm")), cluster)
-    result = made.run()
-    assert result.returncode == 0, result.stdout[-8000:]
+def local(begun: Begun) -> Clone:
+    """A copy in which the study has run without Slurm."""
+    made, run = begun
+    assert run.wait() == 0, (made.path / "snakemake.log").read_text()[-8000:]
     return made
 
 

@@ -98,6 +98,20 @@ def test_slurmd_may_stop_and_start(trial: Trial, told: Note) -> None:
     told("slurmd stopped, the training ended, slurmd started", "nothing", seconds)
 
 
+def test_slurmctld_may_stop_and_start(trial: Trial, told: Note) -> None:
+    """snakemake-executor-plugin-slurm#207, #331: jobs out of sight were waited for forever."""
+    trial.start()
+    process = trial.hold()
+    trial.cluster.stop_slurmctld()
+    wait_for(lambda: "Slurm does not answer" in trial.study.said(), "a missing answer", ATTEMPT)
+    os.kill(process, signal.SIGCONT)
+    wait_for((trial.folder / RUN / "curve.parquet").is_file, "the end of training", ATTEMPT)
+    trial.cluster.start_slurmctld()
+    seconds = trial.finish()
+    assert states(trial) == ["COMPLETED"]
+    told("slurmctld stopped, the training ended, slurmctld started", "nothing", seconds)
+
+
 def test_killed_snakemake_leaves_a_lock_that_is_told(trial: Trial, told: Note) -> None:
     trial.start()
     trial.hold()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts import run_script
 from ttt_memory.study import recovery
 
 # As the plugin for Slurm submits a job, with presets in full and values in quotes.
@@ -72,6 +73,20 @@ def test_jobs_of_another_results_folder_go_on(
     assert recovery.cancel_jobs(recovery.results_of(arguments)) == cancelled
     left = {path.stem for path in here.glob("*.job")}
     assert left == {job for job, *_ in JOBS}.union(OTHERS) - set(cancelled)
+
+
+def test_without_an_answer_of_slurm_nothing_is_lifted(here: Path) -> None:
+    """A job that runs on would write what a study started again writes."""
+    locks = here / ".snakemake" / "locks"
+    locks.mkdir(parents=True)
+    (here / "results" / "smoke" / "logs").mkdir(parents=True)
+    (locks / "0.output.lock").write_text("results/smoke/runs/b-mini/0/model\n")
+    (here / "programs" / "squeue").write_text("#!/bin/sh\necho no controller >&2\nexit 1\n")
+    done = run_script("recover", "--configfile", "smoke.yaml", folder=here)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: squeue: found no answer of Slurm (no controller)")
+    assert [path.name for path in locks.iterdir()] == ["0.output.lock"]
+    assert len(list(here.glob("*.job"))) == len(JOBS) + len(OTHERS)
 
 
 def test_locks_of_another_results_folder_stay(here: Path) -> None:

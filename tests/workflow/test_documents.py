@@ -1,5 +1,6 @@
 """Every link and every repository path in a document leads somewhere; every document is listed."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -52,3 +53,27 @@ def test_every_document_is_in_the_index_of_its_folder(folder: str) -> None:
     index = ROOT / folder / "README.md"
     listed = set(LINK.findall(prose(index)))
     assert {file.name for file in index.parent.glob("*.md") if file != index} <= listed
+
+
+def sources() -> dict[str, str]:
+    """The text of every test, by its name."""
+    found = {}
+    for file in (ROOT / "tests").rglob("test_*.py"):
+        text = file.read_text(encoding="utf-8")
+        for node in ast.parse(text).body:
+            if isinstance(node, ast.FunctionDef):
+                found[node.name] = ast.get_source_segment(text, node)
+    return found
+
+
+def test_faults_name_tests_that_exist_and_tell_the_public_threads() -> None:
+    document = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
+    tests = sources()
+    known = document.partition("## Known faults")[2].partition("\n## ")[0]
+    assert set(re.findall(r"`(test_\w+)`", document)) <= set(tests)
+    rows = [line.split(" | ") for line in known.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) > 10
+    for symptom, threads, *_, named in rows:
+        texts = " ".join(tests[name] for name in re.findall(r"`(test_\w+)`", named))
+        missing = [n for n in re.findall(r"#\d+", threads) if not re.search(rf"{n}\b", texts)]
+        assert missing == [], symptom

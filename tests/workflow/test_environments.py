@@ -126,7 +126,10 @@ def test_an_attempt_asks_for_more_than_the_one_before_it_up_to_the_limits(
 
 
 def test_every_job_is_a_submission_of_its_own(clone: Clone) -> None:
-    """Jobs of a group run one after the other, and one that fails takes the others with it."""
+    """Jobs of a group run one after the other, and one that fails takes the others with it.
+
+    snakemake#4223, #2508; snakemake-executor-plugin-slurm#110, #456, #469.
+    """
     (clone.path / "config" / "many.yaml").write_text("recall: {shards: 8}")
     asked = ("--configfile", "config/smoke.yaml", "config/many.yaml")
     result = clone.snakemake("--profile", "slurm", "--dry-run", *asked)

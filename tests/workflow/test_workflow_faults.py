@@ -162,8 +162,11 @@ def test_full_disk_under_the_logs_is_told_by_snakemake_itself(clone: Clone) -> N
             "--config: runs.b-mina: null drops an entry, but no entry has this name",
         ),
         ([*SMOKE, "--report"], f"{RESULTS}/report/index.html: found no such file, expected the"),
+        (["--configfile", "nowhere.yaml"], "nowhere.yaml: found no such file, expected a preset"),
+        (["--configfile", "README.md"], "README.md: not readable as JSON or YAML"),
+        (["-n", "--config", "results=README.md/mine"], "README.md/mine: found the file "),
     ],
-    ids=["two options", "null", "report"],
+    ids=["two options", "null", "report", "no preset", "no YAML", "file for a folder"],
 )
 def test_command_line_that_means_something_else_is_refused(
     clone: Clone, arguments: list[str], told: str
@@ -171,6 +174,21 @@ def test_command_line_that_means_something_else_is_refused(
     result = clone.snakemake("--profile", "local", *arguments)
     assert result.returncode == 2
     assert [line.startswith(f"error: {told}") for line in errors(result.stdout)] == [True]
+
+
+def test_preset_is_checked_from_another_folder(clone: Clone, tmp_path: Path) -> None:
+    """And by the catalogue's Snakefile; no profile is named."""
+    (tmp_path / "mine.yaml").write_text("# runs:\n")
+    asked = ("--cores", "1", "--configfile")
+    for folder, snakefile, preset, told in (
+        (tmp_path, clone.path / "Snakefile", "mine.yaml", "found no keys, expected a mapping"),
+        (clone.path, "workflow/Snakefile", "nowhere.yaml", "found no such file, expected a preset"),
+    ):
+        result = Clone(folder).snakemake("-s", str(snakefile), *asked, preset)
+        assert result.returncode == 2
+        assert [line.startswith(f"error: {preset}: {told}") for line in errors(result.stdout)] == [
+            True
+        ]
 
 
 def errors(output: str) -> list[str]:

@@ -1,9 +1,6 @@
 """LoRA runs: what is trained, what is saved, and that an adapter only loads on its own base."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,8 +9,8 @@ from accelerate import Accelerator
 from peft import PeftModel
 from safetensors.torch import load_file
 
-from clone import ROOT
 from conversation_models import fast_weights, model, prompter, sampler, samples
+from scripts import run_script
 from ttt_memory.benchmark import write_benchmark
 from ttt_memory.conversation.config.training import LoraConfig, RunConfig, TrainConfig
 from ttt_memory.conversation.models import lora
@@ -211,26 +208,10 @@ def test_the_recall_script_refuses_an_adapter_of_another_model(run, tmp_path):
     _, folder, _ = run
     other = save_base(tmp_path / "other", seed=1)
     write_benchmark(tmp_path / "benchmark.parquet", samples()[:2], {})
-    command = [sys.executable, ROOT / "workflow" / "scripts" / "recall.py", "--run", "lora"]
-    command += [
-        "--config",
-        '{"base": {"dtype": "float32"}}',
-        "--seed",
-        "0",
-        "--model",
-        folder,
-        "--base",
-        other,
-    ]
-    command += ["--benchmark", tmp_path / "benchmark.parquet", "--condition", "A"]
-    command += ["--out", tmp_path / "out.parquet"]
-    result = subprocess.run(
-        list(map(str, command)),
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    config = ["--config", '{"base": {"dtype": "float32"}}', "--run", "lora", "--seed", 0]
+    given = ["--model", folder, "--base", other, "--benchmark", tmp_path / "benchmark.parquet"]
+    asked = ["--condition", "A", "--out", tmp_path / "out.parquet"]
+    result = run_script("recall", *config, *given, *asked)
     assert result.returncode == 2
     last = result.stderr.splitlines()[-1]
     assert last.startswith(f"error: {folder / ADAPTER}: an adapter of another model: it was")

@@ -2,16 +2,14 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from clone import ROOT
 from conversation_models import model, prompter, sampler, samples
+from scripts import run_script
 from ttt_memory.chat.conversation import open_run
 from ttt_memory.conversation.config.training import LoraConfig, RunConfig, TrainConfig, memory_of
 from ttt_memory.conversation.models.loading import load_model
@@ -138,11 +136,9 @@ def test_of_several_seeds_each_goes_on_from_its_own(folder, tmp_path):
 
 
 def test_the_command_says_how_large_the_copy_is(folder, tmp_path):
-    command = [sys.executable, str(ROOT / "workflow/scripts/publish.py")]
-    asked = ["--model", str(folder), "--out", str(tmp_path / "small")]
-    done = subprocess.run([*command, *asked], capture_output=True, text=True, check=True)
+    asked = ["--model", folder, "--out", tmp_path / "small"]
+    done = run_script("publish", *asked)
     assert done.stdout == f"{tmp_path / 'small'}: 0.0 MB\n"
-    missing = [*asked, "--curve", str(tmp_path / "no.parquet")]
-    done = subprocess.run([*command, *missing], capture_output=True, text=True)
+    done = run_script("publish", *asked, "--curve", tmp_path / "no.parquet")
     assert done.returncode == 2
     assert "no.parquet: found no file, expected a training curve" in done.stderr

@@ -27,7 +27,7 @@ from ttt_memory.conversation.models.trained_run import load_run
 from ttt_memory.conversation.train.corpus_sampler import CorpusSampler
 from ttt_memory.conversation.train.train_run import train
 from ttt_memory.errors import UserError
-from ttt_memory.fast_weights import inject
+from ttt_memory.fast_weights import FastWeights, inject
 from ttt_memory.study import config
 
 RUN = {
@@ -36,7 +36,7 @@ RUN = {
         "regime": "joint",
         # Some steps are of condition A, which does not use the fast weights.
         "context_share": 0.2,
-        "steps": 5,
+        "steps": 24,
         "dialogues_per_step": 4,
         "accumulation": 4,
         "checkpoint_every": 2,
@@ -59,7 +59,9 @@ class Corpus:
     def parts(self) -> tuple[Path, Path]:
         return self.folder / "dialogues.parquet", self.folder / "passages.parquet"
 
-    def launch(self, name: str, *options: str, steps: int = 5) -> subprocess.Popen[str]:
+    def launch(
+        self, name: str, *options: str, steps: int = RUN["train"]["steps"]
+    ) -> subprocess.Popen[str]:
         """Start the real script in two processes. All its files go to the folder `name`."""
         out, (dialogues, texts) = self.folder / name, self.parts
         run = RUN | {"train": RUN["train"] | {"steps": steps}}
@@ -79,16 +81,16 @@ class Corpus:
             start_new_session=True,
         )
 
-    def launched(self, name: str, *options: str, steps: int = 5) -> None:
+    def launched(self, name: str, *options: str, **changes: int) -> None:
         """`launch`, and wait for its end, which must be a success."""
-        training = self.launch(name, *options, steps=steps)
+        training = self.launch(name, *options, **changes)
         said, _ = training.communicate()
         assert training.returncode == 0, said
 
-    def alone(self, checkpoints: Path | None = None):
+    def alone(self, checkpoints: Path | None = None, steps: int = RUN["train"]["steps"]):
         """The same training in this process alone: its model and the rows of its curve."""
         torch.manual_seed(0)
-        run = RunConfig(**RUN)
+        run = RunConfig(**RUN | {"train": RUN["train"] | {"steps": steps}})
         fw = inject(load_model(self.base), run.fast_weights)
         sampler = CorpusSampler.load(*self.parts, prompter(), 0, run.train.probes_per_dialogue)
         return fw, train(fw, sampler, run, Accelerator(cpu=True), checkpoints)
@@ -115,9 +117,15 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     return made
 
 
-def test_two_processes_share_each_step_and_get_the_result_of_one(corpus):
+@pytest.fixture(scope="module")
+def whole(corpus: Corpus) -> tuple[FastWeights, list[dict]]:
+    """What one process gets; two processes have written theirs to the folder `two`."""
     corpus.launched("two", "--multi_gpu")
-    fw, rows = corpus.alone()
+    return corpus.alone()
+
+
+def test_two_processes_share_each_step_and_get_the_result_of_one(corpus, whole):
+    fw, rows = whole
     curve = io.read_table(corpus.folder / "two" / "curve.parquet", conversation_schemas.CURVE)
     assert curve["loss"].tolist() == pytest.approx([row["loss"] for row in rows], rel=1e-4)
     for name in ("tokens", "objective"):
@@ -127,16 +135,18 @@ def test_two_processes_share_each_step_and_get_the_result_of_one(corpus):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4, msg=name)
     # Each process wrote its part of a checkpoint, and a single process resumes from it.
     checkpoints = corpus.folder / "two" / "checkpoints"
-    assert len(list((checkpoints / "step-000004").glob("random_states_*.pkl"))) == 2
+    last = sorted(checkpoints.glob("step-*"))[-1]
+    assert len(list(last.glob("random_states_*.pkl"))) == 2
     _, resumed = corpus.alone(checkpoints)
     assert [row["loss"] for row in resumed] == pytest.approx(curve["loss"].tolist(), rel=1e-4)
-    assert [row["seconds"] for row in resumed[:4]] == curve["seconds"].tolist()[:4]
+    done = int(last.name.removeprefix("step-"))
+    assert [row["seconds"] for row in resumed[:done]] == curve["seconds"].tolist()[:done]
 
 
-def test_sigterm_to_all_processes_writes_a_checkpoint_and_the_losses_continue(corpus):
+def test_sigterm_to_all_processes_writes_a_checkpoint_and_the_losses_continue(corpus, whole):
     """Like Slurm before a time limit, to the launcher and both processes at once."""
-    checkpoints, steps = corpus.folder / "stopped" / "checkpoints", 40
-    training = corpus.launch("stopped", "--multi_gpu", steps=steps)
+    checkpoints = corpus.folder / "stopped" / "checkpoints"
+    training = corpus.launch("stopped", "--multi_gpu")
     while not list(checkpoints.glob("step-*")):
         assert training.poll() is None, training.communicate()[0]
         time.sleep(0.01)
@@ -145,10 +155,9 @@ def test_sigterm_to_all_processes_writes_a_checkpoint_and_the_losses_continue(co
     assert training.returncode, said
     stopped = int(re.search(r"SIGTERM after step (\d+); goes on from", said)[1])
     assert sorted(checkpoints.glob("step-*"))[-1].name == f"step-{stopped:06d}"
-    assert stopped < steps
-    for name in ("stopped", "whole"):
-        corpus.launched(name, "--multi_gpu", steps=steps)
-    assert corpus.losses("stopped") == corpus.losses("whole")
+    assert stopped < RUN["train"]["steps"]
+    corpus.launched("stopped", "--multi_gpu")
+    assert corpus.losses("stopped") == corpus.losses("two")
 
 
 MEANS = [
@@ -169,15 +178,17 @@ def test_a_model_sharded_over_two_processes_gets_the_result_of_one_and_resumes(c
     """Under FSDP, with the configuration that comes with the project."""
     fsdp = ("--config_file", str(ROOT / "envs" / "fsdp.yaml"))
     out = corpus.folder / "fsdp"
-    corpus.launched("fsdp", *fsdp, str(ROOT / "tests" / "helpers" / "fsdp_on_cpu.py"))
-    fw, rows = corpus.alone()
+    launcher = str(ROOT / "tests" / "helpers" / "fsdp_on_cpu.py")
+    corpus.launched("fsdp", *fsdp, launcher, steps=5)
+    fw, rows = corpus.alone(steps=5)
     losses = corpus.losses("fsdp")
     assert losses == pytest.approx([row["loss"] for row in rows], rel=1e-4)
     loaded = load_run(out / "model", corpus.base, torch.device("cpu"))
     for (name, a), b in zip(fw.named_parameters(), loaded.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4, msg=name)
     # Each process wrote its shards. Both resume from them and repeat the last step.
-    assert len(list((out / "checkpoints" / "step-000004").glob("*.distcp"))) == 2
+    last = sorted((out / "checkpoints").glob("step-*"))[-1]
+    assert len(list(last.glob("*.distcp"))) == 2
     (out / "curve.parquet").unlink()
-    corpus.launched("fsdp", *fsdp, str(ROOT / "tests" / "helpers" / "fsdp_on_cpu.py"))
+    corpus.launched("fsdp", *fsdp, launcher, steps=5)
     assert corpus.losses("fsdp") == pytest.approx(losses, rel=1e-6)

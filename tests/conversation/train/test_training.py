@@ -100,6 +100,7 @@ def test_an_incomplete_checkpoint_is_ignored(tmp_path):
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_with_step_and_checkpoint(tmp_path, monkeypatch):
+    """Public kin: titans-pytorch#53."""
     original = Objective.forward
 
     def broken(self, batch):

@@ -39,11 +39,11 @@ def beside(path: str | Path) -> Iterator[Path]:
     `path` stays as it was.
 
     Raises:
-        UserError: the disk is full or cannot be written to, or `path` is a folder and the block
-            made a file.
+        UserError: the disk is full or cannot be written to, `path` is a folder and the block made
+            a file, or `path` would lie in a file.
     """
     path = Path(path)
-    with writable(path.parent):
+    with writable(require_folder(path.parent)):
         path.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
@@ -82,16 +82,27 @@ def writable(folder: Path) -> Iterator[None]:
         raise
 
 
+def require_folder(folder: str | Path) -> Path:
+    """Check that `folder` is one or can be made; the nearest that is there.
+
+    Raises:
+        UserError: it, or what it would lie in, is a file.
+    """
+    existing = Path(folder).absolute()
+    while not existing.exists():
+        existing = existing.parent
+    if not existing.is_dir():
+        raise UserError(f"{folder}: found the file {existing}, expected a folder")
+    return existing
+
+
 def require_writable(folder: str | Path) -> None:
     """Check that `folder` can be written to or, if it does not exist, that it can be made.
 
     Raises:
         UserError: it cannot.
     """
-    existing = Path(folder).absolute()
-    while not existing.exists():
-        existing = existing.parent
-    if not os.access(existing, os.W_OK):
+    if not os.access(require_folder(folder), os.W_OK):
         raise UserError(f"{folder}: found a folder that may not be written to")
 
 

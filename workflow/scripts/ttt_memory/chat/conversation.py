@@ -96,7 +96,7 @@ class Chat:
         Raises:
             UserError: there is no text, it was not written, or what was written cannot be read.
         """
-        if not self.told:
+        if not self.context_tokens():
             raise UserError("there is no text to drop; tell something first")
         gates: list[dict[int, Tensor]] = []
         state = write_texts(
@@ -143,7 +143,7 @@ class Chat:
         """
         if self.state is None or not path:
             raise UserError("expected fast weights (drop a text first) and a file name")
-        save_state(self.fw, self.state, path)
+        save_state(self.fw, self.state, Path(path).expanduser())
 
     def load(self, path: str | Path) -> None:
         """Take the fast weights of a file.
@@ -154,7 +154,7 @@ class Chat:
         """
         if not path:
             raise UserError("expected the name of a saved state")
-        state = self.fw.flush(load_state(self.fw, path))
+        state = self.fw.flush(load_state(self.fw, Path(path).expanduser()))
         if state.batch != 1:
             raise UserError(f"{path}: holds {state.batch} rows, expected those of one conversation")
         self.state = state

@@ -59,7 +59,7 @@ def talk(chat: LineChat, said: Iterable[str], echo: bool) -> None:
             continue
         if echo:
             show(f"> {line}")
-        if line == "/quit":
+        if line.split()[0] == "/quit":
             return
         try:
             show(chat.say(line))
@@ -84,7 +84,8 @@ def show(said: str, colour: str | None = None) -> None:
 def talk_here(chat: LineChat) -> None:
     """Talk over standard input and output."""
     interactive = sys.stdin.isatty()
-    sys.stdin.reconfigure(encoding="utf-8", errors="replace")  # bytes that are no text
+    # Without a byte-order mark; bytes that are no text are replaced.
+    sys.stdin.reconfigure(encoding="utf-8-sig", errors="replace")
     if interactive:
         show(HELP)
     talk(chat, typed(chat.commands) if interactive else sys.stdin, echo=not interactive)

@@ -18,6 +18,7 @@ from transformers import Cache, PreTrainedModel
 from transformers.modeling_outputs import ModelOutput
 
 from ..errors import UserError
+from .arguments import check_ids, check_tokens, write_mask_of
 from .base_model import gated_mlps, positions, widths
 from .chunks import Pending
 from .config import FastWeightsConfig
@@ -163,7 +164,8 @@ class FastWeights(nn.Module):
             ValueError: shapes do not fit each other.
         """
         self._check_recomputation()
-        mask = _write_mask(input_ids, attention_mask, write_mask)
+        mask = write_mask_of(input_ids, attention_mask, write_mask)
+        check_tokens(self.model, input_ids, write_weight)
         if model_kwargs.get("position_ids") is None:  # else a row may hold several texts
             self._check_length(mask, model_kwargs.get("past_key_values"))
         state = self.empty_state(len(input_ids)) if state is None else self._check_goes_on(state)
@@ -233,10 +235,11 @@ class FastWeights(nn.Module):
         """
         if state is None:
             return self.model.generate(input_ids, **options)
-        _check_ids(input_ids)
-        if len(input_ids) != state.batch:
+        check_ids(input_ids)
+        check_tokens(self.model, input_ids)
+        if len(input_ids) != self.check_state(state).batch:
             raise ValueError(f"a batch of {len(input_ids)} for a state of {state.batch} rows")
-        with running(self, Read(self.check_state(state), None)):
+        with running(self, Read(state, None)):
             return self.model.generate(input_ids, **options)
 
     def forward(
@@ -255,8 +258,10 @@ class FastWeights(nn.Module):
         """`state`, if its layers and sizes are those of these fast weights.
 
         Raises:
-            UserError: they are not.
+            UserError: they are not, or it is no state.
         """
+        if not isinstance(state, FastState):
+            raise UserError(f"found a {type(state).__name__}, expected a state that `write` left")
         found = {i: layer.written.sizes for i, layer in state.layers.items()}
         expected = {i: self.widths(i) for i in self.config.layers}
         if found != expected:
@@ -327,30 +332,10 @@ def inject(model: PreTrainedModel, config: FastWeightsConfig) -> FastWeights:
 
     Raises:
         UserError: the model lacks a layer, or the layer has no gated MLP, or there is no such
-            update rule.
+            update rule, or what is given is no model or no configuration.
     """
+    if not isinstance(config, FastWeightsConfig):
+        raise UserError(f"config: found a {type(config).__name__}, expected a FastWeightsConfig")
+    if not hasattr(model, "get_decoder"):
+        raise UserError(f"model: found a {type(model).__name__}, expected a transformers decoder")
     return FastWeights(model, config)
-
-
-def _check_ids(ids: object) -> None:
-    if not isinstance(ids, Tensor) or ids.ndim != 2 or not ids.shape[1]:
-        found = tuple(ids.shape) if isinstance(ids, Tensor) else type(ids).__name__
-        raise ValueError(f"input_ids {found}; expected a tensor [B, T] of one token at least")
-
-
-def _write_mask(
-    ids: Tensor, attention_mask: Tensor | dict[str, Tensor] | None, mask: Tensor | None
-) -> Tensor:
-    """`[B, T]` bool: the tokens to write."""
-    _check_ids(ids)
-    if isinstance(attention_mask, FastState):
-        raise ValueError("attention_mask: found a state; expected it as state=...")
-    if mask is None and attention_mask is not None:
-        if isinstance(attention_mask, dict) or attention_mask.ndim != 2:
-            raise ValueError("a 4-D attention mask does not say what to write: pass write_mask")
-        mask = attention_mask[:, -ids.shape[1] :]
-    if mask is None:
-        return torch.ones_like(ids, dtype=torch.bool)
-    if mask.shape != ids.shape:
-        raise ValueError(f"write mask {tuple(mask.shape)} for input_ids {tuple(ids.shape)}")
-    return mask.bool()

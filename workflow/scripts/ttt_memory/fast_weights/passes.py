@@ -39,7 +39,7 @@ def running(owner: nn.Module, call: "Pass") -> Iterator[None]:
     if idle := call.layers - call.seen:
         raise UserError(
             f"layer {min(idle)}: its down_proj was not called, so no fast weights took part; "
-            "expected a model that is not ejected and whose MLPs are not fused"
+            "expected a model that is not ejected and whose MLPs are not fused or replaced"
         )
 
 
@@ -184,6 +184,12 @@ class Write(Pass):
     def enter(self, layer: int, x: Tensor) -> None:
         """Keep the MLP's input `[B, T, d]`, and the gate that it sets."""
         own = self.config.target == "hidden_states"
+        if not own and self.token_embeds is None:
+            raise UserError(
+                "the token embeddings that the model had when it was given fast weights were not"
+                " called, and they are what is written; expected them not to be replaced since:"
+                " eject, then inject again"
+            )
         self.targets[layer] = x if own else self.token_embeds
         if self.config.gate == "layer":
             self.gates[layer] = self._gate(layer, x)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from .. import options
+from ..errors import UserError
 from .command_line import values
 
 LOCKS = Path(".snakemake", "locks")
@@ -29,7 +30,11 @@ def results_of(arguments: Sequence[str]) -> Path:
 
 
 def cancel_jobs(results: Path) -> list[str]:
-    """Cancel the Slurm jobs of this working directory and `results`; wait until they are gone."""
+    """Cancel the Slurm jobs of this working directory and `results`; wait until they are gone.
+
+    Raises:
+        UserError: Slurm does not answer, so that it is not known which jobs run.
+    """
     if not shutil.which("squeue"):
         return []
     left = [job for job in _jobs_here() if _makes(job, results)]
@@ -61,7 +66,15 @@ def _study_of(file: Path) -> Path | None:
 
 def _jobs_here() -> Iterator[str]:
     """The ids of the user's jobs whose working directory is this one."""
-    for line in _said("squeue", "--me", "--noheader", "--format", "%i %Z").splitlines():
+    command = ["squeue", "--me", "--noheader", "--format", "%i %Z"]
+    asked = subprocess.run(command, capture_output=True, text=True, check=False)
+    if asked.returncode:
+        raise UserError(
+            f"squeue: found no answer of Slurm ({asked.stderr.strip()}), expected the jobs that are"
+            " left: without them no lock is lifted, since one that runs on would write the same"
+            " files; try again when Slurm answers"
+        )
+    for line in asked.stdout.splitlines():
         job, folder = line.split(maxsplit=1)
         if Path(folder) == Path.cwd():
             yield job
