@@ -51,6 +51,43 @@ def test_lines_and_tables_of_messages_and_text_are_read(tmp_path):
     assert own_texts.files_in([tmp_path, lines]) == [lines, tmp_path / "b.parquet", lines]
 
 
+PARTS = [{"type": "text", "text": "What "}, {"type": "input_text", "text": "tides?"}]
+CALLS = [{"type": "function", "function": {"name": "tide", "arguments": '{"at": "Dover"}'}}]
+
+
+def test_content_in_parts_and_calls_of_tools_are_text(tmp_path):
+    """As OpenAI's chat format has them: in lines, in a table, and behind text of the same turn."""
+    turns = [
+        {"role": "user", "content": PARTS},
+        {"role": "assistant", "content": None, "tool_calls": CALLS},
+        {"role": "tool", "content": "High."},
+        {"role": "assistant", "content": "I look again.", "tool_calls": CALLS},
+    ]
+    call = 'tide({"at": "Dover"})'
+    said = ["What tides?", call, "High.", f"I look again.\n{call}"]
+    (found,) = own_texts.read_texts(jsonl(tmp_path / "a.jsonl", {"messages": turns}))
+    assert [turn["content"] for turn in found] == said
+    pq.write_table(pa.table({"messages": [turns[1:]]}), tmp_path / "b.parquet")
+    (found,) = own_texts.read_texts(tmp_path / "b.parquet")
+    assert [turn["content"] for turn in found] == said[1:]
+
+
+@pytest.mark.parametrize(
+    ("turn", "message"),
+    [
+        ({"content": [{"type": "image_url"}]}, r'content\[0\]: found a part of type "image_url"'),
+        ({"content": [{"type": "text"}]}, r"content\[0\]: field 'text' is missing"),
+        ({"content": []}, r'content: found "", expected text that is not empty'),
+        ({"tool_calls": [{}]}, r"tool_calls\[0\]: field 'function' is missing"),
+        ({"tool_calls": {"function": 1}}, r"tool_calls: found .*, expected a list"),
+    ],
+)
+def test_a_part_or_call_that_is_no_text_is_named(turn, message, tmp_path):
+    file = jsonl(tmp_path / "a.jsonl", {"messages": [{"role": "user", **turn}]})
+    with pytest.raises(UserError, match=rf"line 1: messages\[0\]\.{message}"):
+        list(own_texts.read_texts(file))
+
+
 def test_upper_case_endings_and_byte_order_marks_are_read(tmp_path):
     """As Windows writes them."""
     file = tmp_path / "A.JSONL"

@@ -14,7 +14,7 @@ from ttt_memory.errors import UserError
 from ttt_memory.fast_weights import FastWeightsConfig, inject, load, load_state, save, save_state
 from ttt_memory.fast_weights.base_model import fingerprint, positions
 
-KINDS = ["qwen3", "llama", "mistral", "gemma", "qwen2"]
+KINDS = ["qwen3", "llama", "mistral", "gemma", "qwen2", "phi3", "glm4"]  # the last two are fused
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -103,6 +103,7 @@ OWN = {
     # Before anything runs, the configuration looks at the layout of every file that it names.
     "benchmark/importers/*.py": f"{MAKERS} import_benchmark {SCORING} provenance",
     "benchmark/json_files.py": f"{MAKERS} import_benchmark {TRAINING} {SCORING} provenance",
+    "benchmark/messages.py": f"{MAKERS} import_benchmark {TRAINING} {SCORING} provenance",
     "benchmark/own_texts.py": f"make_corpus {TRAINING} provenance",
     "benchmark/validity.py": "",
     "benchmark/distractors/*": f"{MAKERS} {ASKING}",

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from ..errors import UserError
 from .json_files import lines, shown
+from .messages import content_of
 from .sample import TURN_SEPARATOR
 
 SUFFIXES = (".jsonl", ".parquet")
@@ -159,7 +160,8 @@ def _parsed(row: Any, where: str) -> str | Chat:
 def _turn(message: Any, where: str) -> dict[str, str]:
     if not isinstance(message, dict):
         raise UserError(f"{where}: found {shown(message)}, expected an object")
-    return {name: _string(message.get(name), f"{where}.{name}") for name in ("role", "content")}
+    role = _string(message.get("role"), f"{where}.role")
+    return {"role": role, "content": _string(content_of(message, where), f"{where}.content")}
 
 
 def _string(value: Any, where: str) -> str:

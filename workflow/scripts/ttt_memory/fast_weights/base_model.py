@@ -9,7 +9,8 @@ from transformers import PreTrainedModel
 
 from ..errors import UserError
 
-PROJECTIONS = ("gate_proj", "up_proj", "down_proj")  # of an MLP that can be given fast weights
+# Of an MLP that can be given fast weights: it is gated, also where one matrix holds gate and up.
+PROJECTIONS = (("gate_proj", "up_proj", "down_proj"), ("gate_up_proj", "down_proj"))
 # Parts of a parameter's name that stand for what peft, torch.compile, FSDP or checkpointing puts
 # around a module.
 WRAPPERS = ("base_layer", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
@@ -78,6 +79,10 @@ def widths(linear: nn.Module) -> tuple[int, int]:
     return linear.out_features, linear.in_features
 
 
+def _is_gated(module: nn.Module) -> bool:
+    return any(all(hasattr(module, name) for name in names) for names in PROJECTIONS)
+
+
 def gated_mlps(model: PreTrainedModel, layers: tuple[int, ...]) -> dict[int, nn.Module]:
     """The gated MLP of each of the given decoder layers.
 
@@ -86,7 +91,8 @@ def gated_mlps(model: PreTrainedModel, layers: tuple[int, ...]) -> dict[int, nn.
     """
     name = type(model).__name__
     decoder = getattr(model.get_decoder(), "layers", None)
-    expected = f"expected a decoder whose layers hold {', '.join(PROJECTIONS)}"
+    ways = " or ".join(", ".join(names) for names in PROJECTIONS)
+    expected = f"expected a decoder whose layers hold {ways}"
     if not isinstance(decoder, nn.ModuleList):
         raise UserError(f"{name} has no gated MLPs; {expected}")
     found = {}
@@ -95,7 +101,7 @@ def gated_mlps(model: PreTrainedModel, layers: tuple[int, ...]) -> dict[int, nn.
             raise UserError(
                 f"layers: layer {i} of {len(decoder)}; expected 0 to {len(decoder) - 1} for {name}"
             )
-        mlps = [m for m in decoder[i].modules() if all(hasattr(m, p) for p in PROJECTIONS)]
+        mlps = [m for m in decoder[i].modules() if _is_gated(m)]
         if len(mlps) != 1:
             raise UserError(f"{name}: layer {i} has {len(mlps)} gated MLPs; {expected}, one each")
         found[i] = mlps[0]

@@ -13,6 +13,7 @@ from typing import Any
 
 from ...errors import UserError
 from ..json_files import check, lines, member, shown, words
+from ..messages import content_of
 from ..sample import UNANSWERABLE
 from .building import ANY_KIND, Builder, Question
 from .sessions import Session, language_of, turn
@@ -52,9 +53,8 @@ def _turn(entry: Any, where: str) -> tuple[str, str]:
     check(entry, dict, where)
     for speaker, text in NAMES:
         if speaker in entry and text in entry:
-            return words(entry[speaker], f"{where}.{speaker}"), words(
-                entry[text], f"{where}.{text}"
-            )
+            said = content_of(entry, where, text)
+            return words(entry[speaker], f"{where}.{speaker}"), words(said, f"{where}.{text}")
     raise UserError(
         f"{where}: found fields {sorted(entry)}, expected 'speaker' and 'text', or 'role' and"
         " 'content'"
