@@ -331,6 +331,7 @@ def test_in_a_terminal(window):
     window.until(r"\?2004h")  # before the prompt is there, Ctrl+C is the terminal's own
     window.type("half a line\x03")
     window.until(re.escape(prompt.LEAVING))
+    window.until(r"\?2004h")  # nor is Ctrl+D the prompt's before it is there
     window.type("\x04")
     window.rest()
     assert window.process.returncode == 0
