@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from clone import ROOT, Clone
+from clone import ROOT, Clone, copy_repository
 from documents import fence
 
 SMOKE = ("--configfile", "config/smoke.yaml")
@@ -61,8 +61,9 @@ def test_an_option_of_one_strategy_concerns_no_other(executed: Clone) -> None:
     }
 
 
-def test_a_seed_that_is_added_takes_the_others_from_their_checkpoints(clone: Clone) -> None:
+def test_a_seed_that_is_added_takes_the_others_from_their_checkpoints(tmp_path: Path) -> None:
     """One job for all seeds; the seed that was there is not trained again."""
+    clone = copy_repository(tmp_path / "seeds")
     folder = Path("results/smoke/forecast/sinwave/mesa")
     first, added = (clone.path / folder / seed / "forecasts.parquet" for seed in ("0", "5"))
     result = clone.snakemake("--profile", "local", *SMOKE, "--", f"{folder}/0/forecasts.parquet")

@@ -7,6 +7,7 @@ import pytest
 from ttt_memory import io
 from ttt_memory.errors import UserError
 from ttt_memory.report import base_model, page
+from ttt_memory.report.first_screen import FirstScreen
 
 ORIGIN = {
     "source": "package",
@@ -50,8 +51,8 @@ def test_both_pages_tell_it_and_only_of_a_converted_model(origin: Path) -> None:
     told = base_model.told(origin)
     facts = {"versions": {}, "inputs": [], "verdicts": [], "scoring": {}}
     for base, expected in ((told, True), ("", False)):
-        markdown = page.markdown("T", [], {}, {**facts, "base": base})
-        html = page.html("T", [], {}, {**facts, "base": base}, {})
+        report = page.Report("T", FirstScreen("Yes."), [], {}, {**facts, "base": base})
+        markdown, html = page.markdown(report), page.html(report)
         assert (f"\nBase model: {told}.\n\n| input" in markdown) == expected
         assert ("Base model: Small &lt;Llama&gt; (licence" in html) == expected
         assert ("Base model" in markdown + html) == expected

@@ -300,7 +300,7 @@ def files_in(folder: Path, layers: int) -> Path:
     memory.parent.mkdir()
     memory.write_text(json.dumps({"config": {"layers": [0], "update": "mesa"}}))
     functions = ("build", *REQUIRED)
-    content = "class Rule: ...\n" + "".join(f"def {name}(): ...\n" for name in functions)
+    content = "class Rule: ...\n" + "".join(f"def {name}(*given): ...\n" for name in functions)
     (mine / "x.py").write_text(content)
     return folder
 

@@ -42,7 +42,8 @@ def _published(node: ast.FunctionDef, arguments: tuple[str, ...]) -> str | None:
         strange = PUBLISHED | (LIKELY if len(given) != len(arguments) else set())
         if strange := strange.intersection(given) - set(arguments):
             return f"{line} takes {', '.join(a for a in given if a in strange)}"
-        if "state" in arguments and len(given) < len(arguments) and "state" not in given:
+        few = len(given) < len(arguments) and not node.args.vararg
+        if "state" in arguments and few and "state" not in given:
             return f"{line} takes no state"
     if not given:
         return None
