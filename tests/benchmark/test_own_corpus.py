@@ -77,7 +77,7 @@ def test_content_in_parts_and_calls_of_tools_are_text(tmp_path):
     [
         ({"content": [{"type": "image_url"}]}, r'content\[0\]: found a part of type "image_url"'),
         ({"content": [{"type": "text"}]}, r"content\[0\]: field 'text' is missing"),
-        ({"content": []}, r'content: found "", expected text that is not empty'),
+        ({"content": []}, r"content: found \[\], expected text that is not empty"),
         ({"tool_calls": [{}]}, r"tool_calls\[0\]: field 'function' is missing"),
         ({"tool_calls": {"function": 1}}, r"tool_calls: found .*, expected a list"),
     ],

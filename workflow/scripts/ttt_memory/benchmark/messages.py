@@ -23,7 +23,7 @@ def content_of(message: dict[str, Any], where: str, name: str = "content") -> An
         UserError: a part is no text, or a part or a call is malformed.
     """
     content = message.get(name)
-    if isinstance(content, list):
+    if isinstance(content, list) and content:
         parts = [_part(part, f"{where}.{name}[{i}]") for i, part in enumerate(content)]
         content = "".join(parts)
     calls = message.get("tool_calls") or []

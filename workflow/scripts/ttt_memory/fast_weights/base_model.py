@@ -80,7 +80,9 @@ def widths(linear: nn.Module) -> tuple[int, int]:
 
 
 def _is_gated(module: nn.Module) -> bool:
-    return any(all(hasattr(module, name) for name in names) for names in PROJECTIONS)
+    # A mixture of experts has parameters of these names.
+    held = {name for name, _ in module.named_children()}
+    return any(held.issuperset(names) for names in PROJECTIONS)
 
 
 def gated_mlps(model: PreTrainedModel, layers: tuple[int, ...]) -> dict[int, nn.Module]:
