@@ -49,7 +49,8 @@ def test_jobs_run_at_once_in_submissions_of_their_own(study: Study) -> None:
     """Jobs of one submission would run one after the other, and all be lost with one."""
     jobs = of_study(study)
     shards = [job for job in jobs if job.rule == "recall"]
-    assert len({job.id for job in shards}) == len("AB") * 2
+    # Two shards each of A and B of the run, and of A of the base.
+    assert len({job.id for job in shards}) == 3 * 2
     on_cpus = [job for job in jobs if job.rule in ON_CPUS]
     assert all(not job.gpus for job in on_cpus)
     assert any(one.overlaps(other) for one, other in combinations(on_cpus, 2))
