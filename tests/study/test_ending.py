@@ -1,6 +1,7 @@
 """The last three lines of a run, where there is less than a verdict, a report and a memory."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +44,15 @@ def test_a_failed_run_has_no_verdict(tmp_path):
 def test_the_memory_of_the_baseline_run_is_named_first(tmp_path):
     model = with_memory(tmp_path, "write-drop-read")
     with_memory(tmp_path, "zebra")
+    assert f"MODEL={model}," in lines(tmp_path, failed=True)[2]
+
+
+def test_the_memory_of_another_baseline_run_is_named_first(tmp_path):
+    with_memory(tmp_path, "write-drop-read")
+    model = with_memory(tmp_path, "b-mini")
+    os.utime(model, (0, 0))  # it is not the newest
+    record = {"config": {"report": {"baseline": "b-mini"}}}
+    (tmp_path / "provenance.json").write_text(json.dumps(record))
     assert f"MODEL={model}," in lines(tmp_path, failed=True)[2]
 
 

@@ -1,13 +1,14 @@
 """The last three lines of a run: the verdict, the report, and how to chat with what was trained."""
 
 import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from ..conversation.config.training import MEMORY
 from ..options import validate
 from ..report import results as reported
+from ..report import verdicts
 from ..report.config import ReportConfig, RunText
 from ..scoring.config import ScoringConfig
 
@@ -39,9 +40,8 @@ def lines(folder: Path, failed: bool) -> list[str]:
 
 
 def _verdict(folder: Path) -> str:
-    """The verdict on every run that has a memory, from the metrics."""
-    record = folder / "provenance.json"
-    config = json.loads(record.read_text(encoding="utf-8"))["config"]
+    """The answer that the report opens with, from the metrics."""
+    config = _config(folder)
     metrics = [folder / "metrics" / run / "metrics.parquet" for run in config["runs"]]
     if not metrics:
         return "none, this study holds no conversations; its forecasts are in the report"
@@ -53,20 +53,13 @@ def _verdict(folder: Path) -> str:
         validate(ReportConfig, config["report"], "report"),
         validate(ScoringConfig, config["scoring"], "scoring"),
     )
-    told = [_told(found, run) for run in found.regimes()]
-    return "; ".join(told) or "none, no run was asked from its fast weights"
+    return verdicts.answer(found).replace("**", "")
 
 
-def _told(found: reported.Results, run: str) -> str:
-    """The verdict on one run, with what it is of."""
-    row = found.efficiency(run)
-    said = f"{found.label(run)}: {found.verdict(run)}"
-    if row is None:
-        return said
-    if math.isnan(row.value):
-        return f"{said}, as nothing is answered right in context on {found.headline_name(run)}"
-    kept = f"{row.value:.3f} [{row.low:.3f}, {row.high:.3f}]"
-    return f"{said}, EM(B)/EM(A) {kept} on {found.headline_name(run)}"
+def _config(folder: Path) -> dict[str, Any]:
+    """The configuration that the results were made with; empty if none were."""
+    record = folder / "provenance.json"
+    return json.loads(record.read_text(encoding="utf-8"))["config"] if record.is_file() else {}
 
 
 def _chat(folder: Path) -> str:
@@ -74,6 +67,6 @@ def _chat(folder: Path) -> str:
     models = [file.parents[1] for file in folder.glob(f"runs/*/*/model/{MEMORY}")]
     if not models:
         return "nothing was trained to talk to; make demo shows the memory that comes with this"
-    baseline = ReportConfig().baseline
+    baseline = validate(ReportConfig, _config(folder).get("report", {}), "report").baseline
     chosen = max(models, key=lambda model: (baseline in model.parts, model.stat().st_mtime))
     return f"make chat MODEL={chosen}, or make demo MODEL={chosen} for a page in the browser"
