@@ -136,6 +136,16 @@ def test_the_share_of_synthetic_dialogues_is_kept():
         assert {sample.skeleton_id == SYNTHETIC for sample in made} == {bool(share)}
 
 
+@pytest.mark.parametrize("synthetic", [0.0, 1.0])
+def test_the_share_of_dialogues_asked_what_nothing_answers_is_kept(synthetic):
+    def asked(share: float) -> float:
+        made = list(corpus.dialogues("en", 0, 60, synthetic, share))
+        return sum(any(not p.answerable for p in sample.probes) for sample in made) / len(made)
+
+    assert asked(0.0) == 0
+    assert 0.8 < asked(1.0) <= 1
+
+
 def test_script_writes_dialogues_in_row_groups_and_training_passages(tmp_path, monkeypatch):
     config = CorpusConfig(seed=2, dialogues=70, passages=30)
     monkeypatch.setattr(corpus, "ROW_GROUP", 32)

@@ -176,6 +176,13 @@ class CorpusConfig(Options):
         description="The share of dialogues that are composed fact by fact. The others fill a"
         " hand-written skeleton.",
     )
+    unanswered_share: float = Field(
+        0.35,
+        ge=0,
+        le=1,
+        description="The share of dialogues that are also asked one or two questions that nothing"
+        " in them answers. Most sound like one that is answered.",
+    )
     passages: int = Field(
         2_000,
         ge=1,

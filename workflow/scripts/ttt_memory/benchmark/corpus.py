@@ -22,6 +22,7 @@ from .generator.values import pools
 from .sample import Sample
 
 SYNTHETIC_SHARE = 0.7
+UNANSWERED_SHARE = 0.35
 ROW_GROUP = 5_000  # rows that are in RAM at once
 
 
@@ -30,6 +31,7 @@ def dialogues(
     seed: int,
     count: int | None = None,
     synthetic_share: float = SYNTHETIC_SHARE,
+    unanswered_share: float = UNANSWERED_SHARE,
 ) -> Iterator[Sample]:
     """Yield `count` training samples, or endlessly many if it is None.
 
@@ -40,7 +42,8 @@ def dialogues(
     fields = {"level": 1, "split": "train", "grounded": False}
     for i in counter() if count is None else range(count):
         fields["sample_id"] = f"train-{language}-{seed}-{i:06d}"
-        yield training_sample(language, rng.random() < synthetic_share, rng, **fields)
+        synthetic = rng.random() < synthetic_share
+        yield training_sample(language, synthetic, unanswered_share, rng, **fields)
 
 
 def write_dialogues(
@@ -48,7 +51,7 @@ def write_dialogues(
 ) -> Iterator[int]:
     """Write the dialogues of `config` and the `own` ones as Parquet; yield the number so far."""
     streams = [
-        dialogues(language, config.seed, synthetic_share=config.synthetic_share)
+        dialogues(language, config.seed, None, config.synthetic_share, config.unanswered_share)
         for language in config.languages
     ]
     rows = (next(streams[number % len(streams)]).row() for number in range(config.dialogues))

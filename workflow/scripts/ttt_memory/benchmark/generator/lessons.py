@@ -21,21 +21,22 @@ SHARES = {
     "two": 0.13,  # two dialogues with facts of the same kinds, by different people
     "three": 0.05,  # ... changed twice, or behind another dialogue
 }
-UNANSWERED = 0.35  # share of dialogues with questions that nothing answers
 MOST_UNANSWERED = 2
 Part = Filled | Composed
 _FEW = (5, 6)  # facts of each of two dialogues
 _WHOSE = 0.3  # share of questions that name the speakers though there is no need
 
 
-def training_sample(language: str, synthetic: bool, rng: random.Random, **fields) -> Sample:
+def training_sample(
+    language: str, synthetic: bool, unanswered: float, rng: random.Random, **fields
+) -> Sample:
     """A sample to train on. None of its values is held out, and no wording is.
 
-    `fields` are its sample_id, level and split, and `grounded` as in `draft.build`.
+    `unanswered` is the chance that a dialogue has questions that nothing answers. `fields` are its sample_id, level and split, and `grounded` as in `draft.build`.
     """
     kind = rng.choices(list(SHARES), list(SHARES.values()))[0]
     while True:
-        sample = _Lesson(language, synthetic, rng).sample(kind, **fields)
+        sample = _Lesson(language, synthetic, unanswered, rng).sample(kind, **fields)
         if sample is not None:
             return sample
 
@@ -43,9 +44,10 @@ def training_sample(language: str, synthetic: bool, rng: random.Random, **fields
 class _Lesson:
     """One attempt to make a training sample."""
 
-    def __init__(self, language: str, synthetic: bool, rng: random.Random):
+    def __init__(self, language: str, synthetic: bool, unanswered: float, rng: random.Random):
         self.story = Story(language, rng)
         self.language, self.synthetic, self.rng = language, synthetic, rng
+        self.unanswered = unanswered
         self.told: list[Skeleton] = []
 
     def sample(self, kind: str, **fields) -> Sample | None:
@@ -131,7 +133,7 @@ class _Lesson:
 
     def _unanswered(self, part: Part, other: Part | None = None) -> list[Question]:
         """Up to two questions that nothing answers; `other` is a dialogue of the same kind."""
-        if self.rng.random() >= UNANSWERED:
+        if self.rng.random() >= self.unanswered:
             return []
         found = self._near(part, other)
         if isinstance(part, Filled):
