@@ -32,7 +32,8 @@ def training_sample(
 ) -> Sample:
     """A sample to train on. None of its values is held out, and no wording is.
 
-    `unanswered` is the chance that a dialogue has questions that nothing answers. `fields` are its sample_id, level and split, and `grounded` as in `draft.build`.
+    `unanswered` is the chance that a dialogue has questions that nothing answers. `fields` are its
+    sample_id, level and split, and `grounded` as in `draft.build`.
     """
     kind = rng.choices(list(SHARES), list(SHARES.values()))[0]
     while True:
