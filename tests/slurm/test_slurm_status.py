@@ -37,7 +37,7 @@ def test_a_job_in_the_queue_is_not_said_to_run(cluster: Cluster, tmp_path: Path)
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
-        timeout=300,
+        timeout=900,
     )
     assert result.returncode == 0, result.stdout
     lines = [line for line in result.stdout.splitlines() if "steps finished" in line]
