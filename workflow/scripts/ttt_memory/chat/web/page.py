@@ -207,8 +207,9 @@ def legend(steps: Iterable[float] = (0.0, 0.25, 0.5, 0.75, 1.0)) -> str:
     """What a shade means."""
     shades = "".join(f"<span class='word' style='--gate:{g:.2f}'>{g:g}</span> " for g in steps)
     return (
-        f"<p class='legend'>Shade of a dropped word: how far it was let in. {shades}"
-        "The words are shown for you alone; the model no longer has them.</p>"
+        "<p class='legend'>Shade of a dropped word: how far it was let in."
+        f" <span class='shades'>{shades}</span> The words are shown for you alone; the model no"
+        " longer has them.</p>"
         "<p class='legend'>Forget puts the fast weights away: the model knows nothing again."
         " Remember brings them back. Save and Load keep them in a file.</p>"
     )

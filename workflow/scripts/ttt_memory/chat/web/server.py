@@ -43,6 +43,7 @@ HOUR = 3600
 STATE_FILE = "memory.safetensors"
 STOPPED = "A browser left: what it asked for was stopped."
 HERE = Path(__file__).parent
+OF_THE_BOX = (tell, ask, write_another)  # take what is in the box
 INTRO = (
     "<h1>A memory in fast weights</h1><p>A model reads a text and changes some of its own weights."
     " Then the text is thrown away. Can it still answer? Three presses show it, on a line that is"
@@ -74,16 +75,17 @@ class Page:
             self.steps = _html(page.steps(guide.TELL), "steps")
             with gr.Row():
                 with gr.Column(scale=3, min_width=320, elem_classes="panel"):
-                    self._left()
+                    buttons = self._left()
                     examples = self._examples(how_often(model))
                 with gr.Column(scale=2, min_width=320, elem_classes="panel"):
-                    self._right()
+                    buttons |= self._right()
+            self._connect(buttons)
             for button, example in zip(examples, EXAMPLES, strict=True):
                 self._on(button.click, show(example))
             self.blocks.load(None, js=_script())
             self.blocks.unload(self._leave)
 
-    def _left(self) -> None:
+    def _left(self) -> dict[Action, gr.Button]:
         self.talk = _html(page.conversation([]), "conversation")
         self.status = _html(page.status("Ready."), "status")
         self.said = gr.Textbox(
@@ -107,12 +109,8 @@ class Page:
             )
             beginning = gr.Button("New", size="sm", min_width=70)
         telling, dropping, asking = self.next.values()
-        self._on(telling.click, tell, self.said)
-        self._on(dropping.click, drop)
-        self._on(asking.click, ask, self.said)
-        self._on(self.said.submit, say, self.said)
-        self._on(uploading.upload, upload, uploading)
-        self._on(beginning.click, new)
+        steps = {tell: telling, drop: dropping, ask: asking}
+        return {**steps, upload: uploading, new: beginning}
 
     def _examples(self, scores: str) -> list[gr.Button]:
         with gr.Row(elem_classes="more"):
@@ -120,23 +118,29 @@ class Page:
         _html(page.scores(scores), "scores")
         return buttons
 
-    def _right(self) -> None:
+    def _right(self) -> dict[Action, gr.Button]:
         empty = Session(Chat(self.fw, self.prompter))
         self.memory = _html(page.memory(empty.sizes(), self.layers), "memory")
         with gr.Row():
             forgetting = gr.Button("Forget", min_width=110)
             remembering = gr.Button("Remember", min_width=110)
         with gr.Row():
-            saving = gr.Button("Save", min_width=110)
+            self.save = gr.Button("Save", min_width=110)
             loading = gr.UploadButton("Load", min_width=110, elem_id="load")
         self.download = gr.DownloadButton("Download", visible=False, elem_id="download")
         another = gr.Button("Write another conversation into the same memory", elem_id="another")
         _html(page.legend(), "legend")
-        self._on(forgetting.click, forget)
-        self._on(remembering.click, remember)
-        self._on(loading.upload, load, loading)
-        self._on(another.click, write_another, self.said)
-        self._event(saving.click, self._save, [self.session], [self.download, self.status])
+        kept = {forget: forgetting, remember: remembering, load: loading}
+        return {**kept, write_another: another}
+
+    def _connect(self, buttons: dict[Action, gr.Button]) -> None:
+        for action, button in buttons.items():
+            if isinstance(button, gr.UploadButton):
+                self._on(button.upload, action, button)
+            else:
+                self._on(button.click, action, self.said if action in OF_THE_BOX else None)
+        self._on(self.said.submit, say, self.said)
+        self._event(self.save.click, self._save, [self.session], [self.download, self.status])
 
     def _on(self, listen: Callable, action: Action, given: gr.Component | None = None) -> None:
         """Carry out `action` on an event, and draw the page after each line that it yields."""
