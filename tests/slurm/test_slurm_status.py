@@ -29,18 +29,18 @@ OPTIONS = (
 
 def test_a_job_in_the_queue_is_not_said_to_run(cluster: Cluster, tmp_path: Path) -> None:
     (tmp_path / "Snakefile").write_text(SNAKEFILE)
-    result = subprocess.run(
-        [sys.executable, "-m", "snakemake", *OPTIONS],
-        cwd=tmp_path,
-        env=cluster.environment | {"PYTHONPATH": str(ROOT / "workflow" / "scripts")},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-        timeout=900,
-    )
-    assert result.returncode == 0, result.stdout
-    lines = [line for line in result.stdout.splitlines() if "steps finished" in line]
+    said = tmp_path / "said"
+    with said.open("w") as out:
+        result = subprocess.run(
+            [sys.executable, "-m", "snakemake", *OPTIONS],
+            cwd=tmp_path,
+            env=cluster.environment | {"PYTHONPATH": str(ROOT / "workflow" / "scripts")},
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    assert result.returncode == 0, said.read_text()
+    lines = [line for line in said.read_text().splitlines() if "steps finished" in line]
     assert any("0 running, 2 in the cluster's queue, 1 waiting" in line for line in lines), lines
     one = [line for line in lines if "1 running, 1 in the cluster's queue, 1 waiting" in line]
     assert one, lines
