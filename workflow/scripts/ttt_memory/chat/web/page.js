@@ -8,9 +8,13 @@
   set("conversation", {role: "region", "aria-label": "Conversation", tabindex: "0"});
 
   // A line that the box offers is chosen whole, so that typing takes its place.
+  const suggested = SUGGESTIONS;
   const box = document.querySelector("#said textarea");
-  box.addEventListener("focus", () => setTimeout(
-    () => SUGGESTIONS.includes(box.value) && box.select()));
+  const choose = () => suggested.includes(box.value) && box.select();
+  box.addEventListener("focus", () => {
+    choose();
+    setTimeout(choose);  // a press of the mouse sets the cursor after the focus
+  });
 
   // A file that is dropped goes the way of one that is chosen: into the input of the button.
   const upload = by("upload").parentElement.querySelector("input[type=file]");
