@@ -72,7 +72,7 @@ test-web: setup
 	-$(call extra,web-test)
 	-command -v chromium || { apt-get update --quiet && apt-get install --quiet --yes chromium; }
 	-$(MAKE) $(BASE)
-	OMP_NUM_THREADS=1 python -m pytest -rs tests/chat/test_web.py tests/report/test_report_page.py $(ARGS)
+	OMP_NUM_THREADS=1 python -m pytest -rs tests/chat/test_web.py tests/chat/test_web_guide.py tests/report/test_report_page.py $(ARGS)
 
 # CONFIG is that of the killed study: another one that runs in this folder goes on.
 recover:

@@ -10,7 +10,6 @@ import torch
 
 from clone import ROOT
 from conversation_models import fast_weights, prompter
-from ttt_memory.chat import page
 from ttt_memory.chat.conversation import ANSWER_TOKENS, Chat, is_question
 from ttt_memory.chat.given_texts import LONGEST, told_lines
 from ttt_memory.chat.session import (
@@ -27,6 +26,7 @@ from ttt_memory.chat.session import (
     Told,
     named,
 )
+from ttt_memory.chat.web import page
 from ttt_memory.chat.words import WORDS
 from ttt_memory.errors import UserError
 from ttt_memory.fast_weights import save_state

@@ -5,28 +5,23 @@ of SmolLM2-135M-Instruct. Skipped, with the reason, where something that it need
 """
 
 import json
-import os
 import re
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from clone import ROOT
 from ttt_memory.chat.terminal import SHIPPED
+from ttt_memory.chat.web.examples import EXAMPLES
 from ttt_memory.conversation.config.training import ADAPTER
 from ttt_memory.conversation.models import lora
 
 pytest.importorskip("gradio", reason="Gradio is missing: pip install '.[web]'")
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is missing")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is missing")
+from web_visitor import FACT, QUESTION, Visitor, expect  # noqa: E402
+
 CHROMIUM = shutil.which("chromium")
 BASE = ROOT / lora.base_name(ROOT / SHIPPED / ADAPTER)
 pytestmark = [
@@ -34,103 +29,7 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is missing: apt-get install chromium"),
     pytest.mark.skipif(not BASE.is_dir(), reason=f"{BASE} is missing: make test-web fetches it"),
 ]
-
-FACT, QUESTION = (
-    "Alice: My badge number is 40713 and I live in Lisbon.",
-    "What is the badge number of Alice?",
-)
 MARKUP = "<b>bold</b> <img src=x onerror='document.title=1'> ${1+1} {{value}}"
-START, WAIT = 600, 240_000  # seconds to load the model; milliseconds for an answer
-expect = playwright.expect
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The page's address on a server of its own."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "ttt_memory.chat.terminal", "--web", "--device", "cpu"]
-    paths = [str(ROOT / "workflow" / "scripts"), os.environ.get("PYTHONPATH", "")]
-    log = tmp_path_factory.mktemp("server") / "log"
-    with open(log, "w") as out:
-        server = subprocess.Popen(
-            [*command, "--port", str(port)],
-            cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
-            stdout=out,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        _wait(f"http://127.0.0.1:{port}", server, log)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait()
-    assert "Traceback" not in log.read_text()
-
-
-def _wait(address: str, server: subprocess.Popen, log: Path) -> None:
-    end = time.monotonic() + START
-    while time.monotonic() < end and server.poll() is None:
-        try:
-            urllib.request.urlopen(address).close()
-            return
-        except (urllib.error.URLError, ConnectionError):
-            time.sleep(1)
-    raise AssertionError(log.read_text())
-
-
-class Visitor:
-    """A browser of somebody: their own context, and the hosts that it asked."""
-
-    def __init__(self, browser: "playwright.Browser", address: str, **options: object) -> None:
-        self.page = browser.new_context(**options).new_page()
-        self.hosts: set[str] = set()
-        self.page.on("request", lambda request: self.hosts.add(request.url))
-        self.page.set_default_timeout(WAIT)
-        expect.set_options(timeout=WAIT)
-        self.page.goto(address)
-        self.box = self.page.get_by_label("Tell something")
-        self.talk = self.page.get_by_role("region", name="Conversation")
-        self.status = self.page.locator("#status[role=status]")  # Gradio has another
-        expect(self.status).to_have_text("Ready.")
-
-    def press(self, name: str, said: str, line: str | None = None) -> None:
-        """Press a button, with `line` in the text box, and wait for the status `said`."""
-        if line is not None:
-            self.box.fill(line)
-        self.page.get_by_role("button", name=name, exact=True).click()
-        expect(self.status).to_contain_text(said)
-
-    def answers(self, question: str = QUESTION) -> dict[str, str]:
-        """Ask; the answer under each heading."""
-        asked = self.talk.locator(".asked")
-        before = asked.count()
-        self.box.fill(question)
-        self.page.get_by_role("button", name="Ask", exact=True).click()
-        expect(asked).to_have_count(before + 1)
-        answers = asked.last.locator(".answer")
-        return dict(text.split("\n", 1) for text in answers.all_inner_texts())
-
-    def remembers(self) -> bool:
-        """Whether the fast weights answer the question right."""
-        return self.answers()["From fast weights"] == "40713"
-
-    def give(self, name: str, path: Path, said: str) -> None:
-        """Upload a file, and wait for the status `said`."""
-        with self.page.expect_file_chooser() as chooser:
-            self.page.get_by_role("button", name=name, exact=True).click()
-        chooser.value.set_files(path)
-        expect(self.status).to_contain_text(said)
-
-
-@pytest.fixture
-def visitor(browser: "playwright.Browser", address: str) -> Iterator[Visitor]:
-    somebody = Visitor(browser, address)
-    yield somebody
-    assert {url.split("/")[2] for url in somebody.hosts if "//" in url} == {address.split("/")[2]}
-    somebody.page.context.close()
 
 
 def told_and_dropped(visitor: Visitor) -> None:
@@ -224,7 +123,7 @@ def test_what_is_refused_is_one_line(visitor: Visitor) -> None:
     visitor.press("Forget", "there are no fast weights")
     visitor.press("Remember", "nothing has been forgotten")
     visitor.press("Save", "expected fast weights")
-    visitor.press("Ask", "found no text")
+    visitor.press("Ask", "found no text", "")
     visitor.press("Ask", "expected one question", "Who?\nWhat?")
     assert visitor.status.locator(".refused").count() == 1
     assert "Traceback" not in visitor.page.content()
@@ -273,10 +172,10 @@ def test_markup_is_shown_as_text(visitor: Visitor) -> None:
 
 
 def test_an_example_in_one_click(visitor: Visitor) -> None:
-    for name, right in (("A trip by train", "Kassel"), ("At the library", "next Friday at nine")):
-        visitor.press(f"Example: {name}", "Asked twice")
+    for example in EXAMPLES[1:]:
+        visitor.press(f"Example: {example.name}", f"alone: {example.answer}. That is right.")
         answers = visitor.talk.locator(".asked").last.locator(".answer.fast-weights dd")
-        expect(answers).to_have_text(right)
+        expect(answers).to_have_text(example.answer)
 
 
 def test_by_keyboard_alone(visitor: Visitor) -> None:
@@ -317,7 +216,7 @@ def test_axe_finds_nothing_serious(
 ) -> None:
     size = {"width": width, "height": 900}
     visitor = Visitor(browser, address, color_scheme=scheme, viewport=size)
-    visitor.press("Example: A badge number", "Asked twice")
+    visitor.press("Example: A badge number", "That is right.")
     visitor.press("Tell", "tokens in the context", "Bob: Hello.")
     visitor.press("Save", "Saved")
     found = axe.Axe().run(visitor.page).response["violations"]

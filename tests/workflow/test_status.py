@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from tqdm import tqdm
 from clone import ROOT
 from pseudo_terminal import Terminal, plain
 from snakemake_logger_plugin_status.jobs import Job, Jobs, Progress, progress_in
-from snakemake_logger_plugin_status.view import duration
+from snakemake_logger_plugin_status.view import duration, line
 
 TRAINING = """
 import sys, time
@@ -111,7 +112,7 @@ def emit(**values):
 
 handler = LogHandler(OutputSettings(), LogHandlerSettings())
 emit(event=LogEvent.RUN_INFO, stats={"total": 3})
-emit(event=LogEvent.JOB_INFO, jobid=1, rule_msg="Training", rule_name="train", log=[])
+emit(event=LogEvent.JOB_INFO, jobid=1, rule_msg="Training", rule_name="train", log=[], local=True)
 end = time.monotonic() + 4
 while time.monotonic() < end:
     emit(msg="a message of Snakemake")
@@ -172,6 +173,28 @@ def test_a_log_of_an_earlier_run_is_not_this_jobs(tmp_path: Path) -> None:
     assert Job(1, "Asking", (log,)).progress() == Progress(12, 80, 35)
     assert Job(1, "Asking", (log,), since=log.stat().st_mtime + 60).progress() is None
     assert Job(1, "Asking", (tmp_path / "none",)).tail() == ""
+
+
+def test_a_job_of_a_cluster_is_queued_until_it_opens_its_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("snakemake_logger_plugin_status.jobs.LOOK_SECONDS", -1)
+    log, jobs = tmp_path / "log", Jobs(4)
+    log.write_text("asked 12 of 80 dialogues, 35 s left\n")
+    os.utime(log, (1e9, 1e9))  # of an earlier run
+    jobs.begin(Job(1, "Training", (log,), remote=True, since=2e9))
+    jobs.begin(Job(2, "Scoring", (), remote=True))  # nothing could tell
+    jobs.begin(Job(3, "Reporting", (tmp_path / "none",)))
+    assert "2 running, 1 in the cluster's queue, 1 waiting" in line(jobs)
+    assert "Training" not in line(jobs)
+    log.write_text("")  # its clock may be behind
+    assert "3 running, 1 waiting" in line(jobs)
+    assert abs(jobs.handed_over[1].since - time.time()) < 60
+    log.write_text("asked 24 of 80 dialogues, 12 s left\n")
+    assert "Training (24 of 80, 12 s left)" in line(jobs)
+    jobs.begin(Job(1, "Training", (log,), remote=True, since=2e9))
+    assert "2 running, 1 in the cluster's queue" in line(jobs)
+    assert jobs.fail(1, "train", []).tail() == ""
 
 
 def test_a_job_that_is_tried_again_has_not_failed() -> None:

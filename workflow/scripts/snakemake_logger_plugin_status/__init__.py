@@ -2,9 +2,10 @@
 
     PYTHONPATH=workflow/scripts snakemake --logger status --profile local
 
-It says how many jobs are finished and waiting, how far each running one is by the end of its log,
-and which failed, with the log's path. Two trainings at once have a line each: what jobs print is
-in their logs alone. In a terminal the view is drawn anew; elsewhere it is a line a minute.
+It says how many jobs are finished and waiting, how many are in a cluster's queue, how far each
+running one is by the end of its log, and which failed, with the log's path. Two trainings at once
+have a line each: what jobs print is in their logs alone. In a terminal the view is drawn anew;
+elsewhere it is a line a minute.
 
 Snakemake finds a logger by the name of its package, on PYTHONPATH.
 """
@@ -108,8 +109,8 @@ class LogHandler(LogHandlerBase):
         elif self.jobs is None:
             return
         elif event == LogEvent.JOB_INFO:
-            what = record.rule_msg or record.rule_name
-            self.jobs.begin(Job(record.jobid, what, tuple(map(Path, record.log or ()))))
+            what, logs = record.rule_msg or record.rule_name, tuple(map(Path, record.log or ()))
+            self.jobs.begin(Job(record.jobid, what, logs, remote=not record.local))
         elif event == LogEvent.JOB_FINISHED:
             self.jobs.finish(record.job_id)
         elif event == LogEvent.PROGRESS:

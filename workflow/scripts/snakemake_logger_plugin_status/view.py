@@ -15,7 +15,7 @@ NAMED = 3  # running jobs that a plain line names
 
 def view(jobs: Jobs, height: int) -> RenderableType:
     """The counts, a line for each running job, and one for each that failed."""
-    running, failed = list(jobs.running.values()), list(jobs.failed.values())
+    running, _, failed = jobs.by_state()
     room = max(1, height - 3 - len(failed))
     table = Table.grid(padding=(0, 1))
     table.add_column(no_wrap=True)
@@ -42,7 +42,7 @@ def _row(job: Job) -> list[RenderableType]:
 
 def line(jobs: Jobs) -> str:
     """The same in one line."""
-    running = list(jobs.running.values())
+    running, _, _ = jobs.by_state()
     named = [_named(job) for job in running[:NAMED]]
     more = [f"{len(running) - NAMED} more"] if len(running) > NAMED else []
     now = f": {'; '.join(named + more)}" if named else ""
@@ -55,12 +55,14 @@ def _named(job: Job) -> str:
 
 
 def counts(jobs: Jobs) -> str:
-    """How many jobs are finished, running, waiting and failed, and for how long it has run."""
+    """How many jobs are in which state, and for how long the whole has run."""
     passed = duration(time.monotonic() - jobs.started)
-    failed = f", {len(jobs.failed)} failed" if jobs.failed else ""
+    running, queued, failed = jobs.by_state()
+    in_queue = f" {len(queued)} in the cluster's queue," if queued else ""
+    have_failed = f", {len(failed)} failed" if failed else ""
     return (
-        f"{jobs.done} of {jobs.total} steps finished, {len(jobs.running)} running,"
-        f" {jobs.waiting} waiting{failed}, {passed} so far"
+        f"{jobs.done} of {jobs.total} steps finished, {len(running)} running,{in_queue}"
+        f" {jobs.waiting} waiting{have_failed}, {passed} so far"
     )
 
 

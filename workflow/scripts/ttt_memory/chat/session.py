@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..cost.model import Decoder
 from ..errors import UserError
+from ..fast_weights import LayerState
 from .conversation import CONTEXT, FAST_WEIGHTS, NOTHING, Chat
 from .words import WrittenLine
 
@@ -96,6 +97,8 @@ class Sizes:
         text: bytes of the text; None if it is unknown.
         written: tokens written.
         in_context: tokens in the context, which are not written.
+        held: keys that the fullest layer holds: its written tokens, as far as it has room.
+        room: the most keys that a layer can tell apart, the width of what it writes for.
         layers: the layers that are written.
     """
 
@@ -104,6 +107,8 @@ class Sizes:
     text: int | None
     written: int
     in_context: int
+    held: int
+    room: int
     layers: tuple[int, ...]
 
 
@@ -226,6 +231,8 @@ class Session:
             text=self._text_bytes(),
             written=written,
             in_context=self.chat.context_tokens(),
+            held=0 if state is None else max(map(_held, state.layers.values())),
+            room=decoder.ff,
             layers=fw.config.layers,
         )
 
@@ -240,3 +247,10 @@ class Session:
         for place, event in enumerate(self.events):
             if isinstance(event, PLACED) and event.place in places:
                 self.events[place] = replace(event, place=places[event.place])
+
+
+def _held(layer: LayerState) -> int:
+    """Keys that a layer holds: of a text that was summed up, as many as there is room for."""
+    written = layer.written
+    room = written.sizes[1]
+    return room if written.folded else min(room, int(written.used().sum()))

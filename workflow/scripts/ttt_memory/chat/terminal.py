@@ -8,6 +8,7 @@ An answer comes from the text until that is dropped, then from the fast weights,
 """
 
 import argparse
+import warnings
 from collections.abc import Callable
 from importlib.util import find_spec
 
@@ -42,9 +43,11 @@ def _main() -> None:
     if args.web:
         serve = _server()  # before the model, which takes seconds to load
     logging.disable_progress_bar()
+    warnings.simplefilter("ignore", FutureWarning)  # what libraries tell each other
     opened = open_run(args.model, args.base, devices.pick(args.device))
     if args.web:
-        serve(*opened, args.host or LOOPBACK, PORT if args.port is None else args.port)
+        port = PORT if args.port is None else args.port
+        serve(*opened, args.model, args.host or LOOPBACK, port)
     else:
         talk_here(LineChat(Session(Chat(*opened))))
 
@@ -53,7 +56,7 @@ def _server() -> Callable:
     """`web.serve`, if Gradio is there."""
     if find_spec("gradio") is None:
         raise UserError("--web needs Gradio 6; install it with: pip install '.[web]'")
-    from .web import serve
+    from .web.server import serve
 
     return serve
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from html import escape
 from itertools import groupby
 
-from .conversation import CONTEXT, FAST_WEIGHTS, NOTHING
-from .session import (
+from ..conversation import CONTEXT, FAST_WEIGHTS, NOTHING
+from ..session import (
     AWAY,
     BROUGHT_BACK,
     DROPPED,
@@ -21,6 +21,7 @@ from .session import (
     Told,
     named,
 )
+from .guide import ASK, DROP, TELL
 
 PLACES = {
     CONTEXT: "Told, in the context",
@@ -45,7 +46,20 @@ READ_FROM = (
 )
 MOST_SHADE = 0.6  # beyond it the share beside a word is hard to read in the dark
 UNTRACED = "Where the fast weights found it: not known, as they hold no single words of that text."
-EMPTY = "<p class='empty'>Nothing has been told. Choose an example, or tell something below.</p>"
+EMPTY = "<p class='empty'>Nothing has been told. Press Tell: the line below is an example.</p>"
+STEPS = {
+    TELL: ("Tell", "The model reads a text: it stands in its context."),
+    DROP: (
+        "Drop the context",
+        "The text goes, with all that the model computed of it (its KV cache). What is left is"
+        " what it changed in a few of the model's weights: the fast weights.",
+    ),
+    ASK: ("Ask", "There is no text any more. Does the model still know?"),
+}
+THREE_WAYS = (
+    "One question, three answers: with the text in the context, with the fast weights alone, and"
+    " with neither."
+)
 # Gradio fills in templates with these signs, so that no text may hold them.
 SIGNS = str.maketrans({"$": "&#36;", "{": "&#123;", "}": "&#125;", "`": "&#96;"})
 
@@ -55,12 +69,23 @@ def text(said: str) -> str:
     return escape(said).translate(SIGNS)
 
 
+def steps(now: str) -> str:
+    """The three steps, of which `now` comes next."""
+    shown = "".join(
+        f"<li{' aria-current=step' if step == now else ''}><strong>{name}</strong><p>{why}</p></li>"
+        for step, (name, why) in STEPS.items()
+    )
+    return f"<ol class='steps'>{shown}</ol>"
+
+
 def conversation(events: list[Event]) -> str:
     """All that happened, as a list of bubbles."""
     if not events:
         return EMPTY
     runs = groupby(events, key=lambda event: (type(event), getattr(event, "place", id(event))))
-    return f"<ol class='talk'>{''.join(_bubbles(list(run)) for _, run in runs)}</ol>"
+    shown = "".join(_bubbles(list(run)) for _, run in runs)
+    first = f"<p class='where'>{THREE_WAYS}</p><dl>"
+    return f"<ol class='talk'>{shown.replace('<dl>', first, 1)}</ol>"
 
 
 def _bubbles(run: list[Told] | list[Asked] | list[Loaded] | list[Happened]) -> str:
@@ -137,7 +162,9 @@ def memory(sizes: Sizes, layers: int) -> str:
     }
     largest = max(filter(None, kept.values()), default=1)
     bars = "".join(_bar(name, size, largest) for name, size in kept.items())
+    used = min(1.0, sizes.held / sizes.room)
     counts = {
+        f"Capacity used: {sizes.held:,} of {sizes.room:,} keys": f"{used:.0%}",
         "Tokens written": f"{sizes.written:,}",
         "Tokens in the context": f"{sizes.in_context:,}",
         f"{'Layer' if len(sizes.layers) == 1 else 'Layers'} with fast weights, of 0 to"
@@ -171,12 +198,18 @@ def status(message: str, refused: bool = False) -> str:
     return f"<p class='{'refused' if refused else 'done'}'>{line}</p>"
 
 
+def scores(how_often: str) -> str:
+    """What to expect of the answers."""
+    return f"<p class='legend'>{text(how_often)}</p>"
+
+
 def legend(steps: Iterable[float] = (0.0, 0.25, 0.5, 0.75, 1.0)) -> str:
     """What a shade means."""
     shades = "".join(f"<span class='word' style='--gate:{g:.2f}'>{g:g}</span> " for g in steps)
     return (
-        f"<p class='legend'>Shade of a dropped word: how far the gate let it in. {shades}"
-        "The words are shown for you alone; the model no longer has them.</p>"
+        "<p class='legend'>Shade of a dropped word: how far it was let in."
+        f" <span class='shades'>{shades}</span> The words are shown for you alone; the model no"
+        " longer has them.</p>"
         "<p class='legend'>Forget puts the fast weights away: the model knows nothing again."
         " Remember brings them back. Save and Load keep them in a file.</p>"
     )

@@ -1,7 +1,7 @@
-"""Conversations that the page offers, each with a question.
+"""Conversations that the page offers, each with a question and its right answer.
 
 They are chosen: the memory that ships answers them right. What it answers of all new questions is
-in docs/experiments/real-model.md. The first is made by the benchmark's generator.
+in docs/experiments/real-model.md. The last is made by the benchmark's generator.
 """
 
 from dataclasses import dataclass
@@ -9,14 +9,31 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Example:
-    """Lines to tell and a question about them."""
+    """Lines to tell, a question about them, and the right answer."""
 
     name: str
     lines: tuple[str, ...]
     question: str
+    answer: str
 
 
 EXAMPLES = (
+    Example(
+        "A badge number",
+        ("Alice: My badge number is 40713 and I live in Lisbon.",),
+        "What is the badge number of Alice?",
+        "40713",
+    ),
+    Example(
+        "A trip by train",
+        (
+            "For the trip we need the tent, two sleeping bags and the gas stove. Miriam brings the"
+            " stove.",
+            "We leave from platform 12 and change trains in Kassel.",
+        ),
+        "Where do we change trains?",
+        "Kassel",
+    ),
     Example(
         "At the library",
         (
@@ -32,19 +49,6 @@ EXAMPLES = (
             " so do come.",
         ),
         "When does the book club meet?",
-    ),
-    Example(
-        "A trip by train",
-        (
-            "For the trip we need the tent, two sleeping bags and the gas stove. Miriam brings the"
-            " stove.",
-            "We leave from platform 12 and change trains in Kassel.",
-        ),
-        "Where do we change trains?",
-    ),
-    Example(
-        "A badge number",
-        ("Alice: My badge number is 40713 and I live in Lisbon.",),
-        "What is the badge number of Alice?",
+        "next Friday at nine",
     ),
 )
