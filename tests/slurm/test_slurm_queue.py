@@ -36,7 +36,7 @@ def test_a_job_beyond_its_partition_s_time_is_told(cluster: Cluster, tmp_path: P
     try:
         wait_for(lambda: "PartitionTimeLimit" in log.read_text(), "a warning", 600)
     finally:
-        snakemake.terminate()
+        snakemake.kill()
         snakemake.wait()
         cluster.run("scancel", "--partition=short")
         cluster.run("scontrol", "delete", "PartitionName=short")
