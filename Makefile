@@ -40,7 +40,7 @@ run: setup
 	@python workflow/scripts/check_presets.py $(PRESETS) $(ARGS)
 	@status=0; PYTHONPATH=$(CURDIR)/workflow/scripts snakemake --profile local --logger status --quiet host reason $(PRESETS) $(ARGS) || status=$$?; python workflow/scripts/tell_end.py --status $$status $(PRESETS) $(ARGS); exit $$status
 
-# Tests that share the executed smoke run stay on one worker (loadgroup).
+# Tests that share something stay on one worker (loadgroup).
 test: setup
 	OMP_NUM_THREADS=1 python -m pytest -n auto --dist loadgroup $(ARGS)
 

@@ -51,10 +51,14 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[invalidation.
         yield made
 
 
+# Made once for tests of several files.
+SHARED = ("executed", "finished", "inputs")
+
+
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in its own hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share an executed or finished run go to one worker, so that it runs once."""
+    """What tests share is made once: those of a run, and those of a file, go to one worker."""
     for item in items:
-        for name in ("executed", "finished"):
-            if name in getattr(item, "fixturenames", ()):
-                item.add_marker(pytest.mark.xdist_group(name))
+        file = item.nodeid.partition("::")[0]
+        found = (name for name in SHARED if name in getattr(item, "fixturenames", ()))
+        item.add_marker(pytest.mark.xdist_group(next(found, file)))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from conversation_files import LOCOMO
 from ttt_memory.benchmark import read_benchmark, read_samples, schemas, write_benchmark
 from ttt_memory.errors import UserError
 from ttt_memory.io import write_table
@@ -99,7 +100,8 @@ FAULTS = {
     r"sample 'S1': probe 1: field 'gold_answer' is missing": [drop("gold_answer", "probes")],
     r"sample 'S1': probe 1: field 'required_facts' is": [drop("required_facts", "probes")],
     r"field 'facts': found str, expected a list": [entry(facts="F1")],
-    r"field 'level': found str, expected a number": [entry(level="1")],
+    r"field 'level': found str, expected a whole number": [entry(level="1")],
+    r"field 'level': found 1\.0, expected a whole number": [entry(level=1.0)],
     r"field 'level': found 4, expected 1, 2 or 3": [entry(level=4)],
     r"field 'distractor': found NoneType, expected text": [entry(level=3)],
     r"probe 1: found str, expected an object": [entry(probes=["P1"])],
@@ -113,6 +115,21 @@ FAULTS = {
     r"sample 'S1': probe 'P1' requires no fact": [entry(probes=[PROBE | {"required_facts": []}])],
     r"no samples": [],
 }
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ([LOCOMO], r"expected an object with 'samples'; it looks like 'locomo', which benchmark\."),
+        ([entry()], r"found a list, expected an object with 'samples'$"),
+        ("text", r"found a str, expected an object with 'samples'$"),
+    ],
+)
+def test_a_file_of_another_layout_is_named(tmp_path, data, message):
+    path = tmp_path / "published.json"
+    path.write_text(json.dumps(data), encoding="utf-8")
+    with pytest.raises(UserError, match=message):
+        read_samples(path)
 
 
 @pytest.mark.parametrize("message", FAULTS)

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from conversation_models import fast_weights, model, prompter
+from conversation_models import fast_weights, learned_fast_weights, model, prompter
 from pseudo_terminal import Terminal, plain
-from ttt_memory.chat import conversation, prompt
+from ttt_memory.chat import conversation, page, prompt
 from ttt_memory.chat.conversation import ANSWER_TOKENS, Chat, open_run
-from ttt_memory.chat.line_chat import BY_ITSELF, EMPTY, FORGOTTEN, LineChat
+from ttt_memory.chat.line_chat import BY_ITSELF, EMPTY, FORGOTTEN, UNTRAINED, LineChat
 from ttt_memory.chat.session import Session
 from ttt_memory.conversation.models.trained_run import save_run
 from ttt_memory.conversation.recall.naive import answer_naive, write_naive
@@ -28,7 +28,7 @@ FACT, QUESTION = "My badge number is 40713.", "What is the badge number?"
 
 
 def chat() -> LineChat:
-    return LineChat(Session(Chat(fast_weights(), prompter())))
+    return LineChat(Session(Chat(learned_fast_weights(), prompter())))
 
 
 def said(source: str, talk: Chat, state) -> str:
@@ -253,9 +253,26 @@ def test_fast_weights_of_which_nothing_is_written_say_so():
     assert talk.say(QUESTION).endswith(EMPTY)
 
 
+def test_a_memory_that_has_learned_nothing_says_so():
+    """Not of the answers that come from elsewhere, and not once a part of it has changed."""
+    talk = LineChat(Session(Chat(fast_weights(), prompter())))
+    talk.say(FACT)
+    assert talk.say(QUESTION).startswith("[from context]")
+    talk.say("/drop")
+    answer = talk.say(QUESTION)
+    assert answer.startswith("[from untrained fast weights]")
+    assert answer.endswith(UNTRAINED)
+    assert page.UNTRAINED in page.conversation(talk.session.events)
+    trained = chat()
+    for line in (FACT, "/drop"):
+        trained.say(line)
+    assert UNTRAINED not in trained.say(QUESTION)
+    assert page.UNTRAINED not in page.conversation(trained.session.events)
+
+
 def test_the_command_on_a_run_and_on_an_adapter(tmp_path):
     """A trained run's folder by its own base, saved fast weights by --base; from standard input."""
-    fw = fast_weights()
+    fw = learned_fast_weights()
     save_run(fw, tmp_path / "run", fw.model, prompter().tokenizer)
     save(fw, tmp_path / "adapter")
     with pytest.raises(UserError, match="name one with --base"):
@@ -291,7 +308,7 @@ def test_the_command_on_a_run_and_on_an_adapter(tmp_path):
 @pytest.fixture(scope="module")
 def run_folder(tmp_path_factory) -> Path:
     """A trained run that the command can open."""
-    folder, fw = tmp_path_factory.mktemp("run"), fast_weights()
+    folder, fw = tmp_path_factory.mktemp("run"), learned_fast_weights()
     save_run(fw, folder, fw.model, prompter().tokenizer)
     return folder
 

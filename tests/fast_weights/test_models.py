@@ -7,12 +7,17 @@ from functools import partial
 import pytest
 import torch
 from pydantic import ValidationError
+from safetensors.torch import load_file
 from transformers import DynamicCache, GPT2Config, GPT2LMHeadModel
 
+from clone import ROOT
 from fast_weights_models import VOCAB, D, apart, dense, memory, settings, tiny, tokens
 from ttt_memory.errors import UserError
 from ttt_memory.fast_weights import FastWeightsConfig, inject, load, load_state, save, save_state
 from ttt_memory.fast_weights.base_model import fingerprint, positions
+from ttt_memory.fast_weights.checkpoint import TENSORS
+from ttt_memory.fast_weights.config import CONFIG
+from ttt_memory.fast_weights.layer import FastLayer
 
 KINDS = ["qwen3", "llama", "mistral", "gemma", "qwen2", "phi3", "glm4"]  # the last two are fused
 
@@ -80,6 +85,51 @@ def test_only_the_memory_trains_when_the_base_is_frozen():
     for name, p in fw.named_parameters():
         assert p.equal(before[name]) != (id(p) in own), name
         assert (p.grad is not None) == (id(p) in own), name
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"gate": "top", "recency": 0.7, "learn_recency": True},
+        {"init": "published", "target": "input_embed"},
+    ],
+)
+def test_fast_weights_that_no_training_has_changed_are_told(options, tmp_path):
+    """Also from a file; a change of any one part of one layer is enough."""
+    fw = inject(tiny(), settings(**options))
+    assert fw.untrained()
+    drawn = torch.random.get_rng_state()
+    save(fw, tmp_path)
+    fw = load(tmp_path, tiny())
+    assert fw.untrained()
+    assert fw.to(torch.bfloat16).untrained()
+    fw = load(tmp_path, tiny())
+    for parameter in fw.fast.get_submodule("2").parameters():
+        kept = parameter.detach().clone()
+        with torch.no_grad():
+            parameter.view(-1)[min(1, parameter.numel() - 1)] += 1e-3
+            assert not fw.untrained()
+            parameter.copy_(kept)
+    assert fw.untrained()
+    torch.random.set_rng_state(drawn)
+    before = torch.rand(1)
+    torch.random.set_rng_state(drawn)
+    fw.untrained()
+    assert torch.rand(1) == before
+
+
+def test_the_memories_that_ship_are_trained():
+    folders = [path.parent for path in (ROOT / "data" / "models").glob("*/*/*/fast_weights.json")]
+    assert len(folders) >= 3
+    for folder in folders:
+        config = FastWeightsConfig(**json.loads((folder / CONFIG).read_text())["config"])
+        tensors = load_file(folder / TENSORS)
+        for i in config.layers:
+            own = {n.split(".", 1)[1]: t for n, t in tensors.items() if n.startswith(f"{i}.")}
+            layer = FastLayer(config, d=len(own["conv"]), ff=1)
+            assert layer.is_new()
+            layer.load_state_dict(own)
+            assert not layer.is_new(), folder
 
 
 def test_rate_starts_exactly_at_lr_and_stays_positive():
@@ -211,6 +261,8 @@ def test_checkpoint_round_trip(options, tmp_path):
 
 def test_checkpoint_that_does_not_fit(tmp_path):
     """Other sizes, other layers, half a folder: one line that names it."""
+    import peft
+
     with pytest.raises(UserError, match="nowhere: not found"):
         load(tmp_path / "nowhere", tiny())
     save(memory(), tmp_path)
@@ -227,6 +279,9 @@ def test_checkpoint_that_does_not_fit(tmp_path):
         with pytest.raises(UserError, match=message):
             load(tmp_path, model)
         assert not model.model.layers[0].mlp.down_proj._forward_hooks
+    adapted = peft.get_peft_model(tiny(), peft.LoraConfig(r=2)).get_base_model()
+    with pytest.raises(UserError, match="with an adapter that it did not have"):
+        load(tmp_path, adapted)
     save(memory(), tmp_path / "run" / "fast_weights")
     with pytest.raises(UserError, match=f"is {tmp_path / 'run' / 'fast_weights'} meant"):
         load(tmp_path / "run", tiny())

@@ -272,8 +272,13 @@ def test_a_state_of_another_memory(tmp_path):
     learned, other = memory(chunk=2), memory(chunk=2)
     learned.fast["0"].proj.data.mul_(1.1)
     other.model.get_decoder().layers[1].mlp.up_proj.weight.data.mul_(1.1)
-    for memories in (memory(layers=(0,)), memory(chunk=3), learned, other):
-        with pytest.raises(UserError, match="written by other fast weights"):
+    for memories, part in (
+        (memory(layers=(0,)), "learned parameters, configuration"),
+        (memory(chunk=3), "configuration"),
+        (learned, "learned parameters"),
+        (other, "model"),
+    ):
+        with pytest.raises(UserError, match=f"written by other fast weights: other {part}$"):
             load_state(memories, path)
     fw.config = fw.config.model_copy(update={"init": "published"})  # where learning began
     assert load_state(fw, path).batch == 1

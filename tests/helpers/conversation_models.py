@@ -4,6 +4,8 @@ import random
 from functools import cache
 from itertools import islice
 
+import torch
+
 from ttt_memory.benchmark import Sample, corpus, distractors
 from ttt_memory.conversation.config.base_model import ArchitectureConfig
 from ttt_memory.conversation.models.embedded import build_model, train_tokenizer
@@ -62,3 +64,12 @@ def model(seed: int = 0):
 def fast_weights(seed: int = 0, **config) -> FastWeights:
     """That model with fast weights in both layers."""
     return inject(model(seed), FastWeightsConfig(layers=(0, 1), chunk=8, **config)).eval()
+
+
+def learned_fast_weights(seed: int = 0, **config) -> FastWeights:
+    """The same after a change of every learned part: none of them is as it was made."""
+    fw = fast_weights(seed, **config)
+    with torch.no_grad():
+        for parameter in fw.fast_parameters():
+            parameter.add_(0.01)
+    return fw

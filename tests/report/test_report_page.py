@@ -12,7 +12,6 @@ from ttt_memory.report.config import FIGURES
 
 pytest.importorskip("playwright.sync_api", reason="Playwright is missing")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is missing")
-pytestmark = pytest.mark.xdist_group("report page")  # one report
 
 DESK, PHONE = {"width": 1200, "height": 900}, {"width": 400, "height": 800}
 PAPER = {"width": 690, "height": 1000}  # A4 between its margins

@@ -14,7 +14,7 @@ import torch
 from clone import ROOT
 from trained_runs import losses, trained
 
-STEPS = 60
+STEPS = 24
 # Its arguments are the file for the losses and the folder of checkpoints.
 TRAINING = f"""
 import json, sys

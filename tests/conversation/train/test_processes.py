@@ -24,6 +24,8 @@ from ttt_memory.conversation import schemas as conversation_schemas
 from ttt_memory.conversation.config.training import RunConfig
 from ttt_memory.conversation.models.loading import load_model
 from ttt_memory.conversation.models.trained_run import load_run
+from ttt_memory.conversation.prompts.packing import IGNORE
+from ttt_memory.conversation.train.batches import BatchMaker
 from ttt_memory.conversation.train.corpus_sampler import CorpusSampler
 from ttt_memory.conversation.train.train_run import train
 from ttt_memory.errors import UserError
@@ -34,9 +36,11 @@ RUN = {
     "fast_weights": {"layers": [0, 1], "chunk": 8},
     "train": {
         "regime": "joint",
-        # Some steps are of condition A, which does not use the fast weights.
+        # Some steps are of condition A, which does not use the fast weights. With seed 0 the eight
+        # steps are of every kind: the seventh writes texts that are not asked of in the same pass,
+        # and the eighth is of condition C.
         "context_share": 0.2,
-        "steps": 24,
+        "steps": 8,
         "dialogues_per_step": 4,
         "accumulation": 4,
         "checkpoint_every": 2,
@@ -60,14 +64,14 @@ class Corpus:
         return self.folder / "dialogues.parquet", self.folder / "passages.parquet"
 
     def launch(
-        self, name: str, *options: str, steps: int = RUN["train"]["steps"]
+        self, name: str, *options: str, steps: int = RUN["train"]["steps"], seed: int = 0
     ) -> subprocess.Popen[str]:
         """Start the real script in two processes. All its files go to the folder `name`."""
         out, (dialogues, texts) = self.folder / name, self.parts
         run = RUN | {"train": RUN["train"] | {"steps": steps}}
         command = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "2"]
         command += ["--num_machines", "1", "--main_process_port", "0", *options]
-        command += [ROOT / "workflow" / "scripts" / "train.py", "--run", "r", "--seed", "0"]
+        command += [ROOT / "workflow" / "scripts" / "train.py", "--run", "r", "--seed", seed]
         command += ["--config", json.dumps({"runs": {"r": run}, "base": {"dtype": "float32"}})]
         command += ["--base", self.base, "--corpus", dialogues, "--passages", texts]
         command += ["--out", out / "model", "--curve", out / "curve.parquet"]
@@ -87,13 +91,18 @@ class Corpus:
         said, _ = training.communicate()
         assert training.returncode == 0, said
 
-    def alone(self, checkpoints: Path | None = None, steps: int = RUN["train"]["steps"]):
+    def alone(
+        self, checkpoints: Path | None = None, steps: int = RUN["train"]["steps"], seed: int = 0
+    ):
         """The same training in this process alone: its model and the rows of its curve."""
-        torch.manual_seed(0)
+        torch.manual_seed(seed)
         run = RunConfig(**RUN | {"train": RUN["train"] | {"steps": steps}})
         fw = inject(load_model(self.base), run.fast_weights)
-        sampler = CorpusSampler.load(*self.parts, prompter(), 0, run.train.probes_per_dialogue)
-        return fw, train(fw, sampler, run, Accelerator(cpu=True), checkpoints)
+        return fw, train(fw, self.sampler(run, seed), run, Accelerator(cpu=True), checkpoints)
+
+    def sampler(self, run: RunConfig, seed: int) -> CorpusSampler:
+        """The training texts as the script reads them."""
+        return CorpusSampler.load(*self.parts, prompter(), seed, run.train.probes_per_dialogue)
 
     def losses(self, name: str) -> list[float]:
         return io.read_table(self.folder / name / "curve.parquet", conversation_schemas.CURVE)[
@@ -128,6 +137,7 @@ def test_two_processes_share_each_step_and_get_the_result_of_one(corpus, whole):
     fw, rows = whole
     curve = io.read_table(corpus.folder / "two" / "curve.parquet", conversation_schemas.CURVE)
     assert curve["loss"].tolist() == pytest.approx([row["loss"] for row in rows], rel=1e-4)
+    assert set(curve["objective"]) == {"write_drop_read", "context", "empty"}
     for name in ("tokens", "objective"):
         assert curve[name].tolist() == [row[name] for row in rows]
     loaded = load_run(corpus.folder / "two" / "model", corpus.base, torch.device("cpu"))
@@ -175,13 +185,25 @@ def test_the_configuration_refuses(means, message):
 
 
 def test_a_model_sharded_over_two_processes_gets_the_result_of_one_and_resumes(corpus):
-    """Under FSDP, with the configuration that comes with the project."""
+    """Under FSDP, with the configuration that comes with the project.
+
+    With this seed the first step writes texts of which nothing is asked in the same pass, the
+    second asks in it, and the third is of condition A.
+    """
     fsdp = ("--config_file", str(ROOT / "envs" / "fsdp.yaml"))
-    out = corpus.folder / "fsdp"
+    out, schedule = corpus.folder / "fsdp", {"steps": 3, "seed": 4}
+    run = RunConfig(**RUN)
+    batches = BatchMaker(corpus.sampler(run, schedule["seed"]), run.train)
+    asked = [
+        [bool((text.packed.labels != IGNORE).any()) for text in batches.batch(step, 0).texts]
+        for step in range(schedule["steps"])
+    ]
+    assert asked == [[False, False], [True], []]
     launcher = str(ROOT / "tests" / "helpers" / "fsdp_on_cpu.py")
-    corpus.launched("fsdp", *fsdp, launcher, steps=5)
-    fw, rows = corpus.alone(steps=5)
+    corpus.launched("fsdp", *fsdp, launcher, **schedule)
+    fw, rows = corpus.alone(**schedule)
     losses = corpus.losses("fsdp")
+    assert [row["objective"] for row in rows] == ["write_drop_read"] * 2 + ["context"]
     assert losses == pytest.approx([row["loss"] for row in rows], rel=1e-4)
     loaded = load_run(out / "model", corpus.base, torch.device("cpu"))
     for (name, a), b in zip(fw.named_parameters(), loaded.parameters(), strict=True):
@@ -190,5 +212,5 @@ def test_a_model_sharded_over_two_processes_gets_the_result_of_one_and_resumes(c
     last = sorted((out / "checkpoints").glob("step-*"))[-1]
     assert len(list(last.glob("*.distcp"))) == 2
     (out / "curve.parquet").unlink()
-    corpus.launched("fsdp", *fsdp, launcher, steps=5)
+    corpus.launched("fsdp", *fsdp, launcher, **schedule)
     assert corpus.losses("fsdp") == pytest.approx(losses, rel=1e-6)

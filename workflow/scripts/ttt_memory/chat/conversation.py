@@ -24,6 +24,7 @@ from .words import WrittenLine, language_of, written_lines
 
 ANSWER_TOKENS = 48
 CONTEXT, FAST_WEIGHTS, NOTHING = "context", "fast weights", "nothing"  # what answers
+LEARNED_NOTHING = "these fast weights have learned nothing: no training has changed them"
 QUESTION_MARKS = ("?", "？", "؟", "⁇", "‽")
 
 
@@ -48,6 +49,7 @@ class Chat:
         told: what is in the context.
         state: the fast weights that answer, None without any.
         away: fast weights that were put away.
+        untrained: whether the fast weights have learned nothing, whatever is written into them.
     """
 
     def __init__(self, fw: FastWeights, prompter: Prompter) -> None:
@@ -55,6 +57,7 @@ class Chat:
         self.told: list[str] = []
         self.state: FastState | None = None
         self.away: FastState | None = None
+        self.untrained = fw.untrained()
 
     @property
     def sources(self) -> list[str]:

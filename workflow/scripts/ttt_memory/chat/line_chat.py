@@ -1,7 +1,7 @@
 """The chat by lines of text: what the terminal takes and answers."""
 
 from ..errors import UserError
-from .conversation import FAST_WEIGHTS, NOTHING, is_question
+from .conversation import FAST_WEIGHTS, LEARNED_NOTHING, NOTHING, is_question
 from .given_texts import told_lines
 from .session import LEAST_SHARE, Asked, Session, named
 
@@ -17,6 +17,7 @@ QUESTION?       answered from the context, else the fast weights, else nothing
 BY_ITSELF = "(nothing is told or written: this is what the model says by itself)"
 FORGOTTEN = "(the fast weights are put away: this is what the model says by itself)"
 EMPTY = "(nothing is written in these fast weights: this is what the model says by itself)"
+UNTRAINED = f"({LEARNED_NOTHING})"
 
 
 class LineChat:
@@ -72,14 +73,18 @@ class LineChat:
         source = self.chat.sources[0]
         said = self.session.ask(question, [source]).answers[source]
         note = self._note(source)
-        return f"[from {source}] {said}" + (f"\n{note}" if note else "")
+        untrained = "untrained " if source == FAST_WEIGHTS and self.chat.untrained else ""
+        return f"[from {untrained}{source}] {said}" + (f"\n{note}" if note else "")
 
     def _note(self, source: str) -> str:
         """What to know of an answer behind which no memory stands."""
         if source == NOTHING:
             return FORGOTTEN if self.chat.away is not None else BY_ITSELF
-        empty = source == FAST_WEIGHTS and not int(self.chat.state.written)
-        return EMPTY if empty else ""
+        if source != FAST_WEIGHTS:
+            return ""
+        if not int(self.chat.state.written):
+            return EMPTY
+        return UNTRAINED if self.chat.untrained else ""
 
     def _drop(self, _: str) -> str:
         self.session.drop()

@@ -60,11 +60,13 @@ class Asked:
         question: the question.
         answers: from each source; None where there was nothing of the kind.
         read: from fast weights, the lines that the answer was read from, the largest share first.
+        untrained: whether those fast weights have learned nothing.
     """
 
     question: str
     answers: dict[str, str | None]
     read: tuple[ReadLine, ...] = ()
+    untrained: bool = False
 
 
 def named(event: Asked) -> list[ReadLine]:
@@ -139,7 +141,8 @@ class Session:
         replies = {source: self.chat.ask(question, source) for source in there}
         answers = {s: replies[s].text if s in there else None for s in SOURCES}
         given = replies[FAST_WEIGHTS].shares if FAST_WEIGHTS in there else {}
-        self.events.append(Asked(question, answers, self._read_from(given)))
+        read, untrained = self._read_from(given), self.chat.untrained
+        self.events.append(Asked(question, answers, read, untrained))
         return self.events[-1]
 
     def drop(self) -> None:

@@ -34,7 +34,9 @@ from .rules.states import RuleState
 from .state import COUNTERS, FastState, LayerState
 
 TENSORS = "fast_weights.safetensors"
-FORMAT = "3"  # of a state file; 2 did not say whether a text has ended
+FORMAT = "4"  # of a state file; 3 did not say which part of the fast weights differs
+# What a state file holds a digest of: it can be read only by fast weights with the same parts.
+PARTS = ("model", "learned parameters", "configuration")
 
 
 def save(fw: FastWeights, folder: str | Path) -> None:
@@ -94,9 +96,11 @@ def _fill(fw: FastWeights, folder: Path, content: bytes, base: str) -> None:
     where = f"{folder / TENSORS}: does not fit the model"
     check_shapes(where, tensors, fw.fast.state_dict())
     if (found := fingerprint(fw.model, adapters=True)) != base:
+        adapted = fingerprint(fw.model) == base
+        differs = "an adapter that it did not have" if adapted else f"fingerprint {found}"
         raise UserError(
             f"{folder}: fast weights of another model: trained on one with fingerprint {base},"
-            f" found {fw.model.name_or_path!r} with {found}"
+            f" found {fw.model.name_or_path!r} with {differs}"
         )
     fw.fast.load_state_dict(tensors)
 
@@ -126,7 +130,7 @@ def save_state(
     metadata = {
         "format": FORMAT,
         "kind": type(next(iter(state.layers.values())).written).__name__,
-        "fast_weights": _identity(fw),
+        **_identity(fw),
         "tensors": _digest_of(tensors),
     }
     with beside(path) as temporary:
@@ -143,11 +147,9 @@ def load_state(fw: FastWeights, path: str | Path) -> FastState:
     metadata, tensors = _state_file(path)
     if metadata["tensors"] != _digest_of(tensors):
         raise UserError(f"{path}: its tensors are not those that were saved; damaged?")
-    if metadata["fast_weights"] != _identity(fw):
-        raise UserError(
-            f"{path}: written by other fast weights; expected a state of the same model, learned"
-            " parameters and configuration"
-        )
+    parts = [name for name, digest in _identity(fw).items() if metadata[name] != digest]
+    if parts:
+        raise UserError(f"{path}: written by other fast weights: other {', '.join(parts)}")
     kinds = {kind.__name__: kind for kind in (fw.rule.State, FactorState, CompactState)}
     kind = kinds.get(metadata["kind"])
     if kind is None:
@@ -174,7 +176,7 @@ def _state_file(path: str | Path) -> tuple[dict[str, str], dict[str, Tensor]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise UserError(f"{path}: not a saved fast-weight state ({error})") from error
-    if metadata.get("format") == FORMAT and {"kind", "fast_weights", "tensors"} <= metadata.keys():
+    if metadata.get("format") == FORMAT and {"kind", "tensors", *PARTS} <= metadata.keys():
         return metadata, tensors
     if metadata.get("format", "1").isdigit() and "tensors" in metadata:
         raise UserError(f"{path}: a state of another version of this package; write its text again")
@@ -239,18 +241,15 @@ def _config(path: Path, content: bytes) -> tuple[FastWeightsConfig, str]:
     return config, base
 
 
-def _identity(fw: FastWeights) -> str:
-    """Digits that identify fast weights: the model, the learned parameters, the configuration.
-
-    A state can be read only by the fast weights that wrote it.
-    """
+def _identity(fw: FastWeights) -> dict[str, str]:
+    """Digits for each of `PARTS`."""
     config = fw.config
     if config.update not in RULES:  # what the file says counts, not where it lies
         digest = _digest(path_of(config.update).read_bytes())
         config = config.model_copy(update={"update": digest})
     rule = config.model_dump_json(exclude={"init"}, exclude_defaults=True)
-    parts = fingerprint(fw.model, adapters=True), fingerprint(fw.fast), rule
-    return blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
+    found = fingerprint(fw.model, adapters=True), fingerprint(fw.fast), _digest(rule.encode())
+    return dict(zip(PARTS, found, strict=True))
 
 
 def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -77,6 +77,14 @@ class FastWeights(nn.Module):
         """The fast weights' own parameters: all that trains when the base is frozen."""
         return self.fast.parameters()
 
+    @torch.no_grad()
+    def untrained(self) -> bool:
+        """Whether no learned parameter has changed since `inject` made them: nothing is learned.
+
+        False for a configuration without learned parameters, which can only be trained by its base.
+        """
+        return all(layer.is_new() for layer in self._layers.values())
+
     def strengths(self, gates: dict[int, Tensor]) -> Tensor:
         """How strongly each token is written at write weight 1, `[layers, B, T]`.
 

@@ -41,6 +41,15 @@ class FastLayer(nn.Module):
             return torch.eye(self.d)
         return torch.diag(torch.randn(self.d) * PROJ_STD)
 
+    def is_new(self) -> bool:
+        """Whether every learned part is as it was made; False where there is none."""
+        with torch.random.fork_rng(devices=[]):
+            made = FastLayer(self.config, self.d, self.ff).state_dict()
+        if self.proj is not None and self.config.init != "copy":
+            made["proj"] = self.proj.diag().diag()  # drawn at random, but for the zeros beside it
+        found = self.state_dict()
+        return bool(made) and all(torch.equal(found[n], made[n].to(found[n])) for n in made)
+
     def keys_and_values(self, dtype: torch.dtype) -> KeysAndValues:
         """How keys and values are made, in the state's dtype."""
         lr = self.config.lr

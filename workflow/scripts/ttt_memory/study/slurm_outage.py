@@ -7,20 +7,21 @@ plugin turns from `squeue` to `sacct`, which has nothing to say where there is n
 """
 
 import sys
-from collections.abc import Awaitable, Callable
 from typing import Any
 
+from .slurm_queue import Answer, Query, telling
+
 PLUGIN = "snakemake_executor_plugin_slurm"
-# States of jobs by their ids and the seconds of the query; None and None without an answer.
-Answer = tuple[dict[str, str] | None, float | None]
-Query = Callable[[str, Any], Awaitable[Answer]]
 
 
 def outlast() -> None:
-    """Let the plugin keep its jobs when Slurm does not answer; nothing without the plugin."""
+    """Let the plugin keep its jobs when Slurm does not answer; nothing without the plugin.
+
+    It also warns of jobs that Slurm will never start.
+    """
     plugin = sys.modules.get(PLUGIN)
     if plugin and not hasattr(plugin.query_job_status, "asked"):
-        plugin.query_job_status = patient(plugin.query_job_status)
+        plugin.query_job_status = patient(telling(plugin.query_job_status))
 
 
 def patient(query: Query) -> Query:

@@ -16,6 +16,7 @@ from ...errors import UserError
 from ..files import check_integrity
 from ..json_files import load
 from ..sample import Fact, Probe, Sample
+from .layouts import layout_of
 
 _CJK = re.compile(r"[\u3400-\u9fff]")
 _PAIR = re.compile(r"[；;]")
@@ -34,6 +35,11 @@ def read_published(path: str | Path) -> list[Sample]:
     """
     path = Path(path)
     data = load(path)
+    if not isinstance(data, dict):
+        told = f"{path}: found a {type(data).__name__}, expected an object with 'samples'"
+        if (layout := layout_of(path)) and layout != "published":
+            told += f"; it looks like {layout!r}, which benchmark.source: {layout} reads"
+        raise UserError(told)
     entries = _field(data, "samples", list, f"{path}")
     values: dict[tuple[str, str], str] = {}
     for number, entry in enumerate(entries):
@@ -54,8 +60,8 @@ def _field(entry: object, name: str, kind: type | tuple, where: str):
         raise UserError(f"{where}: field {name!r} is missing")
     value = entry[name]
     if not isinstance(value, kind) or isinstance(value, bool):
-        found = type(value).__name__
-        expected = "text" if kind is str else "a number" if kind is int else "a list"
+        found = value if isinstance(value, float) else type(value).__name__
+        expected = "text" if kind is str else "a whole number" if kind is int else "a list"
         raise UserError(f"{where}: field {name!r}: found {found}, expected {expected}")
     return value
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from html import escape
 from itertools import groupby
 
-from ..conversation import CONTEXT, FAST_WEIGHTS, NOTHING
+from ..conversation import CONTEXT, FAST_WEIGHTS, LEARNED_NOTHING, NOTHING
 from ..session import (
     AWAY,
     BROUGHT_BACK,
@@ -44,6 +44,7 @@ READ_FROM = (
     "Where the fast weights found it: the words that they read most, with their shares. A word"
     " brings back what came after it."
 )
+UNTRAINED = f"{LEARNED_NOTHING[0].upper()}{LEARNED_NOTHING[1:]}."
 MOST_SHADE = 0.6  # beyond it the share beside a word is hard to read in the dark
 UNTRACED = "Where the fast weights found it: not known, as they hold no single words of that text."
 EMPTY = "<p class='empty'>Nothing has been told. Press Tell: the line below is an example.</p>"
@@ -136,6 +137,8 @@ def _read_from(event: Asked) -> str:
     """Where the fast weights' answer came from, below the answers."""
     if not event.answers[FAST_WEIGHTS]:
         return ""
+    if event.untrained:
+        return f"<div class='read'><p class='where'>{UNTRAINED}</p></div>"
     lines = named(event)
     if not lines:
         return f"<div class='read'><p class='where'>{UNTRACED}</p></div>"

@@ -14,6 +14,7 @@ from ..models.attention_masks import packed_mask
 from ..prompts.packing import IGNORE, Packed
 from .batches import Batch, WrittenText
 from .loss import answer_loss, cross_entropy, divergence, log_probabilities
+from .sharding import through_outputs
 
 
 @dataclass
@@ -47,7 +48,8 @@ class Objective(nn.Module):
         if batch.objective == "lm":
             return self._lm(batch)
         said = self._said_by_base(batch.kept) if batch.kept else None
-        state, in_context, strengths = self._write(batch.texts)
+        state, results = self._write(batch.texts)
+        in_context, strengths = self._asked_while_written(batch.texts, results)
         if batch.context:
             hidden = self._hidden(None, batch.context)
             chosen = batch.context.labels != IGNORE
@@ -71,6 +73,7 @@ class Objective(nn.Module):
             hidden = self._hidden(state, batch.kept)[batch.kept.lm_labels != IGNORE]
             apart = divergence(said, log_probabilities(self.fw.model, hidden))
             losses.total = losses.total + self.config.keep_weight * apart
+        losses.total = through_outputs(self, losses.total, [result.hidden for result in results])
         losses.inner_norm = self._inner_norm(state)
         return losses
 
@@ -81,25 +84,31 @@ class Objective(nn.Module):
             hidden = self._hidden(None, kept)
             return log_probabilities(self.fw.model, hidden[kept.lm_labels != IGNORE])
 
-    def _write(
-        self, texts: list[WrittenText]
-    ) -> tuple[FastState | None, list[tuple[Tensor, Tensor]], list[Tensor]]:
-        """Write texts in order.
+    def _write(self, texts: list[WrittenText]) -> tuple[FastState | None, list[WriteResult]]:
+        """Write texts in order: the state, readable, and what each pass left."""
+        state, results = None, []
+        for text in texts:
+            results.append(result := self._write_one(text, None if text.shared else state))
+            state = state.merge(result.state) if text.shared else result.state
+        return state and state.readable(), results
+
+    def _asked_while_written(
+        self, texts: list[WrittenText], results: list[WriteResult]
+    ) -> tuple[list[tuple[Tensor, Tensor]], list[Tensor]]:
+        """What the passes that wrote `texts` say beside the state.
 
         Returns:
-            The state, readable; hidden states [N, d] and labels [N] of the probes asked in context;
-            for each text [layers, B, T], how strongly each token was written in each layer.
+            Hidden states [N, d] and labels [N] of the probes asked in context; for each text
+            [layers, B, T], how strongly each token was written in each layer.
         """
-        state, in_context, strengths = None, [], []
-        for text in texts:
-            result = self._write_one(text, None if text.shared else state)
-            state = state.merge(result.state) if text.shared else result.state
+        in_context, strengths = [], []
+        for text, result in zip(texts, results, strict=True):
             labels = text.packed.labels
             if result.gates:
                 strengths.append(self.fw.strengths(result.gates))
             if (chosen := labels != IGNORE).any():
                 in_context.append((result.hidden[chosen], labels[chosen]))
-        return state and state.readable(), in_context, strengths
+        return in_context, strengths
 
     def _write_one(self, text: WrittenText, state: FastState | None) -> WriteResult:
         packed = text.packed

@@ -6,6 +6,7 @@ import torch.distributed.checkpoint as dcp
 from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
+from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
 
@@ -20,6 +21,19 @@ def shard_like(tensor: Tensor, like: Tensor) -> Tensor:
     if not isinstance(like, DTensor):
         return tensor
     return distribute_tensor(tensor, like.device_mesh, like.placements, src_data_rank=None)
+
+
+def through_outputs(module: nn.Module, loss: Tensor, outputs: list[Tensor]) -> Tensor:
+    """`loss`, a scalar, with a gradient of zero for `outputs` if FSDP has sharded `module`.
+
+    FSDP gathers a layer's weights again when the gradient of the layer's output arrives. The output
+    of a text that is only written has none: the gradient comes from the fast weights, into the
+    middle of the layer, and meets weights that are not there.
+    """
+    if isinstance(module, FSDPModule):
+        for output in outputs:
+            loss = loss + 0 * output.sum()
+    return loss
 
 
 def average_whole(model: nn.Module, accelerator: Accelerator) -> None:
