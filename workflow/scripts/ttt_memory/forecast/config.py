@@ -16,7 +16,7 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 
 
 class EntryConfig(Options):
-    """One strategy or baseline: its file, and values for the file's OPTIONS."""
+    """One strategy or baseline: its file, values for the file's OPTIONS, its size and training."""
 
     file: InputPath = Field(
         description="This is the name of a built-in strategy or baseline, or the path of a .py "
@@ -24,6 +24,14 @@ class EntryConfig(Options):
     )
     options: dict[str, Any] = Field(
         {}, description="These values replace those of the same keys in the file's OPTIONS."
+    )
+    match: Name | None = Field(
+        None,
+        description="The model's `width` and `ffn` are chosen for this forecaster alone, so that "
+        "it has as many parameters as the strategy of this name.",
+    )
+    epochs_factor: int = Field(
+        1, ge=1, description="It is trained for this many times the epochs of the dataset."
     )
 
 
@@ -192,6 +200,10 @@ class ForecastConfig(Options):
             raise ValueError(
                 f"{min(both)!r} is both a strategy and a baseline; expected distinct names"
             )
+        for kind in ("strategies", "baselines"):
+            for name, entry in getattr(self, kind).items():
+                if problem := self._match_problem(name, entry):
+                    raise ValueError(f"{kind}.{name}.match: {problem}")
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds {list(self.seeds)} repeat; expected distinct seeds")
         for name, dataset in self.datasets.items():
@@ -207,6 +219,15 @@ class ForecastConfig(Options):
                     f" {dataset.length}"
                 )
         return self
+
+    def _match_problem(self, name: str, entry: EntryConfig) -> str | None:
+        """What is wrong with the strategy that an entry is matched to; None if nothing is."""
+        if entry.match is None:
+            return None
+        known = [key for key, other in self.strategies.items() if not other.match and key != name]
+        if entry.match in known:
+            return None
+        return f"found {entry.match!r}, expected one of the strategies without match: {known}"
 
 
 def part(config: Mapping[str, Any], key: str, kind: type[T], default: Any = None) -> T:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from .diagnosis import blamed
 from .forecaster import Task, build, parameters
 from .forecaster_checks import check_forecaster
 from .loss import mse, predict
+from .matching import matched_sizes
 from .model.mac_titan import MACTitan
 from .seeds.run import Run
 from .series.config import Dataset
@@ -36,6 +37,7 @@ class Experiment:
     model: ModelConfig
     training: TrainingConfig
     device: torch.device
+    matched: EntryConfig | None = None  # the strategy that has as many parameters
 
     @classmethod
     def of(
@@ -59,7 +61,14 @@ class Experiment:
         model = part(config, "model", ModelConfig)
         training = part(config, "training", TrainingConfig)
         data = datasets[dataset]
-        return cls(dataset, strategy, kind, tuple(seeds), entry, data, model, training, device)
+        matched = entry_of(config, entry.match)[1] if entry.match else None
+        settings = (entry, data, model, training, device, matched)
+        return cls(dataset, strategy, kind, tuple(seeds), *settings)
+
+    @property
+    def epochs(self) -> int:
+        """Passes over the training series."""
+        return self.data.epochs * self.entry.epochs_factor
 
     @property
     def label(self) -> str:
@@ -101,10 +110,11 @@ def run(
         Each seed with its outcome.
 
     Raises:
-        UserError: as `forecaster.build` and `check_forecaster`. After the outcomes of the seeds
-            that could be trained: one could not, or a forecast of the test part is not finite.
+        UserError: as `forecaster.build`, `matched_sizes` and `check_forecaster`. After the outcomes
+            of the seeds that could be trained: one could not, or a forecast of the test part is
+            not finite.
     """
-    series = series.to(experiment.device)
+    series, experiment = series.to(experiment.device), _sized(experiment, series)
     first = _built(experiment, series, experiment.seeds[0])
     if not hasattr(first, "fit"):
         yield from _trained(experiment, series, checkpoints)
@@ -116,6 +126,22 @@ def run(
     else:
         for seed in experiment.seeds:
             yield seed, _fitted(experiment, series, seed)
+
+
+def _sized(experiment: Experiment, series: Series) -> Experiment:
+    """The experiment with the sizes that match a strategy's parameters, if its entry names one."""
+    if experiment.matched is None:
+        return experiment
+    task = Task.of(series, experiment.data.context_window)
+    name, kind, entry = experiment.strategy, experiment.kind, experiment.entry
+    sizes = matched_sizes(name, kind, entry, experiment.matched, task, experiment.model)
+    model = build(name, entry, kind, task, sizes)
+    print(
+        f"{experiment.label}: width {sizes.width} and ffn {sizes.ffn} give"
+        f" {parameters(model):,} parameters, close to those of {entry.match!r}",
+        flush=True,
+    )
+    return replace(experiment, model=sizes)
 
 
 def _built(experiment: Experiment, series: Series, seed: int) -> nn.Module:
@@ -135,7 +161,7 @@ def _trained(
         model = _built(experiment, series, seed)
         check_forecaster(model, window, len(series.channels), experiment.label_of(seed))
         runs.append(Run(seed, model, checkpoints))
-    epochs, settings = experiment.data.epochs, experiment.training
+    epochs, settings = experiment.epochs, experiment.training
     Trainer(runs, series, window, epochs, settings, experiment.label).train()
     failures = []
     for run in runs:
