@@ -150,6 +150,25 @@ class ComparisonConfig(Options):
         description="Every other forecaster is compared with the strategy of this name, series by "
         "series.",
     )
+    rivals: tuple[str, ...] = Field(
+        ("no_memory", "lstm"),
+        description="Every other strategy is compared with each strategy or baseline of these "
+        "names; p values are corrected for all of these comparisons of a dataset (Holm).",
+    )
+    floor_of_window: str = Field(
+        "floor_of_window",
+        description="The baseline of this name is the best forecast that the window alone allows.",
+    )
+    floor_of_past: str = Field(
+        "floor_of_past",
+        description="The baseline of this name is the best forecast that the whole past allows.",
+    )
+    flat_tolerance: float = Field(
+        0.01,
+        ge=0,
+        description="A training is called not flat if the best validation MSE falls by more than "
+        "this share in the last fifth of its epochs.",
+    )
     bootstrap: int = Field(
         2000, ge=100, description="An interval is made from this many bootstrap draws."
     )

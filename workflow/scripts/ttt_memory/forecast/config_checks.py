@@ -32,6 +32,19 @@ def problems(config: ForecastConfig) -> Iterator[tuple[str, str]]:
         if config.strategies and name not in config.strategies:
             known = sorted(config.strategies)
             yield f"comparison.{key}", f"found {name!r}, expected one of the strategies {known}"
+    yield from _comparison_problems(config)
+
+
+def _comparison_problems(config: ForecastConfig) -> Iterator[tuple[str, str]]:
+    """Names that the configuration asks for itself; those of the defaults may be missing."""
+    known = [*config.strategies, *config.baselines]
+    for key in ("rivals", "floor_of_window", "floor_of_past"):
+        if key not in config.comparison.model_fields_set:
+            continue
+        asked = getattr(config.comparison, key)
+        for name in [asked] if isinstance(asked, str) else asked:
+            if name not in known:
+                yield f"comparison.{key}", f"found {name!r}, expected one of {sorted(known)}"
 
 
 def _entry_problems(config: ForecastConfig) -> Iterator[tuple[str, str]]:
