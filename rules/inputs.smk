@@ -293,12 +293,13 @@ def of_each_forecast_seed(pattern):
 def of_each_forecast(pattern):
     """`pattern` filled in for every dataset, strategy or baseline, and seed."""
     study = CONFIG.forecast
-    return expand(
-        pattern,
-        dataset=study.datasets,
-        strategy=[*study.strategies, *study.baselines],
-        seed=study.seeds,
-    )
+    return [
+        path
+        for dataset in study.datasets
+        for path in expand(
+            pattern, dataset=dataset, strategy=study.of_dataset(dataset), seed=study.seeds
+        )
+    ]
 
 
 @cache

@@ -95,6 +95,9 @@ def test_the_share_of_the_possible_gain() -> None:
     row = board.loc["titans_default"]
     # Seeds disagree, so the interval has a width.
     assert row["share_low"] < row["share"] < row["share_high"]
+    # Where the past tells nothing more, there is no share.
+    useless = study(**(floors | {"floor_of_past": (0.3999,) * 3}))
+    assert leaderboard(useless, costs, ComparisonConfig())["share"].isna().all()
     without = leaderboard(study(), costs, ComparisonConfig())
     assert without["share"].isna().all()
 

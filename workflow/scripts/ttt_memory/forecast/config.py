@@ -30,6 +30,9 @@ class EntryConfig(Options):
         description="The model's `width` and `ffn` are chosen for this forecaster alone, so that "
         "it has as many parameters as the strategy of this name.",
     )
+    datasets: tuple[Name, ...] = Field(
+        (), description="It is run on the datasets of these names alone; without names, on all."
+    )
     epochs_factor: int = Field(
         1, ge=1, description="It is trained for this many times the epochs of the dataset."
     )
@@ -223,6 +226,12 @@ class ForecastConfig(Options):
             for name, entry in getattr(self, kind).items():
                 if problem := self._match_problem(name, entry):
                     raise ValueError(f"{kind}.{name}.match: {problem}")
+                for dataset in entry.datasets:
+                    if dataset not in self.datasets:
+                        raise ValueError(
+                            f"{kind}.{name}.datasets: found {dataset!r}, expected names of"
+                            f" {sorted(self.datasets)}"
+                        )
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds {list(self.seeds)} repeat; expected distinct seeds")
         for name, dataset in self.datasets.items():
@@ -238,6 +247,11 @@ class ForecastConfig(Options):
                     f" {dataset.length}"
                 )
         return self
+
+    def of_dataset(self, name: str) -> list[str]:
+        """The strategies and baselines that are run on a dataset."""
+        entries = {**self.strategies, **self.baselines}.items()
+        return [key for key, entry in entries if not entry.datasets or name in entry.datasets]
 
     def _match_problem(self, name: str, entry: EntryConfig) -> str | None:
         """What is wrong with the strategy that an entry is matched to; None if nothing is."""

@@ -132,7 +132,7 @@ def _sized(experiment: Experiment, series: Series) -> Experiment:
     """The experiment with the sizes that match a strategy's parameters, if its entry names one."""
     if experiment.matched is None:
         return experiment
-    task = Task.of(series, experiment.data.context_window)
+    task = Task.of(series, experiment.data)
     name, kind, entry = experiment.strategy, experiment.kind, experiment.entry
     sizes = matched_sizes(name, kind, entry, experiment.matched, task, experiment.model)
     model = build(name, entry, kind, task, sizes)
@@ -147,7 +147,7 @@ def _sized(experiment: Experiment, series: Series) -> Experiment:
 def _built(experiment: Experiment, series: Series, seed: int) -> nn.Module:
     """The forecaster as it begins with a seed, which also decides the random numbers after it."""
     torch.manual_seed(seed)
-    task = Task.of(series, experiment.data.context_window)
+    task = Task.of(series, experiment.data)
     model = build(experiment.strategy, experiment.entry, experiment.kind, task, experiment.model)
     return model.to(experiment.device)
 
@@ -211,7 +211,7 @@ def _outcome(
         )
     names = {"dataset": experiment.dataset, "strategy": experiment.strategy, "seed": seed}
     about = {
-        "kind": experiment.kind,
+        "kind": getattr(model, "kind", experiment.kind),
         "protocol": model.protocol,
         "first": window,
         "unit": series.unit,

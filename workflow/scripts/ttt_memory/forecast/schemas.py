@@ -22,7 +22,7 @@ FORECASTS = pa.schema(
     [
         ("dataset", pa.string()),
         ("strategy", pa.string()),
-        ("kind", pa.string()),  # strategy, baseline
+        ("kind", pa.string()),  # strategy, baseline, floor
         ("protocol", pa.string()),  # strict, published
         ("seed", pa.int32()),
         ("series", pa.int32()),

@@ -177,6 +177,7 @@ def forecast(study: Study) -> str:
 def _forecast(study: Study, dataset: str) -> str:
     rows = study.leaderboard
     rows = rows[(rows["dataset"] == dataset) & (rows["protocol"] == "strict")]
+    rows = rows[rows["kind"] != "floor"]
     if rows.empty:
         return f"**{dataset}.** Only the published protocol was run."
     best = rows.iloc[0]

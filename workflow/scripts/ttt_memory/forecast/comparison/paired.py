@@ -11,6 +11,8 @@ from ...scoring import intervals
 from ..config import ComparisonConfig
 from .holm import holm
 
+LEAST = 0.01  # of the error that the window allows is a gain at all
+
 
 @dataclass(frozen=True)
 class Errors:
@@ -108,7 +110,8 @@ def share(
     The possible gain is the MSE of the floor `without` memory minus that of the floor of the whole
     `past`. 0 is as good as the best forecaster that sees the window alone, 1 as the best of all;
     below 0 is worse than a window allows. All three are on the same series and seeds, and resampled
-    together. NaN where a floor is missing, or where series are windows of longer records.
+    together. NaN where a floor is missing, where series are windows of longer records, and where
+    the possible gain is less than LEAST of the error: there a memory cannot help.
     """
     names = ("share", "share_low", "share_high")
     nothing = dict.fromkeys(names, np.nan)
@@ -119,6 +122,8 @@ def share(
     if ours.empty or best.shape != ours.shape or least.shape != ours.shape:
         return nothing
     gain, possible = least - ours, least - best
+    if possible.to_numpy().mean() < LEAST * least.to_numpy().mean():
+        return nothing
     draws = _draws(gain, config) / _draws(possible, config)
     low, high = intervals.percentile(draws[:, None])[:, 0]
     mean = float(gain.to_numpy().mean() / possible.to_numpy().mean())

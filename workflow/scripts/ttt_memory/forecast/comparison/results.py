@@ -74,9 +74,12 @@ class Study:
         return list(self.leaderboard["dataset"].unique())
 
     def ranking(self, dataset: str, kind: str | None = None) -> list[str]:
-        """Names of the strict forecasters of a dataset, best first; only of `kind`, if given."""
+        """Names of the strict forecasters of a dataset, best first; only of `kind`, if given.
+
+        A floor is none: it knows how the dataset was made.
+        """
         rows = self.leaderboard[self.leaderboard["dataset"] == dataset]
-        rows = rows[rows["protocol"] == "strict"]
+        rows = rows[(rows["protocol"] == "strict") & (rows["kind"] != "floor")]
         if kind:
             rows = rows[rows["kind"] == kind]
         return list(rows["strategy"])
