@@ -171,10 +171,11 @@ def sweep(name: str) -> str:
 
 def forecast(study: Study) -> str:
     """What the forecast study is and, for each dataset, the best strategy and the memory gains."""
-    return "\n\n".join([_FORECAST, *(_forecast(study, name) for name in study.datasets)])
+    return "\n\n".join([_FORECAST, *(forecast_result(study, name) for name in study.datasets)])
 
 
-def _forecast(study: Study, dataset: str) -> str:
+def forecast_result(study: Study, dataset: str) -> str:
+    """The best forecaster of a dataset, the memory gains, and which rivals are beaten."""
     rows = study.leaderboard
     rows = rows[(rows["dataset"] == dataset) & (rows["protocol"] == "strict")]
     rows = rows[rows["kind"] != "floor"]
