@@ -271,7 +271,9 @@ def forecast_slice(wildcards):
     names = [f"datasets.{wildcards.dataset}", f"{kind}.{wildcards.strategy}"]
     if matched := getattr(CONFIG.forecast, kind)[wildcards.strategy].match:
         names.append(f"strategies.{matched}")
-    return slice_of(*(f"forecast.{key}" for key in (*names, "device", "model", "training")))
+    return slice_of(
+        *(f"forecast.{key}" for key in (*names, "device", "model", "training", "search"))
+    )
 
 
 def forecast_checkpoints(wildcards):

@@ -141,6 +141,23 @@ class TrainingConfig(Options):
     )
 
 
+class SearchConfig(Options):
+    """A search for the learning rate of each forecaster, on the validation part."""
+
+    learning_rates: tuple[float, ...] = Field(
+        (),
+        description="The first seed is trained with each of these, and all seeds with the one that "
+        "has the smallest validation MSE; without any, `training.learning_rate` is used.",
+    )
+
+    @model_validator(mode="after")
+    def _positive(self) -> "SearchConfig":
+        rates = list(self.learning_rates)
+        if min(rates, default=1) <= 0 or len(set(rates)) < len(rates):
+            raise ValueError(f"found learning_rates {rates}, expected distinct ones above 0")
+        return self
+
+
 class ComparisonConfig(Options):
     """What strategies are compared with, and the resampling of the leaderboard."""
 
@@ -210,6 +227,9 @@ class ForecastConfig(Options):
     )
     training: TrainingConfig = Field(
         TrainingConfig(), description="These keys set the optimiser and the batch sizes."
+    )
+    search: SearchConfig = Field(
+        SearchConfig(), description="These keys choose the learning rate of each forecaster."
     )
     comparison: ComparisonConfig = Field(
         ComparisonConfig(), description="These keys set how the leaderboard compares forecasters."

@@ -11,13 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UserError
-from .config import Datasets, EntryConfig, ModelConfig, TrainingConfig, entry_of, part
+from .config import Datasets, EntryConfig, ModelConfig, SearchConfig, TrainingConfig, entry_of, part
 from .diagnosis import blamed
 from .forecaster import Task, build, parameters
 from .forecaster_checks import check_forecaster
 from .loss import mse, predict
 from .matching import matched_sizes
 from .model.mac_titan import MACTitan
+from .search import best_rate
 from .seeds.run import Run
 from .series.config import Dataset
 from .series.dataset import Series, Split
@@ -37,6 +38,7 @@ class Experiment:
     model: ModelConfig
     training: TrainingConfig
     device: torch.device
+    rates: tuple[float, ...] = ()  # learning rates that are tried
     matched: EntryConfig | None = None  # the strategy that has as many parameters
 
     @classmethod
@@ -62,7 +64,8 @@ class Experiment:
         training = part(config, "training", TrainingConfig)
         data = datasets[dataset]
         matched = entry_of(config, entry.match)[1] if entry.match else None
-        settings = (entry, data, model, training, device, matched)
+        rates = part(config, "search", SearchConfig).learning_rates
+        settings = (entry, data, model, training, device, rates, matched)
         return cls(dataset, strategy, kind, tuple(seeds), *settings)
 
     @property
@@ -156,23 +159,47 @@ def _trained(
     experiment: Experiment, series: Series, checkpoints: Path | None
 ) -> Iterator[tuple[int, Outcome]]:
     """Train all seeds by gradient; the outcome of each that could be trained, then an error."""
-    window, runs = experiment.data.context_window, []
-    for seed in experiment.seeds:
-        model = _built(experiment, series, seed)
-        check_forecaster(model, window, len(series.channels), experiment.label_of(seed))
-        runs.append(Run(seed, model, checkpoints))
-    epochs, settings = experiment.epochs, experiment.training
-    Trainer(runs, series, window, epochs, settings, experiment.label).train()
+    settings, spent = experiment.training, 0.0
+    if experiment.rates:
+        first = experiment.seeds[:1]
+        settings, spent = best_rate(
+            lambda tried, folder: _runs(experiment, series, first, tried, folder)[0],
+            experiment.rates,
+            settings,
+            experiment.label,
+            checkpoints,
+        )
+    runs = _runs(experiment, series, experiment.seeds, settings, checkpoints)
     failures = []
     for run in runs:
         try:
-            yield run.seed, _outcome(experiment, series, run.seed, run.model, run.best_rows())
+            first, *later = run.best_rows()
+            # The search is for all seeds, so each has a share of its cost.
+            first = {**first, "seconds": first["seconds"] + spent / len(runs)}
+            yield run.seed, _outcome(experiment, series, run.seed, run.model, [first, *later])
         except UserError as error:
             failures.append(error)
     if len(failures) == 1:
         raise failures[0]
     if failures:
         raise UserError("; ".join(map(str, failures)))
+
+
+def _runs(
+    experiment: Experiment,
+    series: Series,
+    seeds: Sequence[int],
+    settings: TrainingConfig,
+    checkpoints: Path | None,
+) -> list[Run]:
+    """Train these seeds by gradient to their end; a run that could not be has a failure."""
+    window, runs = experiment.data.context_window, []
+    for seed in seeds:
+        model = _built(experiment, series, seed)
+        check_forecaster(model, window, len(series.channels), experiment.label_of(seed))
+        runs.append(Run(seed, model, checkpoints))
+    Trainer(runs, series, window, experiment.epochs, settings, experiment.label).train()
+    return runs
 
 
 def _fitted(experiment: Experiment, series: Series, seed: int) -> Outcome:

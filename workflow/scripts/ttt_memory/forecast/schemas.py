@@ -50,6 +50,7 @@ EPOCHS = pa.schema(
         ("learning_rate", pa.float64()),
         ("gradient_norm", pa.float64()),  # mean over steps, before clipping
         # Time of the epoch's training without validation; a share of it for each seed of a stack.
+        # That of the first epoch holds a share of the search for the learning rate, too.
         ("seconds", pa.float64()),
         ("best", pa.bool_()),  # whether the forecasts are made with this epoch's weights
     ]
