@@ -137,6 +137,7 @@ FORECASTS = FORECAST / "forecasts.parquet"
 FORECAST_CURVE = FORECAST / "curve.parquet"
 FORECAST_TRACES = FORECAST / "traces.parquet"
 LEADERBOARD = RESULTS / "forecast" / "leaderboard.parquet"
+RIVALS = RESULTS / "forecast" / "rivals.parquet"
 REPORT = RESULTS / "report"
 with mistakes_told():
     if workflow.is_main_process and ALONE:

@@ -67,7 +67,8 @@ rule leaderboard:
         forecasts=of_each_forecast(FORECASTS),
         curves=of_each_forecast(FORECAST_CURVE),
     output:
-        LEADERBOARD,
+        leaderboard=LEADERBOARD,
+        rivals=RIVALS,
     log:
         LOGS / "leaderboard.log",
     benchmark:
@@ -83,4 +84,5 @@ rule leaderboard:
         "Comparing all forecasts"
     shell:
         "python {input.script:q} --config {params.config:q} --forecasts {input.forecasts:q}"
-        " --curves {input.curves:q} --out {output:q} > {log:q} 2>&1"
+        " --curves {input.curves:q} --out {output.leaderboard:q}"
+        " --rivals {output.rivals:q} > {log:q} 2>&1"

@@ -254,17 +254,26 @@ def series_slice(wildcards):
 
 
 def strategy_files(wildcards):
-    """The file of a strategy or baseline, and the files of this project that it imports."""
+    """The files of a forecaster and of the strategy it is matched to, with what they import."""
     kind, folder = _strategy_kind(wildcards)
-    path = strategies.path_of(getattr(CONFIG.forecast, kind)[wildcards.strategy], folder)
-    return [str(file) for file in closures.closure(from_here(path), SCRIPTS)]
+    entry = getattr(CONFIG.forecast, kind)[wildcards.strategy]
+    paths = [strategies.path_of(entry, folder)]
+    if entry.match:
+        matched = CONFIG.forecast.strategies[entry.match]
+        paths.append(strategies.path_of(matched, strategies.STRATEGIES))
+    files = {file for path in paths for file in closures.closure(from_here(path), SCRIPTS)}
+    return sorted(map(str, files))
 
 
 def forecast_slice(wildcards):
-    """The configuration of one forecaster on one dataset, without any other of both."""
+    """The configuration of one forecaster on one dataset, and of the strategy that it is matched to."""
     kind, _ = _strategy_kind(wildcards)
-    names = (f"datasets.{wildcards.dataset}", f"{kind}.{wildcards.strategy}")
-    return slice_of(*(f"forecast.{key}" for key in (*names, "device", "model", "training")))
+    names = [f"datasets.{wildcards.dataset}", f"{kind}.{wildcards.strategy}"]
+    if matched := getattr(CONFIG.forecast, kind)[wildcards.strategy].match:
+        names.append(f"strategies.{matched}")
+    return slice_of(
+        *(f"forecast.{key}" for key in (*names, "device", "model", "training", "search"))
+    )
 
 
 def forecast_checkpoints(wildcards):
@@ -286,12 +295,13 @@ def of_each_forecast_seed(pattern):
 def of_each_forecast(pattern):
     """`pattern` filled in for every dataset, strategy or baseline, and seed."""
     study = CONFIG.forecast
-    return expand(
-        pattern,
-        dataset=study.datasets,
-        strategy=[*study.strategies, *study.baselines],
-        seed=study.seeds,
-    )
+    return [
+        path
+        for dataset in study.datasets
+        for path in expand(
+            pattern, dataset=dataset, strategy=study.of_dataset(dataset), seed=study.seeds
+        )
+    ]
 
 
 @cache

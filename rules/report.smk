@@ -15,6 +15,7 @@ rule report:
         scored=expand(SCORED, run=CONFIG.runs),
         comparisons=[COMPARISONS] if CONFIG.runs else [],
         leaderboard=[LEADERBOARD] if of_each_forecast(FORECASTS) else [],
+        rivals=[RIVALS] if of_each_forecast(FORECASTS) else [],
         series=expand(SERIES, dataset=CONFIG.forecast.datasets) if of_each_forecast(SERIES) else [],
         forecasts=of_each_forecast(FORECASTS),
         forecast_curves=of_each_forecast(FORECAST_CURVE),
@@ -59,7 +60,7 @@ rule report:
         " --benchmark {input.benchmark:q} --metrics {input.metrics:q}"
         " --curves {input.curves:q} --diagnostics {input.diagnostics:q}"
         " --gates {input.gates:q} --scored {input.scored:q} --comparisons {input.comparisons:q}"
-        " --leaderboard {input.leaderboard:q} --series {input.series:q}"
+        " --leaderboard {input.leaderboard:q} --rivals {input.rivals:q} --series {input.series:q}"
         " --forecasts {input.forecasts:q}"
         " --forecast-curves {input.forecast_curves:q} --traces {input.traces:q}"
         " --origin {input.origin:q} --out {params.folder:q} > {log:q} 2>&1"

@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 
 from forecast_models import BASELINES, SMALL, TASK, WINDOW, dataset, randomise, split
 from ttt_memory.errors import UserError
-from ttt_memory.forecast.config import EntryConfig
+from ttt_memory.forecast.config import EntryConfig, ForecastConfig, ModelConfig
 from ttt_memory.forecast.forecaster import Task, build, parameters
+from ttt_memory.forecast.matching import matched_sizes
 from ttt_memory.forecast.model.attention import WindowAttention
 from ttt_memory.forecast.window_products import naive_window_products, window_products
 
@@ -219,3 +221,41 @@ def test_a_baseline_that_needs_the_targets_past_says_so(name: str) -> None:
 def test_every_baseline_forecasts_every_position(name: str) -> None:
     part = split(2)
     assert baseline(name)(part.inputs).shape == part.target.shape
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("no_memory", "strategy"), ("lstm", "baseline"), ("attention", "baseline")]
+)
+@pytest.mark.parametrize("other", ["titans_default", "mesa"])
+def test_a_forecaster_gets_as_many_parameters_as_a_strategy(
+    name: str, kind: str, other: str
+) -> None:
+    entry, task, sizes = EntryConfig(file=name, match=other), Task(16, 1, True), ModelConfig()
+    wanted = parameters(build(other, EntryConfig(file=other), "strategy", task, sizes))
+    found = matched_sizes(name, kind, entry, EntryConfig(file=other), task, sizes)
+    assert parameters(build(name, entry, kind, task, found)) == pytest.approx(wanted, rel=0.03)
+    assert found.width > sizes.width
+    # Wider in proportion, not in its feed-forward part alone.
+    assert found.ffn / found.width == pytest.approx(sizes.ffn / sizes.width, rel=0.35)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "told"),
+    [
+        ("ar_ridge", {}, "found match 'mesa', expected none, because its parameters do not depend"),
+        ("lstm", {"width": 20}, "found match 'mesa', expected none"),
+    ],
+)
+def test_a_forecaster_without_sizes_cannot_be_matched(name: str, options: dict, told: str) -> None:
+    entry = EntryConfig(file=name, match="mesa", options=options)
+    other, task = EntryConfig(file="mesa"), Task(16, 1, True)
+    with pytest.raises(UserError, match=told):
+        matched_sizes(name, "baseline", entry, other, task, ModelConfig())
+
+
+@pytest.mark.parametrize("match", ["nobody", "mine", "wide"])
+def test_a_match_names_a_strategy_with_sizes_of_its_own(match: str) -> None:
+    mine, wide = ({"file": "no_memory", "match": name} for name in (match, "titans_default"))
+    strategies = {"mine": mine, "wide": wide, "titans_default": "titans_default"}
+    with pytest.raises(ValidationError, match=rf"strategies\.mine\.match: found '{match}'"):
+        ForecastConfig.model_validate({"strategies": strategies})

@@ -10,7 +10,8 @@ from scipy import stats
 from forecast_waves import SCALES, SERIES, epochs, forecasts
 from ttt_memory import io
 from ttt_memory.errors import UserError
-from ttt_memory.forecast.comparison.leaderboard import leaderboard, student, table
+from ttt_memory.forecast.comparison.leaderboard import leaderboard, table
+from ttt_memory.forecast.comparison.paired import student
 from ttt_memory.forecast.comparison.results import read_forecasts
 from ttt_memory.forecast.config import ComparisonConfig
 from ttt_memory.forecast.schemas import EPOCHS, FORECASTS
@@ -101,7 +102,7 @@ def test_an_interval_covers_the_differences_between_seeds() -> None:
 
 
 def test_windows_of_one_record_are_not_resampled() -> None:
-    """Their interval is over seeds, and there is no p."""
+    """Interval and p are over seeds."""
     scales = {"titans_default": (0.30, 0.33, 0.36), "mesa": (0.20, 0.21, 0.19)}
     rows = [
         row
@@ -117,7 +118,8 @@ def test_windows_of_one_record_are_not_resampled() -> None:
     assert row[["difference", "difference_low", "difference_high"]].tolist() == pytest.approx(
         expected
     )
-    assert np.isnan(row["p"])
+    # p is that of the interval: Student's over seeds.
+    assert row["p"] == pytest.approx(stats.ttest_1samp(paired, 0).pvalue)
 
 
 def test_windows_of_one_record_count_by_their_scored_samples() -> None:

@@ -180,6 +180,7 @@ OWN = {
     "forecast/comparison/*.py": "leaderboard report",
     "forecast/series/__init__.py": f"{FORECAST} report",
     "forecast/series/config.py": f"{FORECAST} report",
+    "forecast/series/generated_config.py": f"{FORECAST} report",
     "forecast/series/dataset.py": "make_series forecast",
     "forecast/series/usage.py": f"{FORECAST} report",
     # Before anything runs, the configuration looks at the first rows of every table.
@@ -201,6 +202,7 @@ OWN = {
     # The memory networks of these strategies, and what the linear baseline is solved from.
     "forecast/packed.py": PACKED,
     "forecast/window_products.py": "forecast:ar_ridge",
+    "forecast/floors/*.py": "forecast:floor",
     "forecast/*.py": "forecast",
     # The repository's own pages: a command run by hand.
     "report/results_page/*.py": "",

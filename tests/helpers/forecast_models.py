@@ -11,6 +11,7 @@ from ttt_memory.forecast.config import EntryConfig, MemoryConfig, ModelConfig, T
 from ttt_memory.forecast.forecaster import Task, build
 from ttt_memory.forecast.model.memory import Memory
 from ttt_memory.forecast.seeds.run import Run
+from ttt_memory.forecast.series.config import SwitchDataset
 from ttt_memory.forecast.series.dataset import Series, Split
 from ttt_memory.forecast.trainer import Trainer
 
@@ -20,7 +21,9 @@ STRICT_BASELINES = [name for name in BASELINES if name != "titans_published"]
 WINDOW, LENGTH = 8, 45  # samples: five whole chunks and a partial one
 SMALL = ModelConfig(width=8, heads=2, layers=2, ffn=16, persistent=2)
 TRAINING = TrainingConfig(batch=4, warmup=2)
-TASK = Task(context_window=WINDOW, channels=2, observed=True)
+# A floor is of a dataset whose recipe is known; others do not look at it.
+RECIPE = SwitchDataset(source="switch", phases=24, fastest=4)
+TASK = Task(context_window=WINDOW, channels=2, observed=True, recipe=RECIPE)
 
 
 def series(count: int, seed: int = 0, length: int = LENGTH) -> Tensor:

@@ -180,7 +180,8 @@ REFUSED = [
     ),
     (
         {"forecast": {"datasets": {"w": {"source": "wine"}}}},
-        "forecast.datasets.w.source: found 'wine', expected one of 'sine', 'arrays', 'table'",
+        "forecast.datasets.w.source: found 'wine', expected one of 'sine', 'switch', 'arrays',"
+        " 'table'",
     ),
     ({"forecast": {"datasets": {"w": {"length": 9}}}}, "forecast.datasets.w.source: missing"),
     (

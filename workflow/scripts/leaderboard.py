@@ -1,6 +1,7 @@
 """Compare all forecasts: means with intervals over seeds, memory gains, paired tests.
 
 python workflow/scripts/leaderboard.py --config config.yaml --out leaderboard.parquet \
+    --rivals rivals.parquet \
     --forecasts results/forecast/*/*/*/forecasts.parquet \
     --curves results/forecast/*/*/*/curve.parquet
 """
@@ -10,10 +11,11 @@ from pathlib import Path
 
 from ttt_memory import io, options
 from ttt_memory.errors import run
-from ttt_memory.forecast.comparison.leaderboard import leaderboard, table
+from ttt_memory.forecast.comparison.leaderboard import leaderboard, rivals_table, table
+from ttt_memory.forecast.comparison.paired import against_rivals
 from ttt_memory.forecast.comparison.results import concatenated, read_forecasts
 from ttt_memory.forecast.config import ComparisonConfig, part
-from ttt_memory.forecast.schemas import EPOCHS, LEADERBOARD
+from ttt_memory.forecast.schemas import EPOCHS, LEADERBOARD, RIVALS
 from ttt_memory.study.provenance import provenance
 
 
@@ -30,12 +32,20 @@ def main() -> None:
     )
     parser.add_argument("--curves", required=True, nargs="+", type=Path, help="their curves")
     parser.add_argument("--out", required=True, type=Path, help="Parquet file to write")
+    parser.add_argument(
+        "--rivals", type=Path, help="Parquet file to write: strategies against the rivals"
+    )
     args = parser.parse_args()
     config = part(options.read(args.config), "comparison", ComparisonConfig)
-    found = leaderboard(read_forecasts(args.forecasts), concatenated(args.curves, EPOCHS), config)
-    io.write_table(args.out, found, LEADERBOARD, provenance(config))
+    forecasts, note = read_forecasts(args.forecasts), provenance(config)
+    found = leaderboard(forecasts, concatenated(args.curves, EPOCHS), config)
+    rivals = against_rivals(forecasts, config)
+    io.write_table(args.out, found, LEADERBOARD, note)
+    if args.rivals:
+        io.write_table(args.rivals, rivals, RIVALS, note)
     for dataset in found["dataset"].unique():
         print(f"\n{dataset}\n{table(found, dataset).to_string(index=False)}")
+        print(f"\n{rivals_table(rivals, dataset).to_string(index=False)}")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ python workflow/scripts/report.py --config '{"report": {}, "scoring": {}, "runs"
     --curves results/runs/*/*/curve.parquet --diagnostics results/runs/*/*/diagnostics.parquet \
     --gates results/runs/*/*/gates.parquet --scored results/metrics/*/scored.parquet \
     --comparisons results/comparisons.parquet \
-    --leaderboard results/forecast/leaderboard.parquet --series results/series/*.parquet \
+    --leaderboard results/forecast/leaderboard.parquet \
+    --rivals results/forecast/rivals.parquet --series results/series/*.parquet \
     --forecasts results/forecast/*/*/*/forecasts.parquet \
     --forecast-curves results/forecast/*/*/*/curve.parquet \
     --traces results/forecast/*/*/*/traces.parquet --out results/report
@@ -45,6 +46,7 @@ def main() -> None:
     parser.add_argument("--comparisons", default=[], nargs="*", type=Path, metavar="FILE")
     # An option without a value means that the forecast study was not run.
     parser.add_argument("--leaderboard", nargs="?", type=Path, metavar="FILE")
+    parser.add_argument("--rivals", nargs="?", type=Path, metavar="FILE")
     parser.add_argument("--series", default=[], nargs="*", type=Path, metavar="FILE")
     parser.add_argument("--forecasts", default=[], nargs="*", type=Path, metavar="FILE")
     parser.add_argument("--forecast-curves", default=[], nargs="*", type=Path, metavar="FILE")
@@ -53,7 +55,7 @@ def main() -> None:
     parser.add_argument("--origin", nargs="?", type=Path, metavar="FILE")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR")
     args = parser.parse_args()
-    forecasts = (args.forecasts, args.forecast_curves, args.traces, args.series)
+    forecasts = (args.forecasts, args.forecast_curves, args.traces, args.series, args.rivals)
     results = load(
         args.benchmark,
         args.metrics,

@@ -16,7 +16,7 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 
 
 class EntryConfig(Options):
-    """One strategy or baseline: its file, and values for the file's OPTIONS."""
+    """One strategy or baseline: its file, values for the file's OPTIONS, its size and training."""
 
     file: InputPath = Field(
         description="This is the name of a built-in strategy or baseline, or the path of a .py "
@@ -24,6 +24,17 @@ class EntryConfig(Options):
     )
     options: dict[str, Any] = Field(
         {}, description="These values replace those of the same keys in the file's OPTIONS."
+    )
+    match: Name | None = Field(
+        None,
+        description="The model's `width` and `ffn` are chosen for this forecaster alone, so that "
+        "it has as many parameters as the strategy of this name.",
+    )
+    datasets: tuple[Name, ...] = Field(
+        (), description="It is run on the datasets of these names alone; without names, on all."
+    )
+    epochs_factor: int = Field(
+        1, ge=1, description="It is trained for this many times the epochs of the dataset."
     )
 
 
@@ -130,6 +141,23 @@ class TrainingConfig(Options):
     )
 
 
+class SearchConfig(Options):
+    """A search for the learning rate of each forecaster, on the validation part."""
+
+    learning_rates: tuple[float, ...] = Field(
+        (),
+        description="The first seed is trained with each of these, and all seeds with the one that "
+        "has the smallest validation MSE; without any, `training.learning_rate` is used.",
+    )
+
+    @model_validator(mode="after")
+    def _positive(self) -> "SearchConfig":
+        rates = list(self.learning_rates)
+        if min(rates, default=1) <= 0 or len(set(rates)) < len(rates):
+            raise ValueError(f"found learning_rates {rates}, expected distinct ones above 0")
+        return self
+
+
 class ComparisonConfig(Options):
     """What strategies are compared with, and the resampling of the leaderboard."""
 
@@ -141,6 +169,25 @@ class ComparisonConfig(Options):
         "titans_default",
         description="Every other forecaster is compared with the strategy of this name, series by "
         "series.",
+    )
+    rivals: tuple[str, ...] = Field(
+        ("no_memory", "lstm"),
+        description="Every other strategy is compared with each strategy or baseline of these "
+        "names; p values are corrected for all of these comparisons of a dataset (Holm).",
+    )
+    floor_of_window: str = Field(
+        "floor_of_window",
+        description="The baseline of this name is the best forecast that the window alone allows.",
+    )
+    floor_of_past: str = Field(
+        "floor_of_past",
+        description="The baseline of this name is the best forecast that the whole past allows.",
+    )
+    flat_tolerance: float = Field(
+        0.01,
+        ge=0,
+        description="A training is called not flat if the best validation MSE falls by more than "
+        "this share in the last fifth of its epochs.",
     )
     bootstrap: int = Field(
         2000, ge=100, description="An interval is made from this many bootstrap draws."
@@ -181,6 +228,9 @@ class ForecastConfig(Options):
     training: TrainingConfig = Field(
         TrainingConfig(), description="These keys set the optimiser and the batch sizes."
     )
+    search: SearchConfig = Field(
+        SearchConfig(), description="These keys choose the learning rate of each forecaster."
+    )
     comparison: ComparisonConfig = Field(
         ComparisonConfig(), description="These keys set how the leaderboard compares forecasters."
     )
@@ -192,6 +242,16 @@ class ForecastConfig(Options):
             raise ValueError(
                 f"{min(both)!r} is both a strategy and a baseline; expected distinct names"
             )
+        for kind in ("strategies", "baselines"):
+            for name, entry in getattr(self, kind).items():
+                if problem := self._match_problem(name, entry):
+                    raise ValueError(f"{kind}.{name}.match: {problem}")
+                for dataset in entry.datasets:
+                    if dataset not in self.datasets:
+                        raise ValueError(
+                            f"{kind}.{name}.datasets: found {dataset!r}, expected names of"
+                            f" {sorted(self.datasets)}"
+                        )
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds {list(self.seeds)} repeat; expected distinct seeds")
         for name, dataset in self.datasets.items():
@@ -207,6 +267,20 @@ class ForecastConfig(Options):
                     f" {dataset.length}"
                 )
         return self
+
+    def of_dataset(self, name: str) -> list[str]:
+        """The strategies and baselines that are run on a dataset."""
+        entries = {**self.strategies, **self.baselines}.items()
+        return [key for key, entry in entries if not entry.datasets or name in entry.datasets]
+
+    def _match_problem(self, name: str, entry: EntryConfig) -> str | None:
+        """What is wrong with the strategy that an entry is matched to; None if nothing is."""
+        if entry.match is None:
+            return None
+        known = [key for key, other in self.strategies.items() if not other.match and key != name]
+        if entry.match in known:
+            return None
+        return f"found {entry.match!r}, expected one of the strategies without match: {known}"
 
 
 def part(config: Mapping[str, Any], key: str, kind: type[T], default: Any = None) -> T:

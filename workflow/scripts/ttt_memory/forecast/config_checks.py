@@ -32,17 +32,28 @@ def problems(config: ForecastConfig) -> Iterator[tuple[str, str]]:
         if config.strategies and name not in config.strategies:
             known = sorted(config.strategies)
             yield f"comparison.{key}", f"found {name!r}, expected one of the strategies {known}"
+    yield from _comparison_problems(config)
+
+
+def _comparison_problems(config: ForecastConfig) -> Iterator[tuple[str, str]]:
+    """Names that the configuration asks for itself; those of the defaults may be missing."""
+    known = [*config.strategies, *config.baselines]
+    for key in ("rivals", "floor_of_window", "floor_of_past"):
+        if key not in config.comparison.model_fields_set:
+            continue
+        asked = getattr(config.comparison, key)
+        for name in [asked] if isinstance(asked, str) else asked:
+            if name not in known:
+                yield f"comparison.{key}", f"found {name!r}, expected one of {sorted(known)}"
 
 
 def _entry_problems(config: ForecastConfig) -> Iterator[tuple[str, str]]:
-    datasets = config.datasets.items()
-    hidden = [name for name, data in datasets if not getattr(data, "observe_target", True)]
     kinds = (("strategies", STRATEGIES, list(REQUIRED)), ("baselines", BASELINES, ["build"]))
     for kind, folder, functions in kinds:
         for name, entry in getattr(config, kind).items():
             path = path_of(entry, folder)
             if path.is_file():
-                found = _file_problem(path, entry, functions, hidden)
+                found = _file_problem(path, entry, functions, _shown_to(config, name))
             else:
                 known = ", ".join(sorted(file.stem for file in folder.glob("*.py")))
                 found = f"found {entry.file!r}, expected an existing .py file or one of {known}"
@@ -50,8 +61,13 @@ def _entry_problems(config: ForecastConfig) -> Iterator[tuple[str, str]]:
                 yield f"{kind}.{name}", found
 
 
+def _shown_to(config: ForecastConfig, name: str) -> dict[str, Dataset]:
+    """The datasets that a strategy or baseline is run on."""
+    return {key: data for key, data in config.datasets.items() if name in config.of_dataset(key)}
+
+
 def _file_problem(
-    path: Path, entry: EntryConfig, functions: list[str], hidden: list[str]
+    path: Path, entry: EntryConfig, functions: list[str], datasets: dict[str, Dataset]
 ) -> str | None:
     """What is wrong with a strategy or baseline file; None if nothing is.
 
@@ -59,7 +75,7 @@ def _file_problem(
         path: an existing file.
         entry: what names it.
         functions: names that the file must define.
-        hidden: names of the datasets that do not show the target's past.
+        datasets: those that it is run on.
     """
     file = repr(entry.file)
     try:
@@ -74,7 +90,14 @@ def _file_problem(
     if missing:
         wanted = ", ".join(functions)
         return f"{file} has no function {missing[0]}, expected a file that defines {wanted}"
-    if hidden and _needs_target(tree):
+    hidden = [name for name, data in datasets.items() if not getattr(data, "observe_target", True)]
+    unknown = [name for name, data in datasets.items() if data.source not in ("sine", "switch")]
+    if unknown and _says(tree, "NEEDS_RECIPE"):
+        return (
+            f"{file} knows how a dataset is generated, and {unknown[0]!r} is not; expected"
+            " datasets: [...] with those of source sine or switch"
+        )
+    if hidden and _says(tree, "NEEDS_TARGET"):
         return (
             f"{file} forecasts from the target's past, which dataset {hidden[0]!r} hides"
             " (observe_target: false); expected null"
@@ -110,11 +133,11 @@ def _names(tree: ast.Module) -> set[str]:
     return found
 
 
-def _needs_target(tree: ast.Module) -> bool:
-    """Whether a file sets `NEEDS_TARGET = True` at its top level."""
+def _says(tree: ast.Module, name: str) -> bool:
+    """Whether a file sets `name` to True at its top level."""
     return any(
         isinstance(node, ast.Assign)
-        and any(isinstance(t, ast.Name) and t.id == "NEEDS_TARGET" for t in node.targets)
+        and any(isinstance(t, ast.Name) and t.id == name for t in node.targets)
         and getattr(node.value, "value", False) is True
         for node in tree.body
     )

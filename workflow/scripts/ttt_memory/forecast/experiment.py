@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UserError
-from .config import Datasets, EntryConfig, ModelConfig, TrainingConfig, entry_of, part
+from .config import Datasets, EntryConfig, ModelConfig, SearchConfig, TrainingConfig, entry_of, part
 from .diagnosis import blamed
 from .forecaster import Task, build, parameters
 from .forecaster_checks import check_forecaster
 from .loss import mse, predict
+from .matching import matched_sizes
 from .model.mac_titan import MACTitan
+from .search import best_rate
 from .seeds.run import Run
 from .series.config import Dataset
 from .series.dataset import Series, Split
@@ -36,6 +38,8 @@ class Experiment:
     model: ModelConfig
     training: TrainingConfig
     device: torch.device
+    rates: tuple[float, ...] = ()  # learning rates that are tried
+    matched: EntryConfig | None = None  # the strategy that has as many parameters
 
     @classmethod
     def of(
@@ -59,7 +63,15 @@ class Experiment:
         model = part(config, "model", ModelConfig)
         training = part(config, "training", TrainingConfig)
         data = datasets[dataset]
-        return cls(dataset, strategy, kind, tuple(seeds), entry, data, model, training, device)
+        matched = entry_of(config, entry.match)[1] if entry.match else None
+        rates = part(config, "search", SearchConfig).learning_rates
+        settings = (entry, data, model, training, device, rates, matched)
+        return cls(dataset, strategy, kind, tuple(seeds), *settings)
+
+    @property
+    def epochs(self) -> int:
+        """Passes over the training series."""
+        return self.data.epochs * self.entry.epochs_factor
 
     @property
     def label(self) -> str:
@@ -101,10 +113,11 @@ def run(
         Each seed with its outcome.
 
     Raises:
-        UserError: as `forecaster.build` and `check_forecaster`. After the outcomes of the seeds
-            that could be trained: one could not, or a forecast of the test part is not finite.
+        UserError: as `forecaster.build`, `matched_sizes` and `check_forecaster`. After the outcomes
+            of the seeds that could be trained: one could not, or a forecast of the test part is
+            not finite.
     """
-    series = series.to(experiment.device)
+    series, experiment = series.to(experiment.device), _sized(experiment, series)
     first = _built(experiment, series, experiment.seeds[0])
     if not hasattr(first, "fit"):
         yield from _trained(experiment, series, checkpoints)
@@ -118,10 +131,26 @@ def run(
             yield seed, _fitted(experiment, series, seed)
 
 
+def _sized(experiment: Experiment, series: Series) -> Experiment:
+    """The experiment with the sizes that match a strategy's parameters, if its entry names one."""
+    if experiment.matched is None:
+        return experiment
+    task = Task.of(series, experiment.data)
+    name, kind, entry = experiment.strategy, experiment.kind, experiment.entry
+    sizes = matched_sizes(name, kind, entry, experiment.matched, task, experiment.model)
+    model = build(name, entry, kind, task, sizes)
+    print(
+        f"{experiment.label}: width {sizes.width} and ffn {sizes.ffn} give"
+        f" {parameters(model):,} parameters, close to those of {entry.match!r}",
+        flush=True,
+    )
+    return replace(experiment, model=sizes)
+
+
 def _built(experiment: Experiment, series: Series, seed: int) -> nn.Module:
     """The forecaster as it begins with a seed, which also decides the random numbers after it."""
     torch.manual_seed(seed)
-    task = Task.of(series, experiment.data.context_window)
+    task = Task.of(series, experiment.data)
     model = build(experiment.strategy, experiment.entry, experiment.kind, task, experiment.model)
     return model.to(experiment.device)
 
@@ -130,23 +159,47 @@ def _trained(
     experiment: Experiment, series: Series, checkpoints: Path | None
 ) -> Iterator[tuple[int, Outcome]]:
     """Train all seeds by gradient; the outcome of each that could be trained, then an error."""
-    window, runs = experiment.data.context_window, []
-    for seed in experiment.seeds:
-        model = _built(experiment, series, seed)
-        check_forecaster(model, window, len(series.channels), experiment.label_of(seed))
-        runs.append(Run(seed, model, checkpoints))
-    epochs, settings = experiment.data.epochs, experiment.training
-    Trainer(runs, series, window, epochs, settings, experiment.label).train()
+    settings, spent = experiment.training, 0.0
+    if experiment.rates:
+        first = experiment.seeds[:1]
+        settings, spent = best_rate(
+            lambda tried, folder: _runs(experiment, series, first, tried, folder)[0],
+            experiment.rates,
+            settings,
+            experiment.label,
+            checkpoints,
+        )
+    runs = _runs(experiment, series, experiment.seeds, settings, checkpoints)
     failures = []
     for run in runs:
         try:
-            yield run.seed, _outcome(experiment, series, run.seed, run.model, run.best_rows())
+            first, *later = run.best_rows()
+            # The search is for all seeds, so each has a share of its cost.
+            first = {**first, "seconds": first["seconds"] + spent / len(runs)}
+            yield run.seed, _outcome(experiment, series, run.seed, run.model, [first, *later])
         except UserError as error:
             failures.append(error)
     if len(failures) == 1:
         raise failures[0]
     if failures:
         raise UserError("; ".join(map(str, failures)))
+
+
+def _runs(
+    experiment: Experiment,
+    series: Series,
+    seeds: Sequence[int],
+    settings: TrainingConfig,
+    checkpoints: Path | None,
+) -> list[Run]:
+    """Train these seeds by gradient to their end; a run that could not be has a failure."""
+    window, runs = experiment.data.context_window, []
+    for seed in seeds:
+        model = _built(experiment, series, seed)
+        check_forecaster(model, window, len(series.channels), experiment.label_of(seed))
+        runs.append(Run(seed, model, checkpoints))
+    Trainer(runs, series, window, experiment.epochs, settings, experiment.label).train()
+    return runs
 
 
 def _fitted(experiment: Experiment, series: Series, seed: int) -> Outcome:
@@ -185,7 +238,7 @@ def _outcome(
         )
     names = {"dataset": experiment.dataset, "strategy": experiment.strategy, "seed": seed}
     about = {
-        "kind": experiment.kind,
+        "kind": getattr(model, "kind", experiment.kind),
         "protocol": model.protocol,
         "first": window,
         "unit": series.unit,

@@ -7,6 +7,7 @@ from torch import nn
 from ..errors import UserError
 from .config import EntryConfig, ModelConfig
 from .model.mac_titan import MACTitan
+from .series.config import Dataset
 from .series.dataset import Series
 from .strategy import BASELINES, import_file, load, options_of, path_of
 from .strategy_checks import check
@@ -19,11 +20,12 @@ class Task:
     context_window: int
     channels: int
     observed: bool  # the last channel is the past of the target
+    recipe: Dataset | None = None  # how the dataset is made, for those that may know it
 
     @classmethod
-    def of(cls, series: Series, context_window: int) -> "Task":
+    def of(cls, series: Series, recipe: Dataset) -> "Task":
         """The task of a dataset."""
-        return cls(context_window, len(series.channels), series.observed)
+        return cls(recipe.context_window, len(series.channels), series.observed, recipe)
 
 
 def build(name: str, entry: EntryConfig, kind: str, task: Task, config: ModelConfig) -> nn.Module:

@@ -22,7 +22,7 @@ FORECASTS = pa.schema(
     [
         ("dataset", pa.string()),
         ("strategy", pa.string()),
-        ("kind", pa.string()),  # strategy, baseline
+        ("kind", pa.string()),  # strategy, baseline, floor
         ("protocol", pa.string()),  # strict, published
         ("seed", pa.int32()),
         ("series", pa.int32()),
@@ -50,6 +50,7 @@ EPOCHS = pa.schema(
         ("learning_rate", pa.float64()),
         ("gradient_norm", pa.float64()),  # mean over steps, before clipping
         # Time of the epoch's training without validation; a share of it for each seed of a stack.
+        # That of the first epoch holds a share of the search for the learning rate, too.
         ("seconds", pa.float64()),
         ("best", pa.bool_()),  # whether the forecasts are made with this epoch's weights
     ]
@@ -92,9 +93,36 @@ LEADERBOARD = pa.schema(
         # 95% interval: bootstrap over series and seeds; Student over seeds for windows of records
         ("difference_low", pa.float64()),
         ("difference_high", pa.float64()),
-        ("p", pa.float64()),  # two-sided sign-flip test over series; NaN for windows
+        # Two-sided: sign-flip test over series, or Student over seeds for windows of records
+        ("p", pa.float64()),
+        ("p_holm", pa.float64()),  # p corrected for all differences of the dataset
+        # Of the possible gain, floor_of_window minus floor_of_past; NaN where floors are unknown
+        ("share", pa.float64()),
+        ("share_low", pa.float64()),  # 95% bootstrap interval over series and seeds
+        ("share_high", pa.float64()),
         ("parameters", pa.int32()),
         ("epoch_seconds", pa.float64()),  # mean over seeds and epochs
+        ("epochs", pa.int32()),  # that were trained
         ("best_epoch", pa.float64()),  # the epoch that forecasts, mean over seeds
+        # Fall of the best validation MSE in the last fifth of the epochs, relative, mean over seeds
+        ("late_fall", pa.float64()),
+        ("not_flat", pa.int32()),  # seeds in which it is more than comparison.flat_tolerance
+    ]
+)
+
+# One row per dataset, strategy and rival.
+RIVALS = pa.schema(
+    [
+        ("dataset", pa.string()),
+        ("strategy", pa.string()),
+        ("rival", pa.string()),
+        ("difference", pa.float64()),  # MSE of the strategy minus that of the rival
+        ("difference_low", pa.float64()),  # 95% interval, as in LEADERBOARD
+        ("difference_high", pa.float64()),
+        ("p", pa.float64()),
+        ("p_holm", pa.float64()),  # corrected for all comparisons of the dataset
+        ("tests", pa.int32()),  # number of these comparisons
+        ("over", pa.string()),  # what interval and p are over: series, seeds
+        ("beats", pa.bool_()),  # p_holm below 0.05, and the interval below zero
     ]
 )

@@ -60,7 +60,11 @@ def sections(results: Results, drawn: set[str]) -> list[Section]:
         "Forecast study",
         wording.forecast(results.forecast),
         FORECAST_FIGURES,
-        [forecast.data(results.forecast), *forecast.leaderboards(results.forecast)],
+        [
+            forecast.data(results.forecast),
+            *forecast.leaderboards(results.forecast),
+            *forecast.rivals(results.forecast),
+        ],
         absent="`forecast` names no dataset or no strategy in the configuration.",
     )
     if results.metrics.empty:

@@ -1,5 +1,7 @@
 """The text of the sections: fixed explanations, and sentences that quote measured numbers."""
 
+from collections.abc import Iterator
+
 import pandas as pd
 
 from ..benchmark.sample import IMPORTED
@@ -55,12 +57,17 @@ gain* is the MSE of the same model without memory minus this MSE, for each seed.
 come from the parameters of the memory and not from its writes: a strategy that never writes would
 show how much.
 
-*Against reference* is this MSE minus that of the reference strategy on the same series. For series
-that were recorded separately it has a bootstrap interval over series and seeds, and the p value of
-a sign-flip test, two-sided and not corrected for the number of tests. For windows of longer
-records it has a Student interval over seeds, and no p value. A star marks the published protocol.
-Its forecasts depend on the other series of a batch and on later samples, so they are not compared
-with the others."""
+*Difference* is this MSE minus that of one strategy (`comparison.compared_with`) on the same series.
+For series that were recorded separately it has a bootstrap interval over series and seeds, and the
+p value of a two-sided sign-flip test. For windows of longer records interval and p are Student's
+over seeds. *p (Holm)* is corrected for the number of comparisons on the dataset, by Holm's method.
+A strategy *beats* a rival if the corrected p is below 0.05 and the interval lies below zero.
+
+*Share of possible gain*: 0 is the error of the best forecast that the window alone allows, 1 that
+of the best forecast that the whole past allows, where both are known. *Not flat* names the seeds in
+which the best validation MSE still fell noticeably in the last fifth of the epochs, and by how
+much: these could gain from more training. A star marks the published protocol. Its forecasts depend
+on the other series of a batch and on later samples, so they are not compared with the others."""
 
 _GATES = f"""\
 The loss is the next-token loss of the model with its memory off: it says how surprising a token is.
@@ -164,12 +171,14 @@ def sweep(name: str) -> str:
 
 def forecast(study: Study) -> str:
     """What the forecast study is and, for each dataset, the best strategy and the memory gains."""
-    return "\n\n".join([_FORECAST, *(_forecast(study, name) for name in study.datasets)])
+    return "\n\n".join([_FORECAST, *(forecast_result(study, name) for name in study.datasets)])
 
 
-def _forecast(study: Study, dataset: str) -> str:
+def forecast_result(study: Study, dataset: str) -> str:
+    """The best forecaster of a dataset, the memory gains, and which rivals are beaten."""
     rows = study.leaderboard
     rows = rows[(rows["dataset"] == dataset) & (rows["protocol"] == "strict")]
+    rows = rows[rows["kind"] != "floor"]
     if rows.empty:
         return f"**{dataset}.** Only the published protocol was run."
     best = rows.iloc[0]
@@ -179,9 +188,17 @@ def _forecast(study: Study, dataset: str) -> str:
         f"series, {of_seeds(best['seeds'])}."
     )
     gains = rows[rows["gain"].notna()]
-    if gains.empty:
-        return text
-    return f"{text} {_gains(gains)}"
+    if not gains.empty:
+        text += f" {_gains(gains)}"
+    return " ".join([text, *_beaten(study, dataset)])
+
+
+def _beaten(study: Study, dataset: str) -> Iterator[str]:
+    """For each rival, which strategies beat it after the correction."""
+    rows = study.rivals[study.rivals["dataset"] == dataset]
+    for rival, part in rows.groupby("rival", sort=False):
+        names = ", ".join(part.loc[part["beats"], "strategy"]) or "none"
+        yield f"After correction for {part['tests'].iloc[0]} comparisons, beats {rival}: {names}."
 
 
 def _gains(rows: pd.DataFrame) -> str:

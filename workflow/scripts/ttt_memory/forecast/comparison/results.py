@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from ... import io
 from ...errors import UserError
-from ..schemas import EPOCHS, FORECASTS, LEADERBOARD, SERIES, TRACES
+from ..schemas import EPOCHS, FORECASTS, LEADERBOARD, RIVALS, SERIES, TRACES
 from ..series.usage import Usage
 
 
@@ -64,6 +64,7 @@ class Study:
     forecasts: pd.DataFrame = field(default_factory=FORECASTS.empty_table().to_pandas)
     epochs: pd.DataFrame = field(default_factory=EPOCHS.empty_table().to_pandas)
     traces: pd.DataFrame = field(default_factory=TRACES.empty_table().to_pandas)
+    rivals: pd.DataFrame = field(default_factory=RIVALS.empty_table().to_pandas)
     series: dict[str, SeriesNote] = field(default_factory=dict)
     notes: dict[str, dict] = field(default_factory=dict)
 
@@ -73,9 +74,12 @@ class Study:
         return list(self.leaderboard["dataset"].unique())
 
     def ranking(self, dataset: str, kind: str | None = None) -> list[str]:
-        """Names of the strict forecasters of a dataset, best first; only of `kind`, if given."""
+        """Names of the strict forecasters of a dataset, best first; only of `kind`, if given.
+
+        A floor is none: it knows how the dataset was made.
+        """
         rows = self.leaderboard[self.leaderboard["dataset"] == dataset]
-        rows = rows[rows["protocol"] == "strict"]
+        rows = rows[(rows["protocol"] == "strict") & (rows["kind"] != "floor")]
         if kind:
             rows = rows[rows["kind"] == kind]
         return list(rows["strategy"])
@@ -137,6 +141,7 @@ def load(
     epochs: list[Path],
     traces: list[Path],
     series: list[Path] = (),
+    rivals: Path | None = None,
 ) -> Study:
     """Read every file of the study. A file of series is named after its dataset.
 
@@ -148,6 +153,7 @@ def load(
         read_forecasts(forecasts),
         concatenated(epochs, EPOCHS),
         concatenated(traces, TRACES),
+        concatenated([rivals] if rivals else [], RIVALS),
         {path.stem: SeriesNote.read(path) for path in series},
         {str(path): io.read_metadata(path) for path in (leaderboard, *forecasts)},
     )

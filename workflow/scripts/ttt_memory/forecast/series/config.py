@@ -1,4 +1,4 @@
-"""Configuration of the datasets: generated sine waves, arrays or a table."""
+"""Configuration of the datasets that are read: arrays or a table."""
 
 import datetime
 import itertools
@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
-from ...options import InputPath, Options
+from ...options import InputPath
+from .generated_config import DatasetConfig, SineDataset, SwitchDataset, checked_fractions
 
 # Values of `time_format` for times that are numbers: units since the beginning of 1970, UTC.
 EPOCHS = ("s", "ms", "us", "ns")
@@ -34,57 +35,7 @@ Moment = Annotated[
 ]
 
 
-class _Dataset(Options):
-    context_window: int = Field(
-        16,
-        ge=2,
-        description="A forecast sees this many samples directly, and older ones only through the "
-        "memory.",
-    )
-    scored_from: int | None = Field(
-        None,
-        ge=1,
-        description="The first sample of a validation or test series that is scored; null is a "
-        "fifth of `length`, or `context_window` if that is more. It does not depend on "
-        "smaller windows, so that forecasts with different windows are scored on the same samples.",
-    )
-    epochs: int = Field(
-        20, ge=1, description="Training makes this many passes over the training series."
-    )
-
-    @property
-    def first_scored(self) -> int:
-        """The position of the first sample of a validation or test series that is scored."""
-        return self.scored_from or max(self.length // 5, self.context_window)
-
-
-class SineDataset(_Dataset):
-    """Noisy sine waves, made as published: each series has a frequency of its own."""
-
-    source: Literal["sine"] = Field("sine", description="The series are generated sine waves.")
-    series: int = Field(
-        700,
-        ge=10,
-        description="This many series are generated, all splits together; the frequencies are "
-        "spread evenly over them.",
-    )
-    length: int = Field(500, ge=3, description="A series has this many samples.")
-    fractions: tuple[float, float, float] = Field(
-        (0.8, 0.1, 0.1),
-        description="These fractions of the series are for training, validation and test; they sum "
-        "to 1.",
-    )
-    seed: int = Field(
-        0, ge=0, description="This random seed decides the phases, the noise and the split."
-    )
-
-    @field_validator("fractions")
-    @classmethod
-    def _whole(cls, fractions: tuple[float, ...]) -> tuple[float, ...]:
-        return _fractions(fractions)
-
-
-class _Windowed(_Dataset):
+class _Windowed(DatasetConfig):
     length: int = Field(500, ge=3, description="A window has this many samples.")
     stride: int = Field(
         50, ge=1, description="Training windows start this many samples after each other."
@@ -215,7 +166,7 @@ class TableDataset(_Windowed):
     @field_validator("fractions")
     @classmethod
     def _whole(cls, fractions: tuple[float, ...]) -> tuple[float, ...]:
-        return _fractions(fractions)
+        return checked_fractions(fractions)
 
     @field_validator("time_zone")
     @classmethod
@@ -267,10 +218,6 @@ class TableDataset(_Windowed):
         return self
 
 
-Dataset = Annotated[SineDataset | ArrayDataset | TableDataset, Field(discriminator="source")]
-
-
-def _fractions(fractions: tuple[float, ...]) -> tuple[float, ...]:
-    if min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-9:
-        raise ValueError(f"found fractions {list(fractions)}, expected three above 0 that sum to 1")
-    return fractions
+Dataset = Annotated[
+    SineDataset | SwitchDataset | ArrayDataset | TableDataset, Field(discriminator="source")
+]

@@ -1,7 +1,7 @@
 """Make the series of a dataset, whatever its source."""
 
-from . import arrays, sine, table
-from .config import ArrayDataset, Dataset, SineDataset
+from . import arrays, sine, switch, table
+from .config import ArrayDataset, Dataset, SineDataset, SwitchDataset
 from .dataset import Series
 
 
@@ -13,6 +13,8 @@ def make(config: Dataset) -> Series:
     """
     if isinstance(config, SineDataset):
         return sine.make(config)
+    if isinstance(config, SwitchDataset):
+        return switch.make(config)
     if isinstance(config, ArrayDataset):
         return arrays.make(config)
     return table.make(config)

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from ...forecast.comparison.leaderboard import table
+from ...forecast.comparison.leaderboard import rivals_table, table
 from ...forecast.comparison.results import Study
 from .table import Table
 
@@ -48,4 +48,18 @@ def leaderboards(study: Study) -> list[Table]:
     return [
         Table(f"forecast_{dataset}", table(rows, dataset), rows[rows["dataset"] == dataset])
         for dataset in study.datasets
+    ]
+
+
+def rivals(study: Study) -> list[Table]:
+    """Strategies against each rival, of each dataset that has such comparisons."""
+    rows = study.rivals
+    return [
+        Table(
+            f"forecast_{dataset}_rivals",
+            rivals_table(rows, dataset),
+            rows[rows["dataset"] == dataset],
+        )
+        for dataset in study.datasets
+        if dataset in set(rows["dataset"])
     ]

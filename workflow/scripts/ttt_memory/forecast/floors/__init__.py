@@ -1,0 +1,1 @@
+"""The best forecasts that are possible where it is known how a dataset is made."""
