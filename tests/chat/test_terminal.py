@@ -13,10 +13,11 @@ import torch
 
 from conversation_models import fast_weights, learned_fast_weights, model, prompter
 from pseudo_terminal import Terminal, plain
-from ttt_memory.chat import conversation, page, prompt
+from ttt_memory.chat import conversation, prompt
 from ttt_memory.chat.conversation import ANSWER_TOKENS, Chat, open_run
 from ttt_memory.chat.line_chat import BY_ITSELF, EMPTY, FORGOTTEN, UNTRAINED, LineChat
 from ttt_memory.chat.session import Session
+from ttt_memory.chat.web import page
 from ttt_memory.conversation.models.trained_run import save_run
 from ttt_memory.conversation.recall.naive import answer_naive, write_naive
 from ttt_memory.conversation.recall.write_dialogues import write_texts

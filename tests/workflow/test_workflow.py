@@ -74,8 +74,10 @@ def test_full_is_planned_with_the_attribution_runs_and_every_strategy(clone: Clo
     study = loaded.forecast
     files = {entry.file for entry in study.strategies.values()}
     assert {path.stem for path in STRATEGIES.glob("*.py")} == files
-    forecasters = len(study.strategies) + len(study.baselines)
-    assert planned["forecast"] == len(study.datasets) * forecasters
+    floors = {name for name, entry in study.baselines.items() if entry.file == "floor"}
+    assert len(floors) == 2  # of the two sets of sine waves, whose law is known
+    forecasters = len(study.strategies) + len(study.baselines) - len(floors)
+    assert planned["forecast"] == len(study.datasets) * forecasters + 2 * len(floors)
 
 
 def test_qwen_is_planned_for_slurm_on_a100s_with_its_revision_pinned(clone: Clone) -> None:

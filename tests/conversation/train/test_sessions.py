@@ -80,8 +80,8 @@ def test_a_row_without_a_second_session_keeps_its_state():
     texts = maker._dialogues(encoded)
     alone = maker._dialogues(encoded[:1])
     with torch.no_grad():
-        state, _, _ = Objective(fw, TrainConfig())._write(texts)
-        one, _, _ = Objective(fw, TrainConfig())._write(alone)
+        state, _ = Objective(fw, TrainConfig())._write(texts)
+        one, _ = Objective(fw, TrainConfig())._write(alone)
     for layer in fw.config.layers:
         both, single_row = state.layers[layer].written, one.layers[layer].written
         z = torch.randn(1, 5, single_row.sizes[1])

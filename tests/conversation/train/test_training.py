@@ -169,7 +169,7 @@ def test_a_write_drop_read_step_also_asks_in_context_and_writes_no_question():
     assert found.context == pytest.approx(alone.own, rel=1e-5)
     assert found.total.item() == pytest.approx(found.own + found.context, rel=1e-5)
     ids, written = text.packed.input_ids, text.written
-    state, _, _ = objective._write(batch.texts)
+    state, _ = objective._write(batch.texts)
     plain = fw.write(input_ids=ids * written, attention_mask=written.long()).state
     for layer in fw.config.layers:
         a, b = state.to_dense()[layer], plain.to_dense()[layer]

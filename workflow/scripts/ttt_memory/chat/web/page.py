@@ -34,7 +34,11 @@ HEADINGS = {
     FAST_WEIGHTS: "From fast weights",
     NOTHING: "From nothing",
 }
-ABSENT = {CONTEXT: "no text in the context", FAST_WEIGHTS: "nothing is written"}
+ABSENT = {
+    CONTEXT: "no text in the context",
+    FAST_WEIGHTS: "nothing is written",
+    NOTHING: "not asked",
+}
 HAPPENED = {
     DROPPED: "Here the text was written into the fast weights, and dropped",
     PUT_AWAY: "Here the fast weights were put away",
