@@ -52,7 +52,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[invalidation.
 
 
 # Made once for tests of several files.
-SHARED = ("executed", "finished", "inputs")
+SHARED = ("executed", "finished", "inputs", "address")
 
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in its own hook

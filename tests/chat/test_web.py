@@ -6,29 +6,16 @@ of SmolLM2-135M-Instruct. Skipped, with the reason, where something that it need
 
 import json
 import re
-import shutil
 from pathlib import Path
 
 import pytest
 
-from clone import ROOT
-from ttt_memory.chat.terminal import SHIPPED
 from ttt_memory.chat.web.examples import EXAMPLES
-from ttt_memory.conversation.config.training import ADAPTER
-from ttt_memory.conversation.models import lora
+from web_visitor import FACT, NEEDS_BASE, QUESTION, Browser, Visitor, expect
 
-pytest.importorskip("gradio", reason="Gradio is missing: pip install '.[web]'")
-playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is missing")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is missing")
-from web_visitor import FACT, QUESTION, Visitor, expect  # noqa: E402
 
-CHROMIUM = shutil.which("chromium")
-BASE = ROOT / lora.base_name(ROOT / SHIPPED / ADAPTER)
-pytestmark = [
-    pytest.mark.xdist_group("web"),  # one server
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is missing: apt-get install chromium"),
-    pytest.mark.skipif(not BASE.is_dir(), reason=f"{BASE} is missing: make test-web fetches it"),
-]
+pytestmark = NEEDS_BASE
 MARKUP = "<b>bold</b> <img src=x onerror='document.title=1'> ${1+1} {{value}}"
 
 
@@ -65,7 +52,7 @@ def test_tell_drop_ask_forget_remember(visitor: Visitor) -> None:
 
 
 def test_a_memory_is_saved_and_loaded_by_another(
-    visitor: Visitor, browser: "playwright.Browser", address: str, tmp_path: Path
+    visitor: Visitor, browser: Browser, address: str, tmp_path: Path
 ) -> None:
     told_and_dropped(visitor)
     visitor.press("Save", "Saved")
@@ -86,9 +73,7 @@ def test_a_memory_is_saved_and_loaded_by_another(
     other.page.context.close()
 
 
-def test_two_browsers_have_two_memories(
-    visitor: Visitor, browser: "playwright.Browser", address: str
-) -> None:
+def test_two_browsers_have_two_memories(visitor: Visitor, browser: Browser, address: str) -> None:
     told_and_dropped(visitor)
     other = Visitor(browser, address)
     assert other.answers()["From fast weights"] == "nothing is written"
@@ -211,9 +196,7 @@ def test_by_keyboard_alone(visitor: Visitor) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1200, 400])
-def test_axe_finds_nothing_serious(
-    browser: "playwright.Browser", address: str, scheme: str, width: int
-) -> None:
+def test_axe_finds_nothing_serious(browser: Browser, address: str, scheme: str, width: int) -> None:
     size = {"width": width, "height": 900}
     visitor = Visitor(browser, address, color_scheme=scheme, viewport=size)
     visitor.press("Example: A badge number", "That is right.")

@@ -1,29 +1,13 @@
 """What the page does for somebody who sees it for the first time, and for one who leaves."""
 
 import re
-import shutil
 import time
 from pathlib import Path
 
-import pytest
-
-from clone import ROOT
-from ttt_memory.chat.terminal import SHIPPED
 from ttt_memory.chat.web.examples import EXAMPLES
-from ttt_memory.conversation.config.training import ADAPTER
-from ttt_memory.conversation.models import lora
+from web_visitor import FACT, NEEDS_BASE, QUESTION, WAIT, Browser, Visitor, expect
 
-pytest.importorskip("gradio", reason="Gradio is missing: pip install '.[web]'")
-playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is missing")
-from web_visitor import FACT, QUESTION, WAIT, Visitor, expect  # noqa: E402
-
-CHROMIUM = shutil.which("chromium")
-BASE = ROOT / lora.base_name(ROOT / SHIPPED / ADAPTER)
-pytestmark = [
-    pytest.mark.xdist_group("web"),  # one server
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is missing: apt-get install chromium"),
-    pytest.mark.skipif(not BASE.is_dir(), reason=f"{BASE} is missing: make test-web fetches it"),
-]
+pytestmark = NEEDS_BASE
 
 ANOTHER = "Write another conversation into the same memory"
 
@@ -87,7 +71,7 @@ def test_a_file_is_dropped_onto_the_page(visitor: Visitor) -> None:
 
 
 def test_what_a_browser_asked_for_ends_when_it_leaves(
-    browser: "playwright.Browser", address: str, server_log: Path
+    browser: Browser, address: str, server_log: Path
 ) -> None:
     """An answer of many passes over a long text; who comes next does not wait for it."""
     somebody = Visitor(browser, address)

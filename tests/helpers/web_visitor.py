@@ -2,8 +2,21 @@
 
 from pathlib import Path
 
+import pytest
+
+from clone import ROOT
+from ttt_memory.chat.terminal import SHIPPED
+from ttt_memory.conversation.config.training import ADAPTER
+from ttt_memory.conversation.models import lora
+
+pytest.importorskip("gradio", reason="Gradio is missing: pip install '.[web]'")
+pytest.importorskip("playwright.sync_api", reason="Playwright is missing")
 from playwright.sync_api import Browser, expect
 
+BASE = ROOT / lora.base_name(ROOT / SHIPPED / ADAPTER)
+NEEDS_BASE = pytest.mark.skipif(
+    not BASE.is_dir(), reason=f"{BASE} is missing: make test-web fetches it"
+)
 FACT, QUESTION = (
     "Alice: My badge number is 40713 and I live in Lisbon.",
     "What is the badge number of Alice?",

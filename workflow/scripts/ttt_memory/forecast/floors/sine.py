@@ -33,9 +33,11 @@ class SineFloor:
 
     def window(self, rows: Tensor, size: int) -> Tensor:
         """Forecasts [B, T] of the sample after each, from the last `size` samples alone."""
-        return torch.stack([self._row(row.double(), size) for row in rows])
+        return torch.stack([self.after(row, torch.arange(len(row)), size) for row in rows])
 
-    def _row(self, row: Tensor, size: int) -> Tensor:
+    def after(self, row: Tensor, places: Tensor, size: int) -> Tensor:
+        """Forecasts [n] of the samples after `places` [n] of `row` [T], from `size` samples."""
+        row = row.double()
         angle = torch.arange(len(row), dtype=torch.float64)[:, None] * self.rates  # [T, F]
         cos, sin = angle.cos(), angle.sin()
         x = row[:, None]
@@ -44,13 +46,12 @@ class SineFloor:
         sums = []
         for part in parts:
             total = torch.cat([torch.zeros_like(part[:1]), part.cumsum(0)])
-            early = total[(torch.arange(1, len(row) + 1) - size).clamp_min(0)]
-            sums.append((total[1:] - early).float())
-        counts = torch.arange(1, len(row) + 1).clamp_max(size)
-        ahead = torch.arange(1, len(row) + 1, dtype=torch.float64)[:, None] * self.rates
-        places = torch.arange(len(row)).split(AT_ONCE)
+            sums.append((total[places + 1] - total[(places + 1 - size).clamp_min(0)]).float())
+        counts = (places + 1).clamp_max(size)
+        ahead = (places + 1).double()[:, None] * self.rates
         found = [
-            self._forecasts([part[at] for part in sums], counts[at], ahead[at]) for at in places
+            self._forecasts([part[at] for part in sums], counts[at], ahead[at])
+            for at in torch.arange(len(places)).split(AT_ONCE)
         ]
         return torch.cat(found)
 

@@ -6,11 +6,10 @@ shuffled before they are split, and they are not standardised.
 """
 
 import numpy as np
-import torch
 
-from .config import SineDataset
-from .dataset import SPLITS, Series, Split
-from .usage import Usage
+from .by_series import split_by_series
+from .dataset import Series
+from .generated_config import SineDataset
 
 
 def make(config: SineDataset) -> Series:
@@ -22,22 +21,5 @@ def make(config: SineDataset) -> Series:
     eps = rng.uniform(0.08, 0.14, count)
     noise = rng.standard_normal((count, config.length))
     waves = np.sin(phase[:, None] + steps / f[:, None]) + eps[:, None] * noise
-    order = rng.permutation(count)
-    train = round(config.fractions[0] * count)
-    valid = round(config.fractions[1] * count)
-    parts = dict(zip(SPLITS, np.split(order, [train, train + valid]), strict=True))
-    splits = {}
-    for name, rows in parts.items():
-        target = torch.from_numpy(waves[rows].astype(np.float32))
-        scored = torch.ones_like(target, dtype=torch.bool)
-        if name != "train":
-            scored[:, : config.first_scored] = False
-        origins = tuple(f"f={f[row]:.3f}" for row in rows)
-        splits[name] = Split(target.unsqueeze(-1), target, scored, origins)
-    samples = {name: split.target.numel() for name, split in splits.items()}
-    counted = {name: int(split.scored.sum()) for name, split in splits.items()}
-    counted["train"] -= len(splits["train"]) * config.context_window
-    usage = Usage(samples, samples, {name: len(rows) for name, rows in parts.items()}, counted)
-    # Whoever knows each wave itself still errs by its noise.
-    floor = float(np.mean(eps[parts["test"]] ** 2))
-    return Series(splits, ("x",), "x", True, 0.0, 1.0, separate=True, usage=usage, floor=floor)
+    origins = [f"f={value:.3f}" for value in f]
+    return split_by_series(config, waves, origins, eps**2, rng)

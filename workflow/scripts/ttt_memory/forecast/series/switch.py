@@ -8,11 +8,10 @@ a window says nothing by its place.
 """
 
 import numpy as np
-import torch
 
-from .dataset import SPLITS, Series, Split
+from .by_series import split_by_series
+from .dataset import Series
 from .generated_config import SwitchDataset
-from .usage import Usage
 
 DRIFTS = (-1, 0, 1)
 
@@ -49,24 +48,9 @@ def make(config: SwitchDataset) -> Series:
     """The series of `config`; the same seed gives the same numbers."""
     rng = np.random.default_rng(config.seed)
     waves = _waves(config, rng)
-    order = rng.permutation(config.series)
-    train, valid = (round(config.fractions[part] * config.series) for part in (0, 1))
-    parts = dict(zip(SPLITS, np.split(order, [train, train + valid]), strict=True))
-    splits = {}
-    for name, rows in parts.items():
-        target = torch.from_numpy(waves[rows].astype(np.float32))
-        scored = torch.ones_like(target, dtype=torch.bool)
-        if name != "train":
-            scored[:, : config.first_scored] = False
-        origins = tuple(f"wave {row}" for row in rows)
-        splits[name] = Split(target.unsqueeze(-1), target, scored, origins)
-    samples = {name: split.target.numel() for name, split in splits.items()}
-    counted = {name: int(split.scored.sum()) for name, split in splits.items()}
-    counted["train"] -= len(splits["train"]) * config.context_window
-    usage = Usage(samples, samples, {name: len(rows) for name, rows in parts.items()}, counted)
-    return Series(
-        splits, ("x",), "x", True, 0.0, 1.0, separate=True, usage=usage, floor=config.noise**2
-    )
+    origins = [f"wave {number}" for number in range(config.series)]
+    noise = np.full(config.series, config.noise**2)
+    return split_by_series(config, waves, origins, noise, rng)
 
 
 def _waves(config: SwitchDataset, rng: np.random.Generator) -> np.ndarray:
