@@ -84,6 +84,7 @@ class Job:
     memory: str
     gpus: str  # asked for, as Slurm spells it; empty for none
     devices: tuple[str, ...]
+    folder: Path  # where it was submitted
 
     def overlaps(self, other: "Job") -> bool:
         """Whether both ran at once."""
@@ -224,6 +225,7 @@ class Cluster:
             memory=re.search(r"mem=([^,]+)", fields["Tres"])[1],
             gpus=gpus[1] if gpus else "",
             devices=tuple(filter(None, devices.get(fields["JobId"], "").split(","))),
+            folder=Path(fields["WorkDir"]),
         )
 
     def _configure(self) -> None:
