@@ -46,5 +46,7 @@ def test_a_job_in_the_queue_is_not_said_to_run(cluster: Cluster, tmp_path: Path)
     assert one, lines
     assert "(12 of 80, 35 s left)" in one[-1]
     assert one[-1].count("Training") == 1
-    assert not any("2 running" in line for line in lines)
+    # Later both may be said to run: Snakemake hears of the end of one after the other has begun.
+    before = lines[: lines.index(one[-1])]
+    assert not any("2 running" in line for line in before), before
     assert lines[-1].startswith("3 of 3 steps finished, 0 running, 0 waiting")
