@@ -51,7 +51,7 @@ HEADERS = """() => [...document.querySelectorAll(".scroll:has(table)")].map((scr
     last: heads.at(-1).right <= box.right + 1,
     first: Math.abs(heads[0].left - box.left) <= 1 || !scroll.closest("main"),
     top: heads.every((head) => head.top >= box.top - 1) || !scroll.closest("main"),
-    room: heads[0].width < 0.6 * box.width,
+    room: heads[0].width > 40 && heads[0].width < 0.6 * box.width,
   };
 })"""
 
