@@ -43,7 +43,8 @@ def step_of(stack: Stack, length: int, window: int) -> Callable[[], object]:
         for part in (data.inputs, data.target, data.scored)
     )
     data = Split(inputs, target, scored, ())
-    return lambda: stack.step(data, window, SETTINGS.learning_rate, SETTINGS.clip)
+    task = Task(context_window=window, channels=1, observed=True)
+    return lambda: stack.step(data, task, SETTINGS.learning_rate, SETTINGS.clip)
 
 
 def stacks(title: str, kind: str, entry: EntryConfig, window: int) -> tuple[str, dict[str, Stack]]:

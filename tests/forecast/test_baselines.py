@@ -30,13 +30,13 @@ def windows(inputs: torch.Tensor, target: torch.Tensor) -> tuple[np.ndarray, np.
 
 def test_the_last_value_is_the_last_value() -> None:
     part = split(2)
-    assert torch.equal(baseline("last_value")(part.inputs)[:, :-1], part.target[:, :-1])
+    assert torch.equal(baseline("last_value")(part.inputs)[:, :-1, 0], part.target[:, :-1])
 
 
 @pytest.mark.parametrize("period", [1, 7, 24, 99])
 def test_the_seasonal_naive_forecast_is_the_value_a_period_ago(period: int) -> None:
     part = split(2)
-    found = baseline("seasonal_naive", period=period)(part.inputs)
+    found = baseline("seasonal_naive", period=period)(part.inputs)[..., 0]
     target = part.target.numpy()
     for t in range(target.shape[1] - 1):
         ago = t + 1 - period
@@ -53,7 +53,7 @@ def test_ridge_solves_the_centred_normal_equations() -> None:
     weight = np.linalg.solve(centred.T @ centred + 3 * np.eye(x.shape[1]), centred.T @ moved)
     part = split(2, seed=9)
     expected = (windows(part.inputs, part.target)[0] - x.mean(0)) @ weight + y.mean()
-    found = model(part.inputs)[:, WINDOW - 1 : -1].detach().numpy().ravel()
+    found = model(part.inputs)[:, WINDOW - 1 : -1, 0].detach().numpy().ravel()
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
@@ -62,9 +62,10 @@ def test_products_of_windows_are_those_of_every_window_written_out() -> None:
     part.scored[:, ::7] = False
     part.scored[2] = False
     shift = torch.tensor([0.3, -0.1], dtype=torch.float64)
-    for data in (part, split(3)):
+    for data, horizon in ((part, 1), (part, 5), (split(3), 20), (split(3), 1)):
         found, expected = (
-            products(data, WINDOW, shift) for products in (window_products, naive_window_products)
+            products(data, WINDOW, shift, horizon)
+            for products in (window_products, naive_window_products)
         )
         for name, tensor in vars(expected).items():
             torch.testing.assert_close(
@@ -83,11 +84,11 @@ def test_ridge_chooses_its_penalty_by_validation() -> None:
     for penalty in (0.01, 10.0, 1e6):
         model = baseline("ar_ridge", penalties=[penalty])
         model.fit(train, valid)
-        error = model(valid.inputs)[:, WINDOW - 1 : -1] - valid.target[:, WINDOW:]
+        error = model(valid.inputs)[:, WINDOW - 1 : -1, 0] - valid.target[:, WINDOW:]
         errors[penalty] = error.square().mean().item()
     chosen = baseline("ar_ridge", penalties=list(errors))
     chosen.fit(train, valid)
-    error = chosen(valid.inputs)[:, WINDOW - 1 : -1] - valid.target[:, WINDOW:]
+    error = chosen(valid.inputs)[:, WINDOW - 1 : -1, 0] - valid.target[:, WINDOW:]
     assert error.square().mean().item() == pytest.approx(min(errors.values()), rel=1e-5)
 
 
@@ -96,10 +97,10 @@ def test_online_rls_is_weighted_least_squares_with_a_prior(forgetting: float) ->
     model = baseline("online_rls", precisions=[2.0], forgetting=[forgetting])
     model.fit(dataset().splits["train"], dataset().splits["valid"])
     part = split(1, seed=9)
-    found = model(part.inputs)[0]
+    found = model(part.inputs)[0, :, 0]
     x, y = windows(part.inputs, part.target)
     x = np.concatenate([x, np.ones((len(x), 1))], 1)
-    prior = model.start.detach().numpy()
+    prior = model.start[0].detach().numpy()
     for t in (WINDOW, WINDOW + 1, WINDOW + 12, 40):
         seen = t - WINDOW + 1  # targets known at t
         weight = forgetting ** np.arange(seen - 1, -1, -1.0)
@@ -140,7 +141,7 @@ def test_attention_in_one_pass_is_attention_to_each_window(window: int, persiste
     model = build("attention", entry, "baseline", task, SMALL).double()
     randomise(model)
     x = split(2).inputs.double().requires_grad_()
-    weight = torch.randn(2, x.shape[1], dtype=torch.float64)
+    weight = torch.randn(2, x.shape[1], 1, dtype=torch.float64)
     found, expected = model(x), model.by_windows(x)
     torch.testing.assert_close(found, expected)
     inputs = [x, *model.parameters()]
@@ -220,7 +221,7 @@ def test_a_baseline_that_needs_the_targets_past_says_so(name: str) -> None:
 @pytest.mark.parametrize("name", BASELINES)
 def test_every_baseline_forecasts_every_position(name: str) -> None:
     part = split(2)
-    assert baseline(name)(part.inputs).shape == part.target.shape
+    assert baseline(name)(part.inputs).shape == (*part.target.shape, 1)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from forecast_waves import SCALES, SERIES, epochs, forecasts
 from ttt_memory.forecast.comparison.holm import holm
-from ttt_memory.forecast.comparison.leaderboard import flatness, leaderboard, table
+from ttt_memory.forecast.comparison.leaderboard import flatness, leaderboard, rivals_table, table
 from ttt_memory.forecast.comparison.paired import against_rivals
 from ttt_memory.forecast.config import ComparisonConfig, ForecastConfig
 from ttt_memory.forecast.config_checks import problems
@@ -130,3 +130,22 @@ def test_the_printed_table_names_the_corrected_p_and_what_is_not_flat() -> None:
     corrected = board.set_index("strategy").loc["mesa", "p_holm"]
     assert shown.loc["mesa", "p (Holm)"] == f"{corrected:.4f}"
     assert "p" not in shown.columns
+
+
+def test_a_dataset_at_a_horizon_is_a_family_of_its_own() -> None:
+    """Ranked, compared and corrected as if there were no other horizon."""
+    near, config = study(lstm=(0.30, 0.33, 0.36)), ComparisonConfig()
+    swapped = {"mesa": "titans_default", "titans_default": "mesa"}
+    far = near.assign(horizon=24, strategy=near["strategy"].replace(swapped))
+    costs = pd.DataFrame(row for name in SCALES | {"lstm": ()} for row in epochs(name, 0))
+    both = pd.concat([near, far])
+    board, rivals = leaderboard(both, costs, config), against_rivals(both, config)
+    alone = [leaderboard(part, costs, config) for part in (near, far)]
+    pd.testing.assert_frame_equal(board, pd.concat(alone, ignore_index=True))
+    assert board["strategy"].tolist()[::4] == ["mesa", "titans_default"]
+    alone = [against_rivals(part, config) for part in (near, far)]
+    pd.testing.assert_frame_equal(rivals, pd.concat(alone, ignore_index=True))
+    assert set(rivals["tests"]) == {4}
+    shown = table(board, "waves")
+    assert shown["horizon"].tolist() == 4 * ["1"] + 4 * ["24"]
+    assert list(rivals_table(rivals, "waves")["horizon"]) == 4 * ["1"] + 4 * ["24"]

@@ -67,10 +67,57 @@ def test_the_leaderboard_says_what_it_shows(study: Study) -> None:
 def test_every_axis_has_a_label(study: Study) -> None:
     for name, draw in DRAWERS.items():
         figure = draw(study)
-        if name == "forecast_traces":
+        if name in ("forecast_traces", "forecast_horizons"):
             assert figure is None
             continue
         for axes in figure.axes:
             if axes.get_visible():
                 assert axes.get_xlabel(), name
                 assert axes.get_ylabel() or name == "forecast_leaderboard", name
+
+
+@pytest.fixture(scope="module")
+def far() -> Study:
+    """Forecasts 1, 24 and 96 samples ahead; errors grow with the horizon."""
+    rows, costs = [], []
+    for name, scales in SCALES.items():
+        for seed, scale in enumerate(scales):
+            costs += epochs(name, seed)
+            for horizon in (1, 24, 96):
+                rows += forecasts(name, seed, scale * (1 + horizon), horizon=horizon)
+    made, curves = pd.DataFrame(rows), pd.DataFrame(costs)
+    note = SeriesNote("temp", 55.0, 10.0, origins=ORIGINS)
+    found = leaderboard(made, curves, ComparisonConfig())
+    return Study(found, made, curves, series={"waves": note})
+
+
+def test_the_error_by_horizon_is_that_of_the_leaderboard(far: Study) -> None:
+    (axes,) = DRAWERS["forecast_horizons"](far).axes
+    said = axes.get_title(loc="center") + axes.get_title(loc="left")
+    assert said == "waves: temp 1, 24 and 96 steps ahead, 12 series, 3 seeds"
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["1", "24", "96"]
+    for container in axes.containers:
+        line, _, (bars,) = container
+        rows = far.leaderboard[far.leaderboard["strategy"] == container.get_label()]
+        np.testing.assert_allclose(line.get_xdata().astype(float), [1, 24, 96])
+        np.testing.assert_allclose(line.get_ydata().astype(float), rows["mse"])
+        ends = [segment[:, 1].tolist() for segment in bars.get_segments()]
+        np.testing.assert_allclose(ends, rows[["low", "high"]].to_numpy(float))
+    assert {container.get_label() for container in axes.containers} == set(SCALES)
+
+
+def test_each_horizon_has_a_panel(far: Study) -> None:
+    places = ["one step ahead", "24 steps ahead", "96 steps ahead"]
+    for name, columns in (
+        ("forecast_leaderboard", 1),
+        ("forecast_position", 1),
+        ("forecast_series", 3),
+    ):
+        shown = [axes for axes in DRAWERS[name](far).axes if axes.get_visible()]
+        titles = [axes.get_title(loc="center") + axes.get_title(loc="left") for axes in shown]
+        assert len(titles) == 3 * columns
+        for title, place in zip(titles[::columns], places, strict=True):
+            assert place in title
+    (axes,) = DRAWERS["forecast_training"](far).axes
+    said = axes.get_title(loc="center") + axes.get_title(loc="left")
+    assert "1, 24 and 96 steps ahead" in said

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from forecast_models import SMALL, STRATEGIES, TASK, WINDOW, series, train
+from forecast_models import SMALL, STRATEGIES, TASK, series, train
 from presets import ROOT
 from strategy_files import GOOD, forecaster, refused
 from ttt_memory.errors import UserError
@@ -120,7 +120,7 @@ def test_the_two_forms_of_the_guide(tmp_path: Path) -> None:
     imports = "import torch\nfrom torch import nn\nfrom torch.func import grad, vmap\n\n\n"
     refused(tmp_path, imports + published, "published style", "takes no state", GUIDE)
     model = forecaster(tmp_path, imports + ours)
-    check_forecaster(model, WINDOW, 2, "mine")
+    check_forecaster(model, TASK, "mine")
     train({0: model}, 1, "mine")
     with torch.no_grad():
         assert torch.isfinite(model(series(2))).all()
@@ -173,7 +173,7 @@ def test_a_gradient_by_torch_func_passes(tmp_path: Path) -> None:
         '    return {"m": -0.1 * memory.clip({"m": step})["m"]}',
     )
     model = forecaster(tmp_path, text)
-    check_forecaster(model, WINDOW, 2, "mine")
+    check_forecaster(model, TASK, "mine")
     before = model.layers[0].memory.key.weight.detach().clone()
     train({0: model}, 1, "mine")
     assert not torch.equal(model.layers[0].memory.key.weight, before)
@@ -243,7 +243,7 @@ def test_a_gradient_that_turns_nan_in_training_names_its_function(tmp_path: Path
     text = GOOD.replace("@ keys / keys", "@ (keys * (keys.square() * SCALE).sqrt()) / keys")
     text = text.replace("\nOPTIONS", "\nSCALE = 1.0\nOPTIONS")
     model = forecaster(tmp_path, text)
-    check_forecaster(model, WINDOW, 2, "mine")
+    check_forecaster(model, TASK, "mine")
     model.layers[0].memory.strategy.functions["compute_surprise"].__globals__["SCALE"] = 0.0
     with pytest.raises(UserError, match=r"step 1: .*nan.*; compute_surprise of .*mine\.py has a"):
         train({0: model}, 1, "mine")

@@ -46,7 +46,7 @@ def trained(forecasters: dict[int, nn.Module], series: Series, epochs: int = 2) 
     """Copies of these forecasters, trained together."""
     runs = [Run(seed, copy.deepcopy(model)) for seed, model in forecasters.items()]
     config = TrainingConfig(batch=4, warmup=0)
-    Trainer(runs, series, WINDOW, epochs, config, "test").train()
+    Trainer(runs, series, TASK, epochs, config, "test").train()
     return runs
 
 
@@ -79,13 +79,13 @@ def test_losses_and_gradients_of_a_stack_are_those_of_each_seed(kind: str, name:
     part = dataset().splits["train"]
     rows = torch.arange(12).view(3, 4)
     batch = Split(part.inputs[rows], part.target[rows], part.scored[rows], ())
-    losses = mse(stack.forward(stack.tensors(), batch.inputs), batch, WINDOW)
+    losses = mse(stack.forward(stack.tensors(), batch.inputs), batch, TASK)
     losses.sum().backward()
     for place, model in enumerate(forecasters.values()):
         own = Split(
             part.inputs[rows[place]], part.target[rows[place]], part.scored[rows[place]], ()
         )
-        loss = mse(model(own.inputs), own, WINDOW)
+        loss = mse(model(own.inputs), own, TASK)
         loss.backward()
         gradient = torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
         assert losses[place].item() == pytest.approx(loss.item(), rel=1e-6)
@@ -103,7 +103,7 @@ class Fuse(nn.Module):
         self.value = nn.Parameter(torch.tensor([start]))
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        return inputs[:, :, -1] * 0 + self.value + 0 * self.value.log()
+        return inputs[:, :, -1:] * 0 + self.value + 0 * self.value.log()
 
 
 def test_a_seed_that_diverges_leaves_and_the_others_go_on() -> None:
@@ -193,7 +193,7 @@ class Noisy(nn.Module):
         self.head = nn.Linear(2, 1)
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        return nn.functional.dropout(self.head(inputs)[..., 0], 0.3, self.training)
+        return nn.functional.dropout(self.head(inputs), 0.3, self.training)
 
 
 def test_random_numbers_of_a_seed_do_not_depend_on_other_seeds(
@@ -214,7 +214,7 @@ def assert_trained_one_by_one(
     # The random numbers of a run begin where its forecaster was built.
     runs = [Run(seed, built(seed)) for seed in SEEDS]
     capsys.readouterr()
-    Trainer(runs, dataset(), WINDOW, 2, TRAINING, "test").train()
+    Trainer(runs, dataset(), TASK, 2, TRAINING, "test").train()
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "one after" in line]
     assert line.startswith("test, seeds 0, 1, 2: trained one after another: ")
     assert reason in line

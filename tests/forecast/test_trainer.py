@@ -39,7 +39,7 @@ def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         train({3: broken}, 4, folder=tmp_path)
     begun = Run(3, forecaster(), tmp_path)
-    Trainer([begun], dataset(), WINDOW, 4, TRAINING, "test")
+    Trainer([begun], dataset(), TASK, 4, TRAINING, "test")
     assert begun.progress.epoch == 2
     (resumed,) = train({3: forecaster()}, 4, folder=tmp_path)
     for one, other in zip(whole.best_rows(), resumed.best_rows(), strict=True):
@@ -71,7 +71,7 @@ def test_the_epoch_with_the_best_validation_forecasts() -> None:
     config = TrainingConfig(batch=4, warmup=0, learning_rate=0.05, final_fraction=1.0)
     (run,) = train({0: forecaster("no_memory")}, 8, config=config)
     rows, valid = run.best_rows(), dataset().splits["valid"]
-    kept = mse(predict(run.model, valid, 3), valid, WINDOW).item()
+    kept = mse(predict(run.model, valid, 3), valid, TASK).item()
     best = min(rows, key=lambda row: row["valid_mse"])
     assert kept == pytest.approx(best["valid_mse"], rel=1e-6)
     assert [row["best"] for row in rows].index(True) == best["epoch"] - 1
@@ -86,15 +86,15 @@ def test_training_learns() -> None:
 
 def test_only_scored_positions_from_the_window_on_count() -> None:
     whole = split(3)
-    forecast = torch.zeros_like(whole.target)
+    forecast = torch.zeros_like(whole.target).unsqueeze(-1)
     scored = whole.scored.clone()
     scored[:, 20:30] = False
     part = Split(whole.inputs, whole.target, scored, whole.origins)
     kept = torch.cat([whole.target[:, WINDOW:20], whole.target[:, 30:]], 1)
-    torch.testing.assert_close(mse(forecast, part, WINDOW), kept.square().mean())
+    torch.testing.assert_close(mse(forecast, part, TASK), kept.square().mean())
     # Entry t forecasts position t + 1.
-    perfect = whole.target.roll(-1, 1)
-    assert mse(perfect, whole, WINDOW) == 0
+    perfect = whole.target.roll(-1, 1).unsqueeze(-1)
+    assert mse(perfect, whole, TASK) == 0
 
 
 def test_the_learning_rate_warms_up_and_decays() -> None:

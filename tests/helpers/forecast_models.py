@@ -62,7 +62,7 @@ def train(
         UserError: the first failure, after all seeds were trained as far as they can be.
     """
     runs = [Run(seed, model, folder) for seed, model in models.items()]
-    Trainer(runs, dataset(), WINDOW, epochs, config, label).train()
+    Trainer(runs, dataset(), TASK, epochs, config, label).train()
     for run in runs:
         if run.failure:
             raise run.failure

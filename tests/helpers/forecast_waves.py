@@ -12,6 +12,7 @@ def forecasts(
     kind: str = "strategy",
     protocol: str = "strict",
     separate: bool = True,
+    horizon: int = 1,
 ) -> list[dict]:
     """Rows of the schema FORECASTS; forecasts of series s are off by scale * (1 + s / SERIES)."""
     rng = np.random.default_rng(seed)
@@ -22,12 +23,13 @@ def forecasts(
         rows.append(
             {
                 "dataset": "waves",
+                "horizon": horizon,
                 "strategy": strategy,
                 "kind": kind,
                 "protocol": protocol,
                 "seed": seed,
                 "series": series,
-                "first": 16,
+                "first": 15 + horizon,
                 "forecast": truth + np.float32(miss),
                 "truth": truth,
                 "scored": np.ones(STEPS, bool),

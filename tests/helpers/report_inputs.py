@@ -119,12 +119,17 @@ FORECAST = {name: ["waves"] for name in ("leaderboard", "forecasts", "forecast-c
 
 
 def write_forecasts(path: Path) -> None:
-    """Four strategies, of which one is without memory, on one dataset with three seeds."""
+    """Four strategies, one without memory, on one dataset with two horizons and three seeds."""
     given = waves.SCALES | {"delta": (0.30, 0.45, 0.40)}
     jobs = [
         (name, seed, scale) for name, scales in given.items() for seed, scale in enumerate(scales)
     ]
-    made = pd.DataFrame([row for job in jobs for row in waves.forecasts(*job)])
+    made = pd.DataFrame(
+        row
+        for name, seed, scale in jobs
+        for horizon in (1, 24)
+        for row in waves.forecasts(name, seed, scale * (1 + horizon), horizon=horizon)
+    )
     costs = pd.DataFrame([row for name, seed, _ in jobs for row in waves.epochs(name, seed)])
     place = {"dataset": "waves", "strategy": "mesa", "seed": 0, "series": 0, "layer": 0}
     traces = [

@@ -250,7 +250,8 @@ def test_rivals_and_refusals_are_shown(inputs):
 
 def test_forecasts_are_compared_and_it_is_said_whether_memory_helps(full):
     text = section(full, "Forecast study")
-    assert "**waves.** Lowest error: mesa, test MSE 0." in text
+    for place in ("one step ahead", "24 steps ahead"):
+        assert f"**waves, {place}.** Lowest error: mesa, test MSE " in text
     assert (
         "12 series, 3 seeds. Better than the same model without memory: mesa, titans_default."
         in text
@@ -259,7 +260,8 @@ def test_forecasts_are_compared_and_it_is_said_whether_memory_helps(full):
     for name in FIGURES:
         assert (f"(figures/{name}.svg)" in text) == name.startswith("forecast_")
     rows = pd.read_csv(full / "tables" / "forecast_waves.csv")
-    assert rows["strategy"].tolist() == ["mesa", "titans_default", "delta", "no_memory"]
+    assert rows["strategy"].tolist() == 2 * ["mesa", "titans_default", "delta", "no_memory"]
+    assert rows["horizon"].tolist() == 4 * [1] + 4 * [24]
     notes = (full / "RESULTS.md").read_text(encoding="utf-8")
     assert re.search(r"leaderboard/waves.parquet` \| leaderboard", notes)
 

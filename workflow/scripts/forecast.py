@@ -34,7 +34,9 @@ def main() -> None:
         ):
             if paths:
                 io.write_table(paths[place], rows, schema, note)
-        print(f"{wanted.label_of(seed)}: test MSE {found.test_mse:.5f}")
+        several = len(wanted.data.horizons) > 1
+        of = f", mean over horizons {list(wanted.data.horizons)}" if several else ""
+        print(f"{wanted.label_of(seed)}: test MSE {found.test_mse:.5f}{of}")
 
 
 def parse() -> argparse.Namespace:

@@ -173,7 +173,8 @@ class ComparisonConfig(Options):
     rivals: tuple[str, ...] = Field(
         ("no_memory", "lstm"),
         description="Every other strategy is compared with each strategy or baseline of these "
-        "names; p values are corrected for all of these comparisons of a dataset (Holm).",
+        "names; p values are corrected for all of these comparisons of a dataset at a horizon "
+        "(Holm).",
     )
     floor_of_window: str = Field(
         "floor_of_window",
@@ -255,17 +256,8 @@ class ForecastConfig(Options):
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds {list(self.seeds)} repeat; expected distinct seeds")
         for name, dataset in self.datasets.items():
-            if dataset.context_window >= dataset.length:
-                raise ValueError(
-                    f"datasets.{name}: found context_window {dataset.context_window}, expected"
-                    f" less than length {dataset.length}"
-                )
-            if not dataset.context_window <= dataset.first_scored < dataset.length:
-                raise ValueError(
-                    f"datasets.{name}: found scored_from {dataset.first_scored}, expected at least"
-                    f" context_window {dataset.context_window} and less than length"
-                    f" {dataset.length}"
-                )
+            if problem := dataset.problem():
+                raise ValueError(f"datasets.{name}: {problem}")
         return self
 
     def of_dataset(self, name: str) -> list[str]:

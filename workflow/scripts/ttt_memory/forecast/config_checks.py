@@ -97,6 +97,13 @@ def _file_problem(
             f"{file} knows how a dataset is generated, and {unknown[0]!r} is not; expected"
             " datasets: [...] with those of source sine or switch"
         )
+    far = [name for name, data in datasets.items() if data.horizons != (1,)]
+    if far and _says(tree, "NEEDS_HORIZON_1"):
+        return (
+            f"{file} forecasts one sample ahead, and dataset {far[0]!r} asks for horizons"
+            f" {list(datasets[far[0]].horizons)}; expected datasets: [...] with those of horizon 1"
+            " alone"
+        )
     if hidden and _says(tree, "NEEDS_TARGET"):
         return (
             f"{file} forecasts from the target's past, which dataset {hidden[0]!r} hides"
@@ -163,16 +170,16 @@ def _dataset_problems(key: str, dataset: Dataset) -> Iterator[tuple[str, str]]:
 
 
 def _sample_problems(config: ForecastConfig) -> Iterator[tuple[str, str]]:
-    """Datasets that differ in the context window must be scored on the same samples."""
-    same = {"context_window", "scored_from", "epochs"}
+    """Datasets that differ in window or horizons must be scored on the same samples."""
+    same = {"context_window", "horizons", "scored_from", "epochs"}
     for (first, one), (second, other) in itertools.combinations(config.datasets.items(), 2):
         if one.model_dump(exclude=same) != other.model_dump(exclude=same):
             continue
         if one.first_scored != other.first_scored:
-            most = max(one.context_window, other.context_window)
+            most = max(one.first_forecast, other.first_forecast)
             yield (
                 f"datasets.{second}.scored_from",
                 f"{second!r} is scored from sample {other.first_scored} and {first!r}, the same"
-                f" series with another context_window, from {one.first_scored}; expected one number"
-                f" for both, such as scored_from: {most}",
+                f" series with another context_window or other horizons, from {one.first_scored};"
+                f" expected one number for both, such as scored_from: {most}",
             )

@@ -15,7 +15,7 @@ from .config import Datasets, EntryConfig, ModelConfig, SearchConfig, TrainingCo
 from .diagnosis import blamed
 from .forecaster import Task, build, parameters
 from .forecaster_checks import check_forecaster
-from .loss import mse, predict
+from .loss import aligned, mse, predict
 from .matching import matched_sizes
 from .model.mac_titan import MACTitan
 from .search import best_rate
@@ -90,7 +90,7 @@ class Outcome:
     forecasts: list[dict]
     epochs: list[dict]
     traces: list[dict]
-    test_mse: float
+    test_mse: float  # mean over horizons
 
     def of_seed(self, seed: int) -> "Outcome":
         """The same outcome for another seed."""
@@ -193,12 +193,12 @@ def _runs(
     checkpoints: Path | None,
 ) -> list[Run]:
     """Train these seeds by gradient to their end; a run that could not be has a failure."""
-    window, runs = experiment.data.context_window, []
+    task, runs = Task.of(series, experiment.data), []
     for seed in seeds:
         model = _built(experiment, series, seed)
-        check_forecaster(model, window, len(series.channels), experiment.label_of(seed))
+        check_forecaster(model, task, experiment.label_of(seed))
         runs.append(Run(seed, model, checkpoints))
-    Trainer(runs, series, window, experiment.epochs, settings, experiment.label).train()
+    Trainer(runs, series, task, experiment.epochs, settings, experiment.label).train()
     return runs
 
 
@@ -206,15 +206,15 @@ def _fitted(experiment: Experiment, series: Series, seed: int) -> Outcome:
     """Fit a baseline that is not trained by gradient; its curve is one epoch."""
     model = _built(experiment, series, seed)
     train, valid = series.splits["train"], series.splits["valid"]
-    window = experiment.data.context_window
+    task = Task.of(series, experiment.data)
     started = time.perf_counter()
     model.fit(train, valid)
-    check_forecaster(model, window, len(series.channels), experiment.label_of(seed))
+    check_forecaster(model, task, experiment.label_of(seed))
     forecast = predict(model, valid, experiment.training.evaluation_batch)
     row = {
         "epoch": 1,
         "train_mse": float("nan"),
-        "valid_mse": mse(forecast, valid, window).item(),
+        "valid_mse": mse(forecast, valid, task).item(),
         "learning_rate": float("nan"),
         "gradient_norm": float("nan"),
         "seconds": time.perf_counter() - started,
@@ -227,7 +227,7 @@ def _outcome(
     experiment: Experiment, series: Series, seed: int, model: nn.Module, rows: list[dict]
 ) -> Outcome:
     """The outcome of a seed, whose forecaster is trained and whose curve has these rows."""
-    window, test = experiment.data.context_window, series.splits["test"]
+    task, test = Task.of(series, experiment.data), series.splits["test"]
     forecast = predict(model, test, experiment.training.evaluation_batch)
     if not torch.isfinite(forecast).all():
         batch = experiment.training.evaluation_batch
@@ -240,34 +240,34 @@ def _outcome(
     about = {
         "kind": getattr(model, "kind", experiment.kind),
         "protocol": model.protocol,
-        "first": window,
         "unit": series.unit,
         "parameters": parameters(model),
         "separate": series.separate,
     }
     return Outcome(
-        [{**names, **about, **row} for row in _forecasts(forecast, test, window)],
+        [{**names, **about, **row} for row in _forecasts(forecast, test, task)],
         [{**names, **row} for row in rows],
-        [{**names, **row} for row in _traces(model, test, window)],
-        mse(forecast, test, window).item(),
+        [{**names, **row} for row in _traces(model, test, task.context_window)],
+        mse(forecast, test, task).item(),
     )
 
 
-def _forecasts(forecast: Tensor, split: Split, window: int) -> Iterator[dict]:
-    """One row per series of `split`; entry t of `forecast` [N, T] is for the target at t + 1."""
-    made = forecast[:, window - 1 : -1].cpu().numpy()
-    truth = split.target[:, window:].cpu().numpy()
-    scored = split.scored[:, window:].cpu().numpy()
-    for number, (row, true, counted) in enumerate(zip(made, truth, scored, strict=True)):
-        error = (row - true)[counted].astype(np.float64)
-        yield {
-            "series": number,
-            "forecast": row,
-            "truth": true,
-            "scored": counted,
-            "mse": float(np.mean(error**2)) if counted.any() else float("nan"),
-            "mae": float(np.mean(np.abs(error))) if counted.any() else float("nan"),
-        }
+def _forecasts(forecast: Tensor, split: Split, task: Task) -> Iterator[dict]:
+    """One row per horizon and series of `split`, from forecasts [N, T, H]."""
+    for one in aligned(forecast, split, task):
+        arrays = (tensor.cpu().numpy() for tensor in (one.forecast, one.target, one.scored))
+        for number, (row, true, counted) in enumerate(zip(*arrays, strict=True)):
+            error = (row - true)[counted].astype(np.float64)
+            yield {
+                "horizon": one.horizon,
+                "series": number,
+                "first": one.first,
+                "forecast": row,
+                "truth": true,
+                "scored": counted,
+                "mse": float(np.mean(error**2)) if counted.any() else float("nan"),
+                "mae": float(np.mean(np.abs(error))) if counted.any() else float("nan"),
+            }
 
 
 @torch.no_grad()

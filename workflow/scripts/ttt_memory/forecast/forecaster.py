@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from torch import nn
+from torch import Tensor, nn
 
 from ..errors import UserError
 from .config import EntryConfig, ModelConfig
@@ -21,17 +21,20 @@ class Task:
     channels: int
     observed: bool  # the last channel is the past of the target
     recipe: Dataset | None = None  # how the dataset is made, for those that may know it
+    horizons: tuple[int, ...] = (1,)  # how many samples ahead it forecasts, ascending
 
     @classmethod
     def of(cls, series: Series, recipe: Dataset) -> "Task":
         """The task of a dataset."""
-        return cls(recipe.context_window, len(series.channels), series.observed, recipe)
+        seen = recipe.context_window, len(series.channels), series.observed
+        return cls(*seen, recipe, recipe.horizons)
 
 
 def build(name: str, entry: EntryConfig, kind: str, task: Task, config: ModelConfig) -> nn.Module:
     """The forecaster `name`; `kind` is "strategy" or "baseline".
 
-    Called with inputs [B, T, channels], it returns [B, T]: entry t forecasts the target at t + 1.
+    Called with inputs [B, T, channels], it returns [B, T, H] for H horizons: entry [t, h] forecasts
+    the target at t + task.horizons[h]. A baseline's file may return [B, T] for one horizon.
     A forecaster with a method `fit(train, valid)` is fitted by it; others are trained by gradient.
     If its attribute `seedless` is true, one fit is for all seeds.
 
@@ -42,7 +45,8 @@ def build(name: str, entry: EntryConfig, kind: str, task: Task, config: ModelCon
         strategy = load(name, entry)
         check(strategy, config)
         from_last = config.from_last and task.observed
-        return MACTitan(config, task.context_window, task.channels, from_last, strategy)
+        horizons = len(task.horizons)
+        return MACTitan(config, task.context_window, task.channels, from_last, strategy, horizons)
     what, path = f"baseline {name!r}", path_of(entry, BASELINES)
     module = import_file(what, path, BASELINES)
     if not callable(getattr(module, "build", None)):
@@ -51,7 +55,15 @@ def build(name: str, entry: EntryConfig, kind: str, task: Task, config: ModelCon
             " define it"
         )
     options = options_of(what, getattr(module, "OPTIONS", {}), entry)
-    return module.build(task, config, options)
+    model = module.build(task, config, options)
+    model.register_forward_hook(_with_horizons)
+    return model
+
+
+def _with_horizons(model: nn.Module, inputs: tuple, forecast: Tensor) -> Tensor:
+    """Forecasts [B, T] as [B, T, 1]; others as they are."""
+    short = isinstance(forecast, Tensor) and forecast.dim() == 2
+    return forecast.unsqueeze(-1) if short else forecast
 
 
 def parameters(model: nn.Module) -> int:

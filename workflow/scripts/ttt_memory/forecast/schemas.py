@@ -17,10 +17,11 @@ SERIES = pa.schema(
     ]
 )
 
-# One row per test series of an experiment.
+# One row per horizon and test series of an experiment.
 FORECASTS = pa.schema(
     [
         ("dataset", pa.string()),
+        ("horizon", pa.int32()),  # samples from the last one that a forecast sees to its target
         ("strategy", pa.string()),
         ("kind", pa.string()),  # strategy, baseline, floor
         ("protocol", pa.string()),  # strict, published
@@ -70,10 +71,11 @@ TRACES = pa.schema(
     ]
 )
 
-# One row per dataset and strategy.
+# One row per dataset, horizon and strategy.
 LEADERBOARD = pa.schema(
     [
         ("dataset", pa.string()),
+        ("horizon", pa.int32()),
         ("strategy", pa.string()),
         ("kind", pa.string()),
         ("protocol", pa.string()),
@@ -95,7 +97,7 @@ LEADERBOARD = pa.schema(
         ("difference_high", pa.float64()),
         # Two-sided: sign-flip test over series, or Student over seeds for windows of records
         ("p", pa.float64()),
-        ("p_holm", pa.float64()),  # p corrected for all differences of the dataset
+        ("p_holm", pa.float64()),  # p corrected for all differences of dataset and horizon
         # Of the possible gain, floor_of_window minus floor_of_past; NaN where floors are unknown
         ("share", pa.float64()),
         ("share_low", pa.float64()),  # 95% bootstrap interval over series and seeds
@@ -110,17 +112,18 @@ LEADERBOARD = pa.schema(
     ]
 )
 
-# One row per dataset, strategy and rival.
+# One row per dataset, horizon, strategy and rival.
 RIVALS = pa.schema(
     [
         ("dataset", pa.string()),
+        ("horizon", pa.int32()),
         ("strategy", pa.string()),
         ("rival", pa.string()),
         ("difference", pa.float64()),  # MSE of the strategy minus that of the rival
         ("difference_low", pa.float64()),  # 95% interval, as in LEADERBOARD
         ("difference_high", pa.float64()),
         ("p", pa.float64()),
-        ("p_holm", pa.float64()),  # corrected for all comparisons of the dataset
+        ("p_holm", pa.float64()),  # corrected for all comparisons of dataset and horizon
         ("tests", pa.int32()),  # number of these comparisons
         ("over", pa.string()),  # what interval and p are over: series, seeds
         ("beats", pa.bool_()),  # p_holm below 0.05, and the interval below zero

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ..errors import UserError
 from .config import TrainingConfig
 from .diagnosis import blamed
+from .forecaster import Task
 from .loss import mse, predict
 from .seeds.forward import Alone, Forward
 from .seeds.probe import together
@@ -37,7 +38,7 @@ class Trainer:
     Args:
         runs: one for each seed, on the dataset's device.
         series: the dataset.
-        context_window: position of the first sample that counts in the loss.
+        task: what its forecaster is given, and how far ahead it forecasts.
         epochs: passes over the training series.
         config: settings of the optimiser, and batch sizes.
         label: names strategy and dataset in progress lines and errors.
@@ -50,12 +51,12 @@ class Trainer:
         self,
         runs: Sequence[Run],
         series: Series,
-        context_window: int,
+        task: Task,
         epochs: int,
         config: TrainingConfig,
         label: str,
     ):
-        self.runs, self.context_window, self.epochs = list(runs), context_window, epochs
+        self.runs, self.task, self.epochs = list(runs), task, epochs
         self.train_split, self.valid_split = series.splits["train"], series.splits["valid"]
         self.config, self.label = config, label
         self.total = epochs * math.ceil(len(self.train_split) / config.batch)  # steps
@@ -75,8 +76,8 @@ class Trainer:
             return
         forward = None
         if len(waiting) > 1:
-            models, channels = [run.model for run in waiting], self.train_split.inputs.shape[-1]
-            forward, reason = together(models, self.context_window, channels)
+            models = [run.model for run in waiting]
+            forward, reason = together(models, self.task.context_window, self.task.channels)
             if reason:
                 self._say(waiting, f"trained one after another: {reason}")
         for group in [waiting] if forward else [[run] for run in waiting]:
@@ -143,7 +144,7 @@ class Trainer:
             batch = _rows(self.train_split, orders[:, place : place + self.config.batch])
             rate = learning_rate(self.config, step, self.total)
             try:
-                found.append(stack.step(batch, self.context_window, rate, self.config.clip))
+                found.append(stack.step(batch, self.task, rate, self.config.clip))
             except FAILURES as error:
                 raise UserError(f"{where}: {error}") from error
             kept = self._finite(
@@ -162,7 +163,7 @@ class Trainer:
     def _validate(self, stack: Stack, epoch: int) -> list[float]:
         """The validation error of each run; a run whose error is not finite fails."""
         forecast = stack.predict(self.valid_split.inputs, self.config.evaluation_batch)
-        errors = mse(forecast, self.valid_split, self.context_window).unsqueeze(1)
+        errors = mse(forecast, self.valid_split, self.task).unsqueeze(1)
         where = f"epoch {epoch + 1}"
         split = self.valid_split
         kept = self._finite(
@@ -170,13 +171,13 @@ class Trainer:
             errors,
             lambda row: f"{where}: validation MSE is {row[0]}, expected a finite one",
             lambda model, _: mse(
-                predict(model, split, self.config.evaluation_batch), split, self.context_window
+                predict(model, split, self.config.evaluation_batch), split, self.task
             ),
         )
         return errors[kept, 0].tolist()
 
     def _loss(self, model: nn.Module, batch: Split) -> Tensor:
-        return mse(model(batch.inputs), batch, self.context_window)
+        return mse(model(batch.inputs), batch, self.task)
 
     def _finite(
         self,
@@ -211,7 +212,7 @@ class Trainer:
         """What is trained, on what and how; a checkpoint with another origin is refused."""
         return (
             f"{self._name([run])}, {self.epochs} epochs of {len(self.train_split)} series,"
-            f" {self.config}"
+            f" horizons {list(self.task.horizons)}, {self.config}"
         )
 
     def _name(self, runs: list[Run]) -> str:

@@ -10,7 +10,7 @@ from .strategy import own_entries
 
 
 def try_out(config: ForecastConfig) -> None:
-    """Build every forecaster whose file is not built in, and check it as its job would.
+    """Build every forecaster whose file is not built in, and check it as its jobs would.
 
     A baseline that is fitted to data is built and no more.
 
@@ -20,14 +20,23 @@ def try_out(config: ForecastConfig) -> None:
     datasets = config.datasets.values()
     window = min((dataset.context_window for dataset in datasets), default=16)
     observed = all(getattr(dataset, "observe_target", True) for dataset in datasets)
-    task = Task(window, channels=2, observed=observed)
     for kind, name, entry in own_entries(config):
         key = f"forecast.{kind}.{name}"
         singular = "strategy" if kind == "strategies" else "baseline"
-        try:
-            torch.manual_seed(0)
-            model = build(name, entry, singular, task, config.model)
-            if not hasattr(model, "fit"):
-                check_forecaster(model, window, task.channels, f"{singular} {name!r}")
-        except UserError as error:
-            raise UserError(f"{key}: {error}") from error
+        for horizons in _horizons(config, name):
+            task = Task(window, channels=2, observed=observed, horizons=horizons)
+            try:
+                torch.manual_seed(0)
+                model = build(name, entry, singular, task, config.model)
+                if not hasattr(model, "fit"):
+                    check_forecaster(model, task, f"{singular} {name!r}")
+            except UserError as error:
+                raise UserError(f"{key}: {error}") from error
+
+
+def _horizons(config: ForecastConfig, name: str) -> list[tuple[int, ...]]:
+    """The horizons that a strategy or baseline is asked for, each once."""
+    asked = (
+        data.horizons for key, data in config.datasets.items() if name in config.of_dataset(key)
+    )
+    return list(dict.fromkeys(asked))

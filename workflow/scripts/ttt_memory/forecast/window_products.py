@@ -15,7 +15,7 @@ from .series.dataset import Split
 
 @dataclass(frozen=True)
 class WindowProducts:
-    """Sums over the scored positions; x is a window less `shift`, y the target after it."""
+    """Sums over the scored targets; y is a target, x the window less `shift` that forecasts it."""
 
     count: Tensor  # []
     x: Tensor  # [D], D = channels * window, with the oldest sample of a channel first
@@ -30,13 +30,14 @@ class WindowProducts:
         return (fitted - 2 * (weight @ self.xy + bias * self.y) + self.yy) / self.count
 
 
-def window_products(split: Split, window: int, shift: Tensor) -> WindowProducts:
+def window_products(split: Split, window: int, shift: Tensor, horizon: int) -> WindowProducts:
     """The products of a split in double precision; `shift` [channels] is taken off the inputs.
 
-    `naive_window_products` is the readable form.
+    A target stands `horizon` samples after the last one of its window. `naive_window_products` is
+    the readable form.
     """
-    inputs, y = split.inputs.double() - shift, split.target[:, window:].double()
-    whole = inputs.shape[1] - window  # windows of a series that have a target after them
+    inputs, y, scored = _parts(split, window, shift, horizon)
+    whole = inputs.shape[1] - window  # windows of a series that have a target
     # Of the sample at each place of a window, over all windows.
     moments = [
         (torch.einsum("ntc,nt->c", part, y), part.sum((0, 1)))
@@ -46,7 +47,7 @@ def window_products(split: Split, window: int, shift: Tensor) -> WindowProducts:
     found = WindowProducts(
         y.new_tensor(y.numel()), x, y.sum(), _gram(inputs, window), xy, y.square().sum()
     )
-    missing = ~split.scored[:, window:]
+    missing = ~scored
     if not missing.any():
         return found
     left_out = _sums(_windows(inputs, window)[missing], y[missing])
@@ -55,15 +56,21 @@ def window_products(split: Split, window: int, shift: Tensor) -> WindowProducts:
     )
 
 
-def naive_window_products(split: Split, window: int, shift: Tensor) -> WindowProducts:
+def naive_window_products(split: Split, window: int, shift: Tensor, horizon: int) -> WindowProducts:
     """What `window_products` returns, with every window written out."""
-    scored = split.scored[:, window:]
-    x = _windows(split.inputs.double() - shift, window)[scored]
-    return WindowProducts(*_sums(x, split.target[:, window:][scored].double()))
+    inputs, y, scored = _parts(split, window, shift, horizon)
+    return WindowProducts(*_sums(_windows(inputs, window)[scored], y[scored]))
+
+
+def _parts(split: Split, window: int, shift: Tensor, horizon: int) -> tuple[Tensor, ...]:
+    """Inputs up to the sample after the last window that has a target; targets; which count."""
+    first = window - 1 + horizon
+    inputs = (split.inputs.double() - shift)[:, : split.inputs.shape[1] + 1 - horizon]
+    return inputs, split.target[:, first:].double(), split.scored[:, first:]
 
 
 def _gram(inputs: Tensor, window: int) -> Tensor:
-    """Sums of x x^T over the windows of inputs [N, T, channels] that have a target after them."""
+    """Sums of x x^T over the windows of inputs [N, T, channels] but the last one."""
     _, length, channels = inputs.shape
     gram = inputs.new_zeros(channels, window, channels, window)
     samples = inputs.transpose(0, 1)  # [T, N, channels]
@@ -79,7 +86,7 @@ def _gram(inputs: Tensor, window: int) -> Tensor:
 
 
 def _windows(inputs: Tensor, window: int) -> Tensor:
-    """The windows [N, T - window, D] of inputs [N, T, channels] that have a target after them."""
+    """The windows [N, T - window, D] of inputs [N, T, channels] but the last one."""
     return inputs[:, :-1].unfold(1, window, 1).flatten(2)
 
 

@@ -26,6 +26,7 @@ FIGURES = {
     "inner_norm": "Size of the write during training",
     "attribution": "Memory efficiency, one change at a time",
     "forecast_leaderboard": "Forecast error by strategy",
+    "forecast_horizons": "Forecast error by horizon",
     "forecast_series": "Forecasts against truth",
     "forecast_position": "Forecast error by position in the series",
     "forecast_traces": "Surprise and gates over one series",

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from ..benchmark.sample import IMPORTED
-from ..forecast.comparison.results import Study
+from ..forecast.comparison.results import Family, Study
 from ..vocabulary import ALTERNATIVES, SEGMENTS, SWEEPS
 from ..vocabulary import CONDITIONS as KNOWN
 from .equal_bytes import (
@@ -49,8 +49,10 @@ _MEASURES = {
 
 _FORECAST = """\
 This study is separate from that of conversations. Does a memory that is written at test time help
-to forecast a series? A forecast of the next sample sees the last `context_window` samples directly.
-It sees older samples only through the memory, which is reset before every series.
+to forecast a series? A forecast sees the last `context_window` samples directly. It sees older
+samples only through the memory, which is reset before every series. Its *horizon* says how many
+samples ahead of the last one its target is. All horizons of a dataset are scored on the same
+targets.
 
 The test MSE is in standardised units, with a 95% Student interval over training seeds. *Memory
 gain* is the MSE of the same model without memory minus this MSE, for each seed. Part of a gain may
@@ -60,7 +62,8 @@ show how much.
 *Difference* is this MSE minus that of one strategy (`comparison.compared_with`) on the same series.
 For series that were recorded separately it has a bootstrap interval over series and seeds, and the
 p value of a two-sided sign-flip test. For windows of longer records interval and p are Student's
-over seeds. *p (Holm)* is corrected for the number of comparisons on the dataset, by Holm's method.
+over seeds. *p (Holm)* is corrected by Holm's method for the number of comparisons on the dataset at
+that horizon; it is not corrected for the number of horizons.
 A strategy *beats* a rival if the corrected p is below 0.05 and the interval lies below zero.
 
 *Share of possible gain*: 0 is the error of the best forecast that the window alone allows, 1 that
@@ -170,32 +173,31 @@ def sweep(name: str) -> str:
 
 
 def forecast(study: Study) -> str:
-    """What the forecast study is and, for each dataset, the best strategy and the memory gains."""
-    return "\n\n".join([_FORECAST, *(forecast_result(study, name) for name in study.datasets)])
+    """What the forecast study is and, for each family, the best strategy and the memory gains."""
+    return "\n\n".join([_FORECAST, *(forecast_result(study, one) for one in study.families)])
 
 
-def forecast_result(study: Study, dataset: str) -> str:
-    """The best forecaster of a dataset, the memory gains, and which rivals are beaten."""
-    rows = study.leaderboard
-    rows = rows[(rows["dataset"] == dataset) & (rows["protocol"] == "strict")]
-    rows = rows[rows["kind"] != "floor"]
+def forecast_result(study: Study, family: Family) -> str:
+    """The best forecaster of a family, the memory gains, and which rivals are beaten."""
+    rows = family.rows(study.leaderboard)
+    rows = rows[(rows["protocol"] == "strict") & (rows["kind"] != "floor")]
     if rows.empty:
-        return f"**{dataset}.** Only the published protocol was run."
+        return f"**{family.name}.** Only the published protocol was run."
     best = rows.iloc[0]
     value = estimate({"value": best["mse"], "low": best["low"], "high": best["high"]}, 5)
     text = (
-        f"**{dataset}.** Lowest error: {best['strategy']}, test MSE {value} on {best['series']:,} "
-        f"series, {of_seeds(best['seeds'])}."
+        f"**{family.name}.** Lowest error: {best['strategy']}, test MSE {value} on"
+        f" {best['series']:,} series, {of_seeds(best['seeds'])}."
     )
     gains = rows[rows["gain"].notna()]
     if not gains.empty:
         text += f" {_gains(gains)}"
-    return " ".join([text, *_beaten(study, dataset)])
+    return " ".join([text, *_beaten(study, family)])
 
 
-def _beaten(study: Study, dataset: str) -> Iterator[str]:
+def _beaten(study: Study, family: Family) -> Iterator[str]:
     """For each rival, which strategies beat it after the correction."""
-    rows = study.rivals[study.rivals["dataset"] == dataset]
+    rows = family.rows(study.rivals)
     for rival, part in rows.groupby("rival", sort=False):
         names = ", ".join(part.loc[part["beats"], "strategy"]) or "none"
         yield f"After correction for {part['tests'].iloc[0]} comparisons, beats {rival}: {names}."

@@ -37,15 +37,15 @@ class Attention(nn.Module):
         self.embedding = nn.Linear(task.channels, config.width)
         self.layers = nn.ModuleList([Layer(sizes, band) for band in layers])
         self.norm = nn.LayerNorm(config.width)
-        self.head = nn.Linear(self.read * config.width, 1)
+        self.head = nn.Linear(self.read * config.width, len(task.horizons))
 
     def forward(self, inputs):
         tokens = self.embedding(inputs)
         for layer in self.layers:
             tokens = layer(tokens)
         newest = pad(self.norm(tokens), (0, 0, self.read - 1, 0)).unfold(1, self.read, 1)
-        forecast = self.head(newest.flatten(2))[..., 0]
-        return forecast + inputs[:, :, -1] if self.from_last else forecast
+        forecast = self.head(newest.flatten(2))
+        return forecast + inputs[:, :, -1:] if self.from_last else forecast
 
     def by_windows(self, inputs):
         """What `forward` returns, with every window read by itself."""

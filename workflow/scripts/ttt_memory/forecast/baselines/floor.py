@@ -15,6 +15,7 @@ from ttt_memory.forecast.series.config import SineDataset, SwitchDataset
 OPTIONS = {"sees": "past"}
 
 NEEDS_RECIPE = True
+NEEDS_HORIZON_1 = True
 FLOORS = {SineDataset: SineFloor, SwitchDataset: SwitchFloor}
 
 

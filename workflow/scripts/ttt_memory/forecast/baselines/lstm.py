@@ -20,13 +20,17 @@ def build(task, config, options):
     without = forecaster.build(name, EntryConfig(file=name), "strategy", task, config)
     wanted = forecaster.parameters(without)
     sizes = range(1, 512)
-    width = min(sizes, key=lambda size: abs(parameters(task.channels, size, layers) - wanted))
+    horizons = len(task.horizons)
+    width = min(
+        sizes, key=lambda size: abs(parameters(task.channels, size, layers, horizons) - wanted)
+    )
     return LSTM(task, config, width, layers)
 
 
-def parameters(channels, width, layers):
+def parameters(channels, width, layers, horizons):
     """Number of parameters: embedding, 8 width^2 + 8 width per layer, head."""
-    return (channels + 1) * width + layers * 8 * width * (width + 1) + width + 1
+    inner = layers * 8 * width * (width + 1)
+    return (channels + 1) * width + inner + horizons * (width + 1)
 
 
 class LSTM(nn.Module):
@@ -37,9 +41,9 @@ class LSTM(nn.Module):
         self.from_last = config.from_last and task.observed
         self.embedding = nn.Linear(task.channels, width)
         self.lstm = nn.LSTM(width, width, num_layers=layers, batch_first=True)
-        self.head = nn.Linear(width, 1)
+        self.head = nn.Linear(width, len(task.horizons))
 
     def forward(self, inputs):
         hidden, _ = self.lstm(nn.functional.silu(self.embedding(inputs)))
-        forecast = self.head(hidden)[..., 0]
-        return forecast + inputs[:, :, -1] if self.from_last else forecast
+        forecast = self.head(hidden)
+        return forecast + inputs[:, :, -1:] if self.from_last else forecast

@@ -1,10 +1,13 @@
 """A linear autoregression for each series, updated after every sample by recursive least squares.
 
 The prior of its weights is the ridge regression over all training series. Of the options
-`precisions` (of the prior) and `forgetting` (factor per sample), the pair with the smallest
-validation error is used. Haykin, Adaptive Filter Theory, chapter on recursive least squares:
+`precisions` (of the prior) and `forgetting` (factor per sample), each horizon h takes the pair with
+the smallest validation error. Haykin, Adaptive Filter Theory, chapter on recursive least squares:
 
     g = P x / (f + x^T P x),  w <- w + g (y - w^T x),  P <- (P - g x^T P) / f
+
+g and P depend on the windows x alone, so all horizons with one pair share them. The weights of a
+horizon learn from the window of t - h when the sample at t is seen, and not before: y = x_t.
 """
 
 import itertools
@@ -36,49 +39,77 @@ class OnlineRLS(nn.Module):
 
     def __init__(self, task, options):
         super().__init__()
-        self.window, self.options = task.context_window, options
+        self.window, self.horizons, self.options = task.context_window, task.horizons, options
         size = task.context_window * task.channels + 1
-        self.start = nn.Parameter(torch.zeros(size, dtype=torch.float64))
-        self.precision, self.forgetting = options["precisions"][0], options["forgetting"][0]
+        self.start = nn.Parameter(torch.zeros(len(task.horizons), size, dtype=torch.float64))
+        first = options["precisions"][0], options["forgetting"][0]
+        self.pairs = [first] * len(task.horizons)
 
     @torch.no_grad()
     def fit(self, train, valid):
-        """Fit the start by ridge regression; choose precision and forgetting by validation."""
-        views = self._views(train.inputs)[:, self.window - 1 : -1]
-        scored = train.scored[:, self.window :]
-        x, y = views[scored], train.target[:, self.window :][scored].double()
-        ridge = torch.eye(x.shape[1], dtype=x.dtype, device=x.device) * self.options["penalty"]
-        self.start.copy_(torch.linalg.solve(x.T @ x + ridge, x.T @ y))
-        grid = itertools.product(self.options["precisions"], self.options["forgetting"])
+        """Fit the starts by ridge regression; choose precision and forgetting by validation."""
+        for place, horizon in enumerate(self.horizons):
+            self.start[place].copy_(self._ridge(train, horizon))
         found = []
-        for pair in grid:
-            self.precision, self.forgetting = pair
-            forecast = self(valid.inputs)
-            error = (forecast[:, :-1] - valid.target[:, 1:]).square()[:, self.window - 1 :]
-            found.append((error[valid.scored[:, self.window :]].mean().item(), pair))
-        _, (self.precision, self.forgetting) = min(found)
+        for pair in itertools.product(self.options["precisions"], self.options["forgetting"]):
+            forecast = self._filtered(valid.inputs, pair, range(len(self.horizons)))
+            found.append((pair, self._errors(forecast, valid)))
+        for place in range(len(self.horizons)):
+            _, self.pairs[place] = min((errors[place], pair) for pair, errors in found)
+
+    def _ridge(self, train, horizon):
+        first = self.window - 1 + horizon
+        views = self._views(train.inputs)[:, self.window - 1 : train.inputs.shape[1] - horizon]
+        scored = train.scored[:, first:]
+        x, y = views[scored], train.target[:, first:][scored].double()
+        ridge = torch.eye(x.shape[1], dtype=x.dtype, device=x.device) * self.options["penalty"]
+        return torch.linalg.solve(x.T @ x + ridge, x.T @ y)
+
+    def _errors(self, forecast, valid):
+        """The mean squared error of each horizon."""
+        found = []
+        for place, horizon in enumerate(self.horizons):
+            first = self.window - 1 + horizon
+            made = forecast[:, self.window - 1 : forecast.shape[1] - horizon, place]
+            error = (made - valid.target[:, first:]).square()
+            found.append(error[valid.scored[:, first:]].mean().item())
+        return found
 
     def forward(self, inputs):
-        """For each sample in order: update with it, then forecast the next one."""
-        target = inputs[:, :, -1].double()
+        forecasts = [None] * len(self.horizons)
+        for pair in dict.fromkeys(self.pairs):
+            places = [place for place, own in enumerate(self.pairs) if own == pair]
+            made = self._filtered(inputs, pair, places).unbind(-1)
+            for place, forecast in zip(places, made, strict=True):
+                forecasts[place] = forecast
+        return torch.stack(forecasts, -1)
+
+    def _filtered(self, inputs, pair, places):
+        """For each sample in order: learn from it, then forecast at the horizons of `places`."""
+        (precision, forgetting), target = pair, inputs[:, :, -1].double()
         views = self._views(inputs)
         batch, length, size = views.shape
-        weight = self.start.expand(batch, size)
+        weights = {place: self.start[place].expand(batch, size) for place in places}
         eye = torch.eye(size, dtype=torch.float64, device=inputs.device)
-        inverse = (eye / self.precision).expand(batch, size, size)
-        forecasts = []
+        inverse = (eye / precision).expand(batch, size, size)
+        gains, forecasts = {}, []
         for t in range(length):
             if t >= self.window:
-                weight, inverse = self._learn(weight, inverse, views[:, t - 1], target[:, t])
-            forecasts.append((weight * views[:, t]).sum(-1))
+                gains[t - 1], inverse = self._gain(inverse, views[:, t - 1], forgetting)
+            for place, weight in weights.items():
+                origin = t - self.horizons[place]  # its forecast at this horizon was of t
+                if origin >= self.window - 1:
+                    error = target[:, t] - (weight * views[:, origin]).sum(-1)
+                    weights[place] = weight + gains[origin] * error.unsqueeze(-1)
+            forecasts.append(torch.stack([(w * views[:, t]).sum(-1) for w in weights.values()], -1))
         return torch.stack(forecasts, 1).to(inputs.dtype)
 
-    def _learn(self, weight, inverse, x, y):
+    @staticmethod
+    def _gain(inverse, x, forgetting):
+        """G [B, D] for the window x [B, D], and P [B, D, D] after it."""
         seen = (inverse @ x.unsqueeze(-1))[..., 0]
-        gain = seen / (self.forgetting + (x * seen).sum(-1, keepdim=True))
-        error = y - (weight * x).sum(-1)
-        inverse = (inverse - gain.unsqueeze(-1) * seen.unsqueeze(-2)) / self.forgetting
-        return weight + gain * error.unsqueeze(-1), inverse
+        gain = seen / (forgetting + (x * seen).sum(-1, keepdim=True))
+        return gain, (inverse - gain.unsqueeze(-1) * seen.unsqueeze(-2)) / forgetting
 
     def _views(self, inputs):
         views = pad(inputs, (0, 0, self.window - 1, 0)).unfold(1, self.window, 1).flatten(2)

@@ -33,6 +33,7 @@ def build(task, config, options):
         options["ffn"],
         options["dropout"],
         rates,
+        len(task.horizons),
     )
     return Carried(titan)
 

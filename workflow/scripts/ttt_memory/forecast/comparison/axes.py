@@ -4,14 +4,16 @@ A strategy has the same colour in all figures; baselines are grey.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .results import Study
+from .results import Family, Study, ahead
 
+T = TypeVar("T")
 PANEL = (4.6, 3.0)  # inches
 COLOURS = [
     "#0072B2",
@@ -31,36 +33,34 @@ BEST = 3  # strategies shown where a figure of all would not be readable
 BIN = 16  # positions averaged into one point of the error by position
 
 
-def title(study: Study, dataset: str) -> str:
-    """Dataset, target, horizon, and how many test series and training seeds are behind a panel."""
+def title(study: Study, dataset: str, horizons: Sequence[int]) -> str:
+    """Dataset, target, horizons, and how many test series and training seeds are behind a panel."""
     rows = study.leaderboard[study.leaderboard["dataset"] == dataset]
     target = study.of_series(dataset).target
-    what = f"{dataset}: {target + ' ' if target else ''}one step ahead"
+    what = f"{dataset}: {target + ' ' if target else ''}{ahead(horizons)}"
     seeds = rows["seeds"].max()
     return f"{what}, {rows['series'].max():,} series, {seeds} seed{'s' if seeds > 1 else ''}"
 
 
 def panels(
-    study: Study, height: Callable[[str], float] | None = None
-) -> tuple[Figure | None, list[tuple[Axes, str]]]:
-    """A figure with one panel per dataset; `height` gives a dataset's panel height in inches."""
-    names = study.datasets
-    if not names:
+    parts: Sequence[T], height: Callable[[T], float] | None = None
+) -> tuple[Figure | None, list[tuple[Axes, T]]]:
+    """A figure with one panel for each part; `height` gives a part's panel height in inches."""
+    if not parts:
         return None, []
-    columns = min(2, len(names))
-    rows = math.ceil(len(names) / columns)
-    tall = max([PANEL[1], *(height(name) for name in names)]) if height else PANEL[1]
+    columns = min(2, len(parts))
+    rows = math.ceil(len(parts) / columns)
+    tall = max([PANEL[1], *(height(part) for part in parts)]) if height else PANEL[1]
     figure = Figure(figsize=(PANEL[0] * columns, tall * rows), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axes in grid[len(names) :]:
+    for axes in grid[len(parts) :]:
         axes.set_visible(False)
-    return figure, list(zip(grid, names, strict=False))
+    return figure, list(zip(grid, parts, strict=False))
 
 
-def rows_of(study: Study, dataset: str) -> list[dict]:
-    """The rows of a dataset's leaderboard, the best first."""
-    rows = study.leaderboard
-    return rows[rows["dataset"] == dataset].to_dict("records")
+def rows_of(study: Study, family: Family) -> list[dict]:
+    """The rows of a family's leaderboard, the best first."""
+    return family.rows(study.leaderboard).to_dict("records")
 
 
 def label_of(row: dict) -> str:
@@ -68,11 +68,11 @@ def label_of(row: dict) -> str:
     return row["strategy"] + (" (published protocol)" if row["protocol"] == "published" else "")
 
 
-def shown(study: Study, dataset: str, baselines: bool = False) -> list[str]:
+def shown(study: Study, family: Family, baselines: bool = False) -> list[str]:
     """The best strategies and the one without memory; with `baselines`, the two best of those."""
-    ranked = study.ranking(dataset, "strategy")
+    ranked = study.ranking(family, "strategy")
     shown = ranked[:BEST] + [name for name in ranked[BEST:] if name == study.without_memory]
-    return shown + (study.ranking(dataset, "baseline")[:2] if baselines else [])
+    return shown + (study.ranking(family, "baseline")[:2] if baselines else [])
 
 
 def colour_of(study: Study, strategy: str) -> str:

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from .axes import PANEL, colour_of, shown, with_legend
-from .results import SeriesNote, Study
+from .results import Family, SeriesNote, Study
 
 LAST = 80  # samples shown of a series
 # By the error of the best strategy: the share of the test series with a lower one.
@@ -15,34 +15,34 @@ CHOSEN = {"a good series": 0.1, "a median series": 0.5, "a bad series": 0.9}
 
 
 def examples(study: Study) -> Figure | None:
-    """The last samples of three test series of each dataset, with the forecasts of the best."""
-    names = [name for name in study.datasets if study.ranking(name)]
-    if not names:
+    """The last samples of three test series of each family, with the forecasts of the best."""
+    families = [family for family in study.families if study.ranking(family)]
+    if not families:
         return None
-    size = (PANEL[0] * len(CHOSEN), PANEL[1] * len(names))
+    size = (PANEL[0] * len(CHOSEN), PANEL[1] * len(families))
     figure = Figure(figsize=size, layout="constrained")
-    grid = figure.subplots(len(names), len(CHOSEN), squeeze=False)
-    for row, dataset in zip(grid, names, strict=True):
-        rows = study.forecasts[study.forecasts["dataset"] == dataset]
-        errors = _errors(study, dataset, rows)
+    grid = figure.subplots(len(families), len(CHOSEN), squeeze=False)
+    for row, family in zip(grid, families, strict=True):
+        rows = family.rows(study.forecasts)
+        errors = _errors(study, family, rows)
         for axes, (quality, share) in zip(row, CHOSEN.items(), strict=True):
             series = errors.index[round(share * (len(errors) - 1))]
-            _draw(axes, study, dataset, rows[rows["series"] == series])
-            axes.set_title(f"{dataset}, one step ahead: {quality}\nMSE {errors[series]:.4f}")
+            _draw(axes, study, family, rows[rows["series"] == series])
+            axes.set_title(f"{family.name}: {quality}\nMSE {errors[series]:.4f}")
     return with_legend(figure)
 
 
-def _errors(study: Study, dataset: str, rows: pd.DataFrame) -> pd.Series:
+def _errors(study: Study, family: Family, rows: pd.DataFrame) -> pd.Series:
     """The error of each test series by the best forecaster, mean over seeds, the lowest first."""
-    ranked = study.ranking(dataset, "strategy") or study.ranking(dataset)
+    ranked = study.ranking(family, "strategy") or study.ranking(family)
     best = rows[rows["strategy"] == ranked[0]]
     return best.groupby("series")["mse"].mean().dropna().sort_values(kind="stable")
 
 
-def _draw(axes: Axes, study: Study, dataset: str, rows: pd.DataFrame) -> None:
+def _draw(axes: Axes, study: Study, family: Family, rows: pd.DataFrame) -> None:
     """One series: the truth, and what each forecaster says with its first seed."""
-    note = study.of_series(dataset)
-    for number, strategy in enumerate(shown(study, dataset, baselines=True)):
+    note = study.of_series(family.dataset)
+    for number, strategy in enumerate(shown(study, family, baselines=True)):
         row = rows[rows["strategy"] == strategy].sort_values("seed").iloc[0]
         place = _places(note, int(row["series"]), int(row["first"]), len(row["truth"]))[-LAST:]
         if not number:

@@ -17,14 +17,14 @@ from .axes import (
     with_legend,
 )
 from .examples import examples
-from .results import Study
+from .results import Family, Study
 
 
 def leaderboards(study: Study) -> Figure | None:
-    """Test MSE with its interval over seeds; one panel per dataset, the best on top."""
-    figure, parts = panels(study, lambda name: 0.8 + 0.22 * len(rows_of(study, name)))
-    for axes, dataset in parts:
-        rows = rows_of(study, dataset)[::-1]
+    """Test MSE with its interval over seeds; one panel per family, the best on top."""
+    figure, parts = panels(study.families, lambda one: 0.8 + 0.22 * len(rows_of(study, one)))
+    for axes, family in parts:
+        rows = rows_of(study, family)[::-1]
         places = np.arange(len(rows))
         for place, row in zip(places, rows, strict=True):
             colour = colour_of(study, row["strategy"])
@@ -40,7 +40,7 @@ def leaderboards(study: Study) -> Figure | None:
         without = [row["mse"] for row in rows if row["strategy"] == study.without_memory]
         for mse in without:
             axes.axvline(mse, color=GREYS[1], linestyle=":", linewidth=1)
-        note = study.of_series(dataset)
+        note = study.of_series(family.dataset)
         if note.floor:
             axes.axvline(note.floor, color=GREYS[1], linestyle="--", linewidth=1)
         log_scale(axes.xaxis)
@@ -50,16 +50,42 @@ def leaderboards(study: Study) -> Figure | None:
         lines += ["dashed: the noise alone"] if note.floor else []
         unit = f"test MSE; 1 is ({note.unit:.3g} {note.unit_name or 'units'} of {note.target})²"
         axes.set_xlabel("\n".join([unit, "; ".join(["bars: 95% over seeds", *lines])]))
-        axes.set_title(title(study, dataset))
+        axes.set_title(title(study, family.dataset, [family.horizon]))
     return figure
+
+
+def error_by_horizon(study: Study) -> Figure | None:
+    """Test MSE with its interval over seeds at each horizon, of datasets that have several."""
+    several = [name for name in study.datasets if len(study.horizons(name)) > 1]
+    figure, parts = panels(several)
+    for axes, dataset in parts:
+        families = [family for family in study.families if family.dataset == dataset]
+        best = [name for family in families for name in shown(study, family, baselines=True)]
+        rows = study.leaderboard[study.leaderboard["dataset"] == dataset]
+        for strategy in dict.fromkeys(best):
+            own = rows[rows["strategy"] == strategy].sort_values("horizon")
+            ends = np.stack([own["mse"] - own["low"], own["high"] - own["mse"]])
+            style = {"color": colour_of(study, strategy), "label": strategy}
+            ends = np.minimum(np.nan_to_num(ends), [0.9 * own["mse"], np.full(len(own), np.inf)])
+            axes.errorbar(
+                own["horizon"], own["mse"], ends, marker=".", linewidth=1.2, capsize=2, **style
+            )
+        log_scale(axes.yaxis)
+        axes.set_xscale("log")
+        axes.set_xticks(study.horizons(dataset), map(str, study.horizons(dataset)))
+        axes.set_xticks([], minor=True)
+        axes.set_xlabel("horizon (steps ahead); bars: 95% over seeds")
+        axes.set_ylabel("test MSE, standardised")
+        axes.set_title(title(study, dataset, study.horizons(dataset)))
+    return with_legend(figure)
 
 
 def error_by_position(study: Study) -> Figure | None:
     """MSE by position, averaged over series, seeds and BIN neighbouring positions."""
-    figure, parts = panels(study)
-    for axes, dataset in parts:
-        for strategy in shown(study, dataset, baselines=True):
-            first, errors = study.errors(dataset, strategy)
+    figure, parts = panels(study.families)
+    for axes, family in parts:
+        for strategy in shown(study, family, baselines=True):
+            first, errors = study.errors(family, strategy)
             whole = len(errors) // BIN * BIN
             if not whole:
                 continue
@@ -73,7 +99,7 @@ def error_by_position(study: Study) -> Figure | None:
         log_scale(axes.yaxis)
         axes.set_xlabel(f"position in the series (means of {BIN})")
         axes.set_ylabel("test MSE, standardised")
-        axes.set_title(title(study, dataset))
+        axes.set_title(title(study, family.dataset, [family.horizon]))
     return with_legend(figure)
 
 
@@ -117,10 +143,9 @@ def surprise_and_gates(study: Study) -> Figure | None:
 
 def cost_and_error(study: Study) -> Figure | None:
     """Test MSE against training time; one point per forecaster."""
-    figure, parts = panels(study)
-    for axes, dataset in parts:
-        rows = rows_of(study, dataset)
-        for row in rows:
+    figure, parts = panels(study.families)
+    for axes, family in parts:
+        for row in rows_of(study, family):
             point = (max(row["epoch_seconds"], 1e-3), row["mse"])
             axes.plot(*point, "o", color=colour_of(study, row["strategy"]))
             axes.annotate(
@@ -130,17 +155,17 @@ def cost_and_error(study: Study) -> Figure | None:
         log_scale(axes.yaxis)
         axes.set_xlabel("training time, s per epoch")
         axes.set_ylabel("test MSE, standardised")
-        axes.set_title(title(study, dataset))
+        axes.set_title(title(study, family.dataset, [family.horizon]))
         axes.margins(x=0.2)
     return figure
 
 
 def training_curves(study: Study) -> Figure | None:
-    """Validation MSE by epoch, averaged over seeds."""
-    figure, parts = panels(study)
+    """Validation MSE by epoch, averaged over seeds; one panel per dataset, over its horizons."""
+    figure, parts = panels(study.datasets)
     for axes, dataset in parts:
-        rows = study.epochs[study.epochs["dataset"] == dataset]
-        for strategy in study.ranking(dataset):
+        rows, horizons = study.epochs[study.epochs["dataset"] == dataset], study.horizons(dataset)
+        for strategy in study.ranking(Family(dataset, horizons[0])):
             means = rows[rows["strategy"] == strategy].groupby("epoch")["valid_mse"].mean()
             if len(means) > 1:
                 style = {"color": colour_of(study, strategy), "label": strategy}
@@ -149,13 +174,14 @@ def training_curves(study: Study) -> Figure | None:
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set_xlabel("epoch")
         axes.set_ylabel("validation MSE, standardised")
-        axes.set_title(title(study, dataset))
+        axes.set_title(title(study, dataset, horizons))
     return with_legend(figure)
 
 
 # In the order of the report, which adds the titles.
 DRAWERS = {
     "forecast_leaderboard": leaderboards,
+    "forecast_horizons": error_by_horizon,
     "forecast_series": examples,
     "forecast_position": error_by_position,
     "forecast_traces": surprise_and_gates,

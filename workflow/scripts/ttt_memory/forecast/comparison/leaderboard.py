@@ -13,7 +13,7 @@ from .paired import Errors, difference, share, student, weights
 def leaderboard(
     forecasts: pd.DataFrame, epochs: pd.DataFrame, config: ComparisonConfig
 ) -> pd.DataFrame:
-    """One row per dataset and strategy, in the columns of the schema LEADERBOARD.
+    """One row per dataset, horizon and strategy, in the columns of the schema LEADERBOARD.
 
     Args:
         forecasts: rows of the schema FORECASTS of every experiment.
@@ -21,28 +21,27 @@ def leaderboard(
         config: what strategies are compared with, and the resampling.
 
     Returns:
-        Within a dataset, forecasters under the strict protocol come before those under the
-        published one; each group is sorted by MSE.
+        Within a dataset and horizon, forecasters under the strict protocol come before those under
+        the published one; each group is sorted by MSE.
     """
     rows = []
-    for dataset, made in forecasts.groupby("dataset", sort=False):
+    for (dataset, horizon), made in forecasts.groupby(["dataset", "horizon"], sort=False):
         costs = epochs[epochs["dataset"] == dataset]
-        found = pd.DataFrame(_rows(dataset, made, costs, config))
+        about = {"dataset": dataset, "horizon": horizon}
+        found = pd.DataFrame(about | row for row in _rows(made, costs, config))
         found["p_holm"] = holm(found["p"])
         order = found.assign(late=found["protocol"] != "strict").sort_values(["late", "mse"])
         rows.append(order.drop(columns="late"))
     return pd.concat(rows, ignore_index=True)
 
 
-def _rows(
-    dataset: str, forecasts: pd.DataFrame, costs: pd.DataFrame, config: ComparisonConfig
-) -> Iterator[dict]:
+def _rows(forecasts: pd.DataFrame, costs: pd.DataFrame, config: ComparisonConfig) -> Iterator[dict]:
+    """The forecasters of one dataset and horizon."""
     parts = dict(list(forecasts.groupby("strategy", sort=False)))
     errors = {name: Errors.of(part) for name, part in parts.items()}
     for strategy, part in parts.items():
         own, cost = errors[strategy], costs[costs["strategy"] == strategy]
         yield {
-            "dataset": dataset,
             "strategy": strategy,
             "kind": own.kind,
             "protocol": own.protocol,
@@ -111,13 +110,14 @@ def flatness(curve: pd.DataFrame, tolerance: float) -> dict:
 
 
 def table(found: pd.DataFrame, dataset: str) -> pd.DataFrame:
-    """The leaderboard of one dataset as text; a star marks the published protocol.
+    """The leaderboard of one dataset as text, horizon by horizon.
 
-    All errors are in standardised units, or in their squares.
+    A star marks the published protocol. All errors are in standardised units, or in their squares.
     """
     rows = found[found["dataset"] == dataset]
     shown = {
         "strategy": rows["strategy"] + rows["protocol"].map({"strict": "", "published": " *"}),
+        "horizon": rows["horizon"].astype(str),
         "test MSE": _estimates(rows, "mse", "low", "high"),
         "memory gain": _estimates(rows, "gain", "gain_low", "gain_high"),
         "difference": _estimates(rows, "difference", "difference_low", "difference_high"),
@@ -140,6 +140,7 @@ def rivals_table(found: pd.DataFrame, dataset: str) -> pd.DataFrame:
     ends = ("difference", "difference_low", "difference_high")
     shown = {
         "strategy": rows["strategy"],
+        "horizon": rows["horizon"].astype(str),
         "against": rows["rival"],
         "difference of MSE": _estimates(rows, *ends),
         "p": [_number(value, 4) for value in rows["p"]],

@@ -9,6 +9,7 @@ from scipy import stats
 
 from ...scoring import intervals
 from ..config import ComparisonConfig
+from ..schemas import RIVALS
 from .holm import holm
 
 LEAST = 0.01  # of the error that the window allows is a gain at all
@@ -16,7 +17,7 @@ LEAST = 0.01  # of the error that the window allows is a gain at all
 
 @dataclass(frozen=True)
 class Errors:
-    """The errors of one forecaster on one dataset."""
+    """The errors of one forecaster on one dataset, at one horizon."""
 
     mse: pd.DataFrame  # of every test series: one row per seed, one column per series
     kind: str
@@ -133,19 +134,20 @@ def share(
 def against_rivals(forecasts: pd.DataFrame, config: ComparisonConfig) -> pd.DataFrame:
     """Every strategy against each of `config.rivals`, in the columns of the schema RIVALS.
 
-    `p_holm` is corrected for all comparisons of a dataset. A strategy `beats` a rival if that p is
-    below 0.05 and its interval lies below zero.
+    `p_holm` is corrected for all comparisons of a dataset at a horizon. A strategy `beats` a rival
+    if that p is below 0.05 and its interval lies below zero.
 
     Args:
         forecasts: rows of the schema FORECASTS of every experiment.
         config: the rivals, and the resampling.
     """
     rows = []
-    for dataset, made in forecasts.groupby("dataset", sort=False):
+    for (dataset, horizon), made in forecasts.groupby(["dataset", "horizon"], sort=False):
         parts = made.groupby("strategy", sort=False)
         found = {name: Errors.of(part) for name, part in parts}
-        rows += _corrected([{"dataset": dataset, **row} for row in _pairs(found, config)])
-    return pd.DataFrame(rows)
+        about = {"dataset": dataset, "horizon": horizon}
+        rows += _corrected([about | row for row in _pairs(found, config)])
+    return pd.DataFrame(rows, columns=RIVALS.names)
 
 
 def _pairs(found: dict[str, Errors], config: ComparisonConfig) -> Iterator[dict]:

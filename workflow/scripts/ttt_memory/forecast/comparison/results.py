@@ -1,7 +1,9 @@
 """The results of the forecast study, read back from the files of its experiments."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -52,6 +54,30 @@ class SeriesNote:
         return f"{self.target} ({self.unit_name})" if self.unit_name else self.target
 
 
+class Family(NamedTuple):
+    """The forecasts of one dataset at one horizon, which are compared among themselves."""
+
+    dataset: str
+    horizon: int
+
+    @property
+    def name(self) -> str:
+        """The dataset and how far ahead it is forecast."""
+        return f"{self.dataset}, {ahead([self.horizon])}"
+
+    def rows(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Those of a frame with the columns `dataset` and `horizon`."""
+        return frame[(frame["dataset"] == self.dataset) & (frame["horizon"] == self.horizon)]
+
+
+def ahead(horizons: Sequence[int]) -> str:
+    """How far ahead is forecast, such as "one step ahead" or "1, 24 and 96 steps ahead"."""
+    if list(horizons) == [1]:
+        return "one step ahead"
+    *most, last = map(str, horizons)
+    return f"{', '.join(most)} and {last} steps ahead" if most else f"{last} steps ahead"
+
+
 @dataclass(frozen=True)
 class Study:
     """One frame per schema of the same name; empty where nothing was run.
@@ -73,12 +99,22 @@ class Study:
         """Names of the datasets, in the order of the leaderboard."""
         return list(self.leaderboard["dataset"].unique())
 
-    def ranking(self, dataset: str, kind: str | None = None) -> list[str]:
-        """Names of the strict forecasters of a dataset, best first; only of `kind`, if given.
+    @property
+    def families(self) -> list[Family]:
+        """Every dataset at each of its horizons, in the order of the leaderboard."""
+        rows = self.leaderboard[["dataset", "horizon"]].drop_duplicates()
+        return [Family(*row) for row in rows.itertuples(index=False)]
+
+    def horizons(self, dataset: str) -> list[int]:
+        """The horizons of a dataset, ascending."""
+        return [family.horizon for family in self.families if family.dataset == dataset]
+
+    def ranking(self, family: Family, kind: str | None = None) -> list[str]:
+        """Names of the strict forecasters of a family, best first; only of `kind`, if given.
 
         A floor is none: it knows how the dataset was made.
         """
-        rows = self.leaderboard[self.leaderboard["dataset"] == dataset]
+        rows = family.rows(self.leaderboard)
         rows = rows[(rows["protocol"] == "strict") & (rows["kind"] != "floor")]
         if kind:
             rows = rows[rows["kind"] == kind]
@@ -97,13 +133,13 @@ class Study:
         rows = rows[(rows["kind"] == "strategy") & rows["gain"].isna()]
         return rows["strategy"].iloc[0] if len(rows) else None
 
-    def errors(self, dataset: str, strategy: str) -> tuple[int, np.ndarray]:
+    def errors(self, family: Family, strategy: str) -> tuple[int, np.ndarray]:
         """Position of the first forecast, and each position's MSE over series and seeds.
 
         The MSE is NaN where no series is scored.
         """
-        rows = self.forecasts
-        rows = rows[(rows["dataset"] == dataset) & (rows["strategy"] == strategy)]
+        rows = family.rows(self.forecasts)
+        rows = rows[rows["strategy"] == strategy]
         made, truth, scored = (np.stack(rows[name]) for name in ("forecast", "truth", "scored"))
         square = np.where(scored, (made.astype(np.float64) - truth) ** 2, np.nan)
         known = np.maximum(scored.sum(0), 1)
@@ -118,7 +154,7 @@ def read_forecasts(paths: list[Path]) -> pd.DataFrame:
         UserError: a file is unreadable, or two files hold the same experiment.
     """
     found = concatenated(paths, FORECASTS)
-    key = ["dataset", "strategy", "seed", "series"]
+    key = ["dataset", "horizon", "strategy", "seed", "series"]
     twice = found[found.duplicated(key)]
     if len(twice):
         row = twice.iloc[0]

@@ -67,6 +67,7 @@ class MACTitan(nn.Module):
         channels: input channels.
         from_last: whether to forecast the change from the last input channel, the target.
         strategy: how the memory is written and read.
+        horizons: H, the number of targets that are forecast at each position.
     """
 
     protocol = "strict"
@@ -78,6 +79,7 @@ class MACTitan(nn.Module):
         channels: int,
         from_last: bool,
         strategy: Strategy,
+        horizons: int = 1,
     ):
         super().__init__()
         self.context_window, self.from_last = context_window, from_last
@@ -86,16 +88,17 @@ class MACTitan(nn.Module):
         self.layers = nn.ModuleList(
             [MACLayer(config, context_window, strategy) for _ in range(config.layers)]
         )
-        self.head = nn.Linear(config.width, 1)
+        self.head = nn.Linear(config.width, horizons)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Forecasts of the next target at every position.
+        """Forecasts of later targets at every position.
 
         Args:
             inputs: [B, T, channels] float32; with `from_last`, the last channel is the target.
 
         Returns:
-            [B, T]; entry t depends on samples up to t and forecasts the target at t + 1.
+            [B, T, H]; entry [t, h] depends on samples up to t and forecasts the target at t plus
+            the horizon h.
         """
         return self.run(inputs)[0]
 
@@ -118,6 +121,6 @@ class MACTitan(nn.Module):
         return stream, self.embedding(padded).unflatten(1, (-1, window))
 
     def forecast(self, stream: Tensor, inputs: Tensor) -> Tensor:
-        """Forecasts [B, T] from the last layer's output [B, n, C, E] and the inputs."""
-        forecast = self.head(stream).flatten(1)[:, : inputs.shape[1]]
-        return forecast + inputs[:, :, -1] if self.from_last else forecast
+        """Forecasts [B, T, H] from the last layer's output [B, n, C, E] and the inputs."""
+        forecast = self.head(stream).flatten(1, 2)[:, : inputs.shape[1]]
+        return forecast + inputs[:, :, -1:] if self.from_last else forecast

@@ -88,7 +88,7 @@ def forecaster_passes(tensors: dict[str, Tensor]) -> Iterator[tuple[str, float]]
         for number in range(1, passes + 1):
             outputs, memory = model(inputs, memory)
             name = f"outputs_pass{number}"
-            yield name, _difference(outputs.unsqueeze(-1), tensors[name])
+            yield name, _difference(outputs, tensors[name])
             if number > 1:
                 continue
             for index, state in enumerate(memory):

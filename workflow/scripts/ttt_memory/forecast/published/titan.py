@@ -105,7 +105,7 @@ class PublishedLayer(nn.Module):
 
 
 class PublishedTitan(nn.Module):
-    """The published forecaster; the defaults are the published sizes.
+    """The published forecaster; the defaults are the published sizes, with one horizon, H = 1.
 
     The windows of C samples are processed by themselves, C consecutive windows of every series at
     a time.
@@ -123,6 +123,7 @@ class PublishedTitan(nn.Module):
         ffn: int = 2048,
         dropout: float = 0.1,
         rates: Rates | None = None,
+        horizons: int = 1,
     ):
         super().__init__()
         self.window = window
@@ -141,7 +142,7 @@ class PublishedTitan(nn.Module):
                 for _ in range(layers)
             ]
         )
-        self.head = nn.Linear(width * window, 1)
+        self.head = nn.Linear(width * window, horizons)
 
     def start(self) -> list[State]:
         """The memory of each layer before the first call."""
@@ -152,9 +153,9 @@ class PublishedTitan(nn.Module):
         ]
 
     def forward(self, inputs: Tensor, memory: list[State]) -> tuple[Tensor, list[State]]:
-        """Forecasts [B, T] of inputs [B, T, channels], and the memory of each layer afterwards.
+        """Forecasts [B, T, H] of inputs [B, T, channels], and the memory of each layer afterwards.
 
-        Entry t forecasts the target at t + 1; the first C - 1 entries are 0.
+        Entry [t, h] forecasts the target at t plus the horizon h; the first C - 1 rows are 0.
         """
         batch, _, channels = inputs.shape
         views = inputs.unfold(1, self.window, 1).transpose(2, 3)  # [B, T - C + 1, C, channels]
@@ -164,6 +165,6 @@ class PublishedTitan(nn.Module):
             for index, layer in enumerate(self.layers):
                 update, memory[index] = layer(x, memory[index])
                 x = x + silu(update)
-            forecasts.append(self.head(x.flatten(1)).view(batch, -1))
-        first = inputs.new_zeros(batch, self.window - 1)
+            forecasts.append(self.head(x.flatten(1)).unflatten(0, (batch, -1)))
+        first = inputs.new_zeros(batch, self.window - 1, self.head.out_features)
         return torch.cat([first, *forecasts], 1), memory

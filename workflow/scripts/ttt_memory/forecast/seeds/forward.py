@@ -1,8 +1,8 @@
 """Three ways to run a forecaster for S seeds: alone, by `vmap`, and with its memories folded.
 
 Each is called with the tensors in which the seeds differ, {name: [S, ...]}, and inputs
-[S, B, T, channels]; it returns forecasts [S, B, T]. `Alone` is the plain forecaster and the other
-two must agree with it, which `probe` checks before each training of several seeds.
+[S, B, T, channels]; it returns forecasts [S, B, T, H]. `Alone` is the plain forecaster and the
+other two must agree with it, which `probe` checks before each training of several seeds.
 """
 
 from collections.abc import Callable

@@ -84,7 +84,7 @@ def _results(
     leaves = {name: tensor.detach().requires_grad_() for name, tensor in trained.items()}
     forecasts = forward(leaves | fixed, inputs)
     gradients = torch.autograd.grad(
-        forecasts.square().mean((1, 2)).sum(),
+        forecasts.square().flatten(1).mean(1).sum(),
         list(leaves.values()),
         allow_unused=True,
         materialize_grads=True,

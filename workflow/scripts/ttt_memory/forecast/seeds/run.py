@@ -31,7 +31,7 @@ class Run:
 
     Args:
         seed: decides the order of the series.
-        model: built with this seed; maps inputs [B, T, channels] to forecasts [B, T].
+        model: built with this seed; maps inputs [B, T, channels] to forecasts [B, T, H].
         checkpoints: folder for the state after the newest epoch, one file for each seed; None
             saves nothing.
     """

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from ..forecaster import Task
 from ..loss import mse
 from ..series.dataset import Split
 from .forward import Forward
@@ -39,14 +40,14 @@ class Stack:
         views = zip(self.names, self.shapes, parts, strict=True)
         return {name: part.view(count, *shape) for name, shape, part in views} | self.fixed
 
-    def step(self, batch: Split, context_window: int, rate: float, clip: float) -> Tensor:
+    def step(self, batch: Split, task: Task, rate: float, clip: float) -> Tensor:
         """One step of Adam on series [S, B, T]: each run's loss and gradient norm, [S, 2].
 
         The norms are those before the gradient of each run is scaled to at most `clip`; with 0 it
         is not scaled.
         """
         self.forward.model.train()
-        losses = mse(self.forward(self.tensors(), batch.inputs), batch, context_window)
+        losses = mse(self.forward(self.tensors(), batch.inputs), batch, task)
         self.values.grad = None
         losses.sum().backward()
         norms = torch.linalg.vector_norm(self.values.grad, dim=1)
@@ -65,7 +66,7 @@ class Stack:
 
     @torch.no_grad()
     def predict(self, inputs: Tensor, batch: int) -> Tensor:
-        """Forecasts [S, N, T] of every run for the same series [N, T, channels]."""
+        """Forecasts [S, N, T, H] of every run for the same series [N, T, channels]."""
         self.forward.model.eval()
         tensors, count = self.tensors(), len(self.runs)
         parts = [

@@ -37,7 +37,7 @@ def split_by_series(
         splits[name] = Split(target.unsqueeze(-1), target, scored, named)
     samples = {name: split.target.numel() for name, split in splits.items()}
     counted = {name: int(split.scored.sum()) for name, split in splits.items()}
-    counted["train"] -= len(splits["train"]) * config.context_window
+    counted["train"] -= len(splits["train"]) * (config.context_window - 1 + config.horizons[0])
     usage = Usage(samples, samples, {name: len(rows) for name, rows in parts.items()}, counted)
     # Whoever knows each wave itself still errs by its noise.
     floor = float(np.mean(noise[parts["test"]]))

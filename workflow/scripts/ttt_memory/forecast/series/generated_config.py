@@ -14,12 +14,19 @@ class DatasetConfig(Options):
         description="A forecast sees this many samples directly, and older ones only through the "
         "memory.",
     )
+    horizons: tuple[int, ...] = Field(
+        (1,),
+        min_length=1,
+        description="The target is forecast this many samples ahead, at all of these horizons at "
+        "once; ascending, from 1 to `length` minus `context_window`.",
+    )
     scored_from: int | None = Field(
         None,
         ge=1,
-        description="The first sample of a validation or test series that is scored; null is a "
-        "fifth of `length`, or `context_window` if that is more. It does not depend on "
-        "smaller windows, so that forecasts with different windows are scored on the same samples.",
+        description="The first sample of a validation or test series that is scored, at every "
+        "horizon; null is a fifth of `length`, or the first sample that has a forecast of a whole "
+        "window at every horizon if that is later. It does not depend on smaller windows, so that "
+        "forecasts with different windows are scored on the same samples.",
     )
     epochs: int = Field(
         20, ge=1, description="Training makes this many passes over the training series."
@@ -28,7 +35,33 @@ class DatasetConfig(Options):
     @property
     def first_scored(self) -> int:
         """The position of the first sample of a validation or test series that is scored."""
-        return self.scored_from or max(self.length // 5, self.context_window)
+        return self.scored_from or max(self.length // 5, self.first_forecast)
+
+    @property
+    def first_forecast(self) -> int:
+        """The first position that is forecast from a whole window at every horizon."""
+        return self.context_window - 1 + self.horizons[-1]
+
+    def problem(self) -> str | None:
+        """What is wrong with window, horizons and `scored_from` together; None if nothing is."""
+        window, horizons, length = self.context_window, self.horizons, self.length
+        if window >= length:
+            return f"found context_window {window}, expected less than length {length}"
+        ascending = list(horizons) == sorted({*horizons})
+        if not ascending or horizons[0] < 1 or horizons[-1] > length - window:
+            return (
+                f"found horizons {list(horizons)}, expected distinct whole numbers that ascend,"
+                f" from 1 to {length - window}, length minus context_window"
+            )
+        if self.first_forecast <= self.first_scored < length:
+            return None
+        least = f"context_window {window}"
+        if horizons != (1,):
+            least += f" - 1 + the largest horizon = {self.first_forecast}"
+        return (
+            f"found scored_from {self.first_scored}, expected at least {least} and less than"
+            f" length {length}"
+        )
 
 
 class _Generated(DatasetConfig):

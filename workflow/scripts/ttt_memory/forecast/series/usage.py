@@ -15,7 +15,7 @@ class Usage:
     given: dict[str, int] = field(default_factory=dict)  # rows of the split
     used: dict[str, int] = field(default_factory=dict)  # rows of the split that are in a window
     windows: dict[str, int] = field(default_factory=dict)
-    scored: dict[str, int] = field(default_factory=dict)  # forecasts that count
+    scored: dict[str, int] = field(default_factory=dict)  # samples that count
     groups: dict[str, int] = field(default_factory=dict)  # groups with a window; none without them
     left_out: dict[str, int] = field(default_factory=dict)  # rows, by the reason
     short: tuple[str, ...] = ()  # groups of which no split has a window

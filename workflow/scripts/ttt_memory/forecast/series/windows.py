@@ -123,8 +123,8 @@ def _covered(record: Record, config: ArrayDataset | TableDataset, split: str) ->
 
 
 def _counted(part: Split, split: str, config: ArrayDataset | TableDataset) -> int:
-    """Forecasts that count in training, or in validation and test."""
-    first = config.context_window if split == "train" else 0
+    """Samples that count, at the smallest horizon, in training, or in validation and test."""
+    first = config.context_window - 1 + config.horizons[0] if split == "train" else 0
     return int(part.scored[:, first:].sum())
 
 

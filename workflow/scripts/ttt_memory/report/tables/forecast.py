@@ -43,7 +43,7 @@ def data(study: Study) -> Table | None:
 
 
 def leaderboards(study: Study) -> list[Table]:
-    """The leaderboard of each dataset, lowest error first."""
+    """The leaderboard of each dataset, horizon by horizon, lowest error first."""
     rows = study.leaderboard
     return [
         Table(f"forecast_{dataset}", table(rows, dataset), rows[rows["dataset"] == dataset])
