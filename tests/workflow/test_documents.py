@@ -55,6 +55,15 @@ def test_every_document_is_in_the_index_of_its_folder(folder: str) -> None:
     assert {file.name for file in index.parent.glob("*.md") if file != index} <= listed
 
 
+def test_every_preset_is_in_the_table() -> None:
+    lines = (ROOT / "config" / "README.md").read_text(encoding="utf-8").splitlines()
+    table = [line.split(" | ")[0] for line in lines if line.startswith("| `")]
+    # `embedded-1.yaml` to `embedded-7.yaml` are in one row.
+    listed = set(re.findall(r"`([\w.-]+?)(?:-\d)?\.yaml`", "".join(table)))
+    presets = {re.sub(r"-\d$", "", file.stem) for file in (ROOT / "config").glob("*.yaml")}
+    assert presets - listed - {"config"} == set()
+
+
 def sources() -> dict[str, str]:
     """The text of every test, by its name."""
     found = {}
