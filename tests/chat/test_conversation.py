@@ -296,6 +296,7 @@ MESSAGES = [{"role": "Ann", "content": "Hi."}, {"role": "Bob", "content": "Hello
         ("Ann: Hi.\n\n  Bob: Hello. \n", "pasted text"),
         (b"\xef\xbb\xbfAnn: Hi.\r\nBob: Hello.", "talk.txt"),
         (json.dumps({"messages": MESSAGES}), "pasted text"),
+        ("\n".join(map(json.dumps, MESSAGES)), "pasted text"),
         (json.dumps({"text": "Ann: Hi.\nBob: Hello."}).encode(), "talk.JSONL"),
     ],
 )

@@ -7,8 +7,9 @@ import pytest
 
 from clone import ROOT
 from conversation_models import fast_weights, prompter
-from ttt_memory.chat.conversation import Chat
-from ttt_memory.chat.session import Session
+from ttt_memory.benchmark.sample import REFUSALS
+from ttt_memory.chat.conversation import CONTEXT, FAST_WEIGHTS, NOTHING, Chat
+from ttt_memory.chat.session import Asked, ReadLine, Session
 from ttt_memory.chat.web import actions, page
 from ttt_memory.chat.web.examples import EXAMPLES
 from ttt_memory.chat.web.guide import (
@@ -25,6 +26,7 @@ from ttt_memory.chat.web.scores import PROBES, SCORES, how_often
 from ttt_memory.errors import UserError
 
 BADGE, TRIP, LIBRARY = EXAMPLES
+REFUSED = [(text, "do not know", "looked") for text in REFUSALS.values()]
 
 
 def session() -> Session:
@@ -87,6 +89,25 @@ def test_an_example_says_whether_its_answer_was_right():
     talk = session()
     assert "another answer than 40713" in do(actions.show(BADGE), talk)
     assert actions._outcome(BADGE, "40713.").endswith("That is right.")
+
+
+@pytest.mark.parametrize(
+    ("answer", "said", "heading"),
+    [("40713", "only the fast weights can have known", "found it"), *REFUSED],
+)
+def test_what_is_said_of_an_answer_tells_a_refusal(answer, said, heading):
+    read = (ReadLine((("badge", 0.5), (" ", 0.0), ("40713", 0.25)), 0.75),)
+    asked = Asked("Which badge?", {CONTEXT: None, FAST_WEIGHTS: answer, NOTHING: None}, read)
+    assert said in actions._came_from(asked)
+    shown = page.conversation([asked])
+    assert f"Where the fast weights {heading}" in shown
+    assert "The other 25% came from what is not shown" in shown
+
+
+def test_an_empty_box_is_said_to_be_empty():
+    for action in (actions.tell, actions.ask):
+        with pytest.raises(UserError, match=r"^the box is empty: write a line into it first$"):
+            do(action, session(), " \n")
 
 
 def test_capacity_is_the_keys_that_a_layer_holds():

@@ -202,7 +202,7 @@ def test_a_text_longer_than_the_models_positions():
         ("/drop", "no text to drop"),
         ("/forget", "no fast weights"),
         ("/remember", "nothing has been forgotten"),
-        ("/save x", "expected fast weights"),
+        ("/save x", "there are no fast weights"),
         ("/load", "expected the name"),
         ("/load nowhere", "no such file"),
         ("/lose", "no such command; .*'/quit'"),

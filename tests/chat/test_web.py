@@ -30,12 +30,12 @@ def test_tell_drop_ask_forget_remember(visitor: Visitor) -> None:
     told = visitor.answers()
     assert told["From the context"] == "40713"
     assert told["From fast weights"] == "nothing is written"
-    assert "40713" not in told["From nothing"]
+    assert "40713" not in told["From neither"]
     visitor.press("Drop the context", "Dropped")
     dropped = visitor.answers()
     assert dropped["From the context"] == "no text in the context"
     assert dropped["From fast weights"] == "40713"
-    assert "40713" not in dropped["From nothing"]
+    assert "40713" not in dropped["From neither"]
     number = visitor.talk.locator(".line .word", has_text="40713").get_attribute("title")
     other = visitor.talk.locator(".line .word", has_text="and").get_attribute("title")
     assert float(number.split()[1]) > 0.3 > float(other.split()[1])
@@ -47,7 +47,7 @@ def test_tell_drop_ask_forget_remember(visitor: Visitor) -> None:
     assert visitor.answers()["From fast weights"] == "nothing is written"
     visitor.press("Remember", "Remembered")
     assert visitor.remembers()
-    visitor.press("New", "A new conversation.")
+    visitor.press("Start over", "A new conversation.")
     expect(visitor.talk).to_contain_text("Nothing has been told")
 
 
@@ -88,7 +88,7 @@ def test_two_browsers_have_two_memories(visitor: Visitor, browser: Browser, addr
 def test_a_conversation_is_pasted_and_uploaded(visitor: Visitor, tmp_path: Path) -> None:
     visitor.press("Tell", "tokens in the context", f"Hello.\n{FACT}\n")
     expect(visitor.talk.locator(".line")).to_have_count(2)
-    visitor.press("New", "A new conversation.")
+    visitor.press("Start over", "A new conversation.")
     message = {"role": "Alice", "content": FACT.removeprefix("Alice: ")}
     file = tmp_path / "talk.jsonl"
     file.write_text(json.dumps({"messages": [message]}))
@@ -107,8 +107,8 @@ def test_what_is_refused_is_one_line(visitor: Visitor) -> None:
     visitor.press("Drop the context", "there is no text to drop")
     visitor.press("Forget", "there are no fast weights")
     visitor.press("Remember", "nothing has been forgotten")
-    visitor.press("Save", "expected fast weights")
-    visitor.press("Ask", "found no text", "")
+    visitor.press("Save", "there are no fast weights")
+    visitor.press("Ask", "the box is empty", "")
     visitor.press("Ask", "expected one question", "Who?\nWhat?")
     assert visitor.status.locator(".refused").count() == 1
     assert "Traceback" not in visitor.page.content()
@@ -158,7 +158,7 @@ def test_markup_is_shown_as_text(visitor: Visitor) -> None:
 
 def test_an_example_in_one_click(visitor: Visitor) -> None:
     for example in EXAMPLES[1:]:
-        visitor.press(f"Example: {example.name}", f"alone: {example.answer}. That is right.")
+        visitor.press(f"Play: {example.name}", f"alone: {example.answer}. That is right.")
         answers = visitor.talk.locator(".asked").last.locator(".answer.fast-weights dd")
         expect(answers).to_have_text(example.answer)
 
@@ -190,7 +190,7 @@ def test_by_keyboard_alone(visitor: Visitor) -> None:
         go_to(name)
         keys.press("Space")
         expect(visitor.status).to_contain_text(name[:4])  # Forgotten, Remembered
-    for name in ("Save", "Load", "Upload a conversation", "New", "Example: A badge number"):
+    for name in ("Save", "Load", "Upload a conversation", "Start over", "Play: A badge number"):
         go_to(name)
 
 
@@ -199,7 +199,7 @@ def test_by_keyboard_alone(visitor: Visitor) -> None:
 def test_axe_finds_nothing_serious(browser: Browser, address: str, scheme: str, width: int) -> None:
     size = {"width": width, "height": 900}
     visitor = Visitor(browser, address, color_scheme=scheme, viewport=size)
-    visitor.press("Example: A badge number", "That is right.")
+    visitor.press("Play: A badge number", "That is right.")
     visitor.press("Tell", "tokens in the context", "Bob: Hello.")
     visitor.press("Save", "Saved")
     found = axe.Axe().run(visitor.page).response["violations"]

@@ -44,7 +44,7 @@ def test_another_conversation_goes_into_the_same_memory(visitor: Visitor) -> Non
     visitor.press("Drop the context", "Dropped")
     rows = visitor.page.locator("#memory tr")
     before = [int(re.search(r"\d+", text)[0]) for text in rows.all_inner_texts()[3:5]]
-    visitor.press(ANOTHER, "Dropped into the same memory", "")
+    visitor.press(ANOTHER, "dropped into the same memory", "")
     expect(visitor.talk.locator(".told.fast-weights .line")).to_have_count(
         1 + len(EXAMPLES[1].lines)
     )
@@ -52,7 +52,7 @@ def test_another_conversation_goes_into_the_same_memory(visitor: Visitor) -> Non
     assert all(more > few > 0 for few, more in zip(before, after, strict=True))
     assert visitor.remembers()
     expect(visitor.page.locator("#memory")).to_contain_text("of 1,536 keys")
-    visitor.press(ANOTHER, "Dropped into the same memory", "Bob: Hello.")
+    visitor.press(ANOTHER, "dropped into the same memory", "Bob: Hello.")
     expect(visitor.talk.locator(".told .line").last).to_have_text("Bob: Hello.")
 
 

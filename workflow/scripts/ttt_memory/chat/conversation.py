@@ -144,8 +144,10 @@ class Chat:
         Raises:
             UserError: there are none, or no file is named.
         """
-        if self.state is None or not path:
-            raise UserError("expected fast weights (drop a text first) and a file name")
+        if self.state is None:
+            raise UserError("there are no fast weights; drop a text first")
+        if not path:
+            raise UserError("expected the name of a file")
         save_state(self.fw, self.state, Path(path).expanduser())
 
     def load(self, path: str | Path) -> None:

@@ -1,5 +1,6 @@
 """Conversations that a person pastes or uploads, as the lines that are told."""
 
+import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,7 +14,8 @@ PASTED = "pasted text"
 def told_lines(content: str | bytes, name: str = PASTED) -> list[str]:
     """The lines of a text, or of the texts and messages of a JSONL file that has the name `name`.
 
-    A text that begins with a brace and a quote is taken for JSONL.
+    A text that begins with a brace and a quote is taken for JSONL. Each of its lines is a `text`,
+    a list of `messages`, or one message with `role` and `content`.
 
     Raises:
         UserError: it is too long, not UTF-8, empty, or no such JSONL; `name` is named.
@@ -24,7 +26,7 @@ def told_lines(content: str | bytes, name: str = PASTED) -> list[str]:
     if len(text) > LONGEST:
         raise UserError(f"{name}: found {len(text)} characters, expected at most {LONGEST}")
     if name.lower().endswith(".jsonl") or text.lstrip().startswith('{"'):
-        text = _read_jsonl(text, name)
+        text = _read_jsonl(_gathered(text), name)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if not lines:
         raise UserError(f"{name}: found no text, expected at least one line")
@@ -40,6 +42,17 @@ def _decoded(content: str | bytes, name: str) -> str:
         raise UserError(f"{name}: not readable as UTF-8 text ({error})") from error
     if "\0" in text:
         raise UserError(f"{name}: found a zero byte, expected a text")
+    return text
+
+
+def _gathered(text: str) -> str:
+    """A file with one message on each line as one text of messages; another file as it is."""
+    try:
+        rows = [json.loads(line) for line in text.splitlines() if line.strip()]
+    except json.JSONDecodeError:
+        return text
+    if rows and all(isinstance(row, dict) and row.keys() == {"role", "content"} for row in rows):
+        return json.dumps({"messages": rows})
     return text
 
 

@@ -10,9 +10,11 @@ from pathlib import Path
 
 from torch import Tensor
 
+from ..benchmark.sample import REFUSALS
 from ..cost.model import Decoder
 from ..errors import UserError
 from ..fast_weights import LayerState
+from ..scoring.string_metrics import exact
 from .conversation import CONTEXT, FAST_WEIGHTS, NOTHING, Chat
 from .words import WrittenLine
 
@@ -67,6 +69,12 @@ class Asked:
     answers: dict[str, str | None]
     read: tuple[ReadLine, ...] = ()
     untrained: bool = False
+
+    @property
+    def knew(self) -> bool:
+        """Whether fast weights answered, and did not refuse."""
+        said = self.answers[FAST_WEIGHTS]
+        return bool(said) and not any(exact(said, refusal) for refusal in REFUSALS.values())
 
 
 def named(event: Asked) -> list[ReadLine]:

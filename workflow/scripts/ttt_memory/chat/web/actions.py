@@ -20,26 +20,37 @@ Action = Callable[..., Iterator[str]]
 
 def tell(session: Session, said: str) -> Iterator[str]:
     """Take a line, or the lines of a conversation that was pasted."""
-    lines = told_lines(said)
-    session.tell(lines)
+    session.tell(_lines(said))
     yield f"Told: {session.chat.context_tokens():,} tokens in the context. Next: drop it."
 
 
 def ask(session: Session, question: str) -> Iterator[str]:
     """Answer a question from every source."""
-    if len(lines := told_lines(question)) > 1:
+    if len(lines := _lines(question)) > 1:
         raise UserError(f"found {len(lines)} lines, expected one question")
-    yield "Asking ..."
+    yield f"Asking: {lines[0]} ..."
     yield _came_from(session.ask(lines[0]))
+
+
+def _lines(said: str) -> list[str]:
+    """What is in the box."""
+    if not said.strip():
+        raise UserError("the box is empty: write a line into it first")
+    return told_lines(said)
 
 
 def _came_from(asked: Asked) -> str:
     """What to make of the answers."""
     if asked.answers[FAST_WEIGHTS] is None and asked.answers[CONTEXT] is None:
         return "Answered from nothing: nothing is told, and no fast weights are there."
-    if asked.answers[CONTEXT] is None:
-        return "Answered. The text is gone: only the fast weights can have known."
-    return "Answered: the text is still in the context."
+    if asked.answers[CONTEXT] is not None:
+        return "Answered: the text is still in the context."
+    if not asked.knew:
+        return "The text is gone, and the fast weights do not know."
+    return (
+        "The text is gone: only the fast weights can have known. They may be wrong, so compare the"
+        " answer with what was told."
+    )
 
 
 def say(session: Session, said: str) -> Iterator[str]:
@@ -59,10 +70,14 @@ def write_another(session: Session, said: str) -> Iterator[str]:
     example = untold(session)
     if not said.strip() and example is None:
         raise UserError("found no text, expected another conversation in the box")
-    session.tell(told_lines(said) if said.strip() else example.lines)
+    session.tell(_lines(said) if said.strip() else example.lines)
     session.drop()
     tokens = int(session.chat.state.written)
-    yield f"Dropped into the same memory: it holds {tokens:,} tokens. Ask about any of them."
+    what = "It" if said.strip() else f"The box was empty, so an example ({example.name})"
+    yield (
+        f"{what} was dropped into the same memory, which holds {tokens:,} tokens. Ask about any of"
+        " the conversations."
+    )
 
 
 def forget(session: Session) -> Iterator[str]:

@@ -32,7 +32,7 @@ PLACES = {
 HEADINGS = {
     CONTEXT: "From the context",
     FAST_WEIGHTS: "From fast weights",
-    NOTHING: "From nothing",
+    NOTHING: "From neither",
 }
 ABSENT = {
     CONTEXT: "no text in the context",
@@ -44,16 +44,21 @@ HAPPENED = {
     PUT_AWAY: "Here the fast weights were put away",
     BROUGHT_BACK: "Here the fast weights were brought back",
 }
+FOUND, LOOKED = "Where the fast weights found it", "Where the fast weights looked"
 READ_FROM = (
-    "Where the fast weights found it: the words that they read most, with their shares. A word"
-    " brings back what came after it."
+    ": the words that they read most, with their shares. A word brings back itself or what came"
+    " after it."
 )
 UNTRAINED = f"{LEARNED_NOTHING[0].upper()}{LEARNED_NOTHING[1:]}."
 MOST_SHADE = 0.6  # beyond it the share beside a word is hard to read in the dark
-UNTRACED = "Where the fast weights found it: not known, as they hold no single words of that text."
+UNTRACED = ": not known, as they hold no single words of that text."
+ELSEWHERE = (
+    " The other {rest:.0%} came from what is not shown: the marks around each text, or the text of"
+    " a loaded file."
+)
 EMPTY = "<p class='empty'>Nothing has been told. Press Tell: the line below is an example.</p>"
 STEPS = {
-    TELL: ("Tell", "The model reads a text: it stands in its context."),
+    TELL: ("Tell", "The model reads a text, which is then in its context."),
     DROP: (
         "Drop the context",
         "The text goes, with all that the model computed of it (its KV cache). What is left is"
@@ -133,7 +138,7 @@ def _asked(event: Asked) -> str:
 def _answer(source: str, said: str | None) -> str:
     shown = f"<dd>{text(said) or '(silence)'}</dd>" if said is not None else ""
     shown = shown or f"<dd class='absent'>{ABSENT[source]}</dd>"
-    css = source.replace(" ", "-")
+    css = source.replace(" ", "-") + (" given" if said is not None else "")
     return f"<div class='answer {css}'><dt>{HEADINGS[source]}</dt>{shown}</div>"
 
 
@@ -143,14 +148,17 @@ def _read_from(event: Asked) -> str:
         return ""
     if event.untrained:
         return f"<div class='read'><p class='where'>{UNTRAINED}</p></div>"
-    lines = named(event)
+    heading, lines = FOUND if event.knew else LOOKED, named(event)
     if not lines:
-        return f"<div class='read'><p class='where'>{UNTRACED}</p></div>"
+        return f"<div class='read'><p class='where'>{heading}{UNTRACED}</p></div>"
     shown = "".join(
         f"<p class='source'>{''.join(_read_word(*word) for word in line.words)}</p>"
         for line in lines
     )
-    return f"<div class='read'><p class='where'>{READ_FROM}</p>{shown}</div>"
+    heading += READ_FROM
+    if (rest := 1 - sum(line.share for line in event.read)) > LEAST_SHARE:
+        heading += ELSEWHERE.format(rest=rest)
+    return f"<div class='read'><p class='where'>{heading}</p>{shown}</div>"
 
 
 def _read_word(word: str, share: float) -> str:
@@ -163,9 +171,9 @@ def _read_word(word: str, share: float) -> str:
 def memory(sizes: Sizes, layers: int) -> str:
     """What is kept, beside what it replaces; the model has so many `layers`."""
     kept = {
-        "Fast weights": sizes.fast_weights,
-        "KV cache of that text": sizes.cache,
-        "The text itself": sizes.text,
+        "Kept: fast weights": sizes.fast_weights,
+        "Dropped: KV cache of the text": sizes.cache,
+        "Dropped: the text": sizes.text,
     }
     largest = max(filter(None, kept.values()), default=1)
     bars = "".join(_bar(name, size, largest) for name, size in kept.items())
@@ -214,9 +222,10 @@ def legend(steps: Iterable[float] = (0.0, 0.25, 0.5, 0.75, 1.0)) -> str:
     """What a shade means."""
     shades = "".join(f"<span class='word' style='--gate:{g:.2f}'>{g:g}</span> " for g in steps)
     return (
-        "<p class='legend'>Shade of a dropped word: how far it was let in."
+        "<p class='legend'>Shade of a dropped word: how strongly it was written, from 0 to 1."
         f" <span class='shades'>{shades}</span> The words are shown for you alone; the model no"
         " longer has them.</p>"
         "<p class='legend'>Forget puts the fast weights away: the model knows nothing again."
-        " Remember brings them back. Save and Load keep them in a file.</p>"
+        " Remember brings them back. Save, Start over, Load, Ask shows that a file of them is all"
+        " that it needs.</p>"
     )

@@ -36,8 +36,8 @@ def how_often(model: str | Path) -> str:
             " one is right is in the report of the run that trained it."
         )
     return (
-        f"The examples are chosen. Of {PROBES} questions that were new to this memory in every way"
-        f" it answered {score.fast_weights:.0%} right from fast weights, and {score.context:.0%}"
-        f" with the text in its context. Of {UNANSWERED} about what it was never told it answered"
-        f" {score.invented:.0%} all the same."
+        f"The examples are chosen. Of {PROBES} questions of a kind that it never met in training,"
+        f" this memory answered {score.fast_weights:.0%} right from fast weights, and"
+        f" {score.context:.0%} with the text in its context. Asked {UNANSWERED} times about what it"
+        f" was never told, it made up an answer to {score.invented:.0%}."
     )

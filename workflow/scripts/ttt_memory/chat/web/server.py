@@ -41,6 +41,7 @@ from .scores import how_often
 LARGEST_FILE = "64mb"  # of an upload; the state of a large model takes tens of MB
 HOUR = 3600
 STATE_FILE = "memory.safetensors"
+SAVED = "Saved: download the file. What was told can be read out of it: keep it safe."
 STOPPED = "A browser left: what it asked for was stopped."
 HERE = Path(__file__).parent
 OF_THE_BOX = (tell, ask, write_another)  # take what is in the box
@@ -107,14 +108,14 @@ class Page:
             uploading = gr.UploadButton(
                 "Upload a conversation", size="sm", min_width=150, elem_id="upload"
             )
-            beginning = gr.Button("New", size="sm", min_width=70)
+            beginning = gr.Button("Start over", size="sm", min_width=90)
         telling, dropping, asking = self.next.values()
         steps = {tell: telling, drop: dropping, ask: asking}
         return {**steps, upload: uploading, new: beginning}
 
     def _examples(self, scores: str) -> list[gr.Button]:
         with gr.Row(elem_classes="more"):
-            buttons = [gr.Button(f"Example: {e.name}", size="sm", min_width=150) for e in EXAMPLES]
+            buttons = [gr.Button(f"Play: {e.name}", size="sm", min_width=150) for e in EXAMPLES]
         _html(page.scores(scores), "scores")
         return buttons
 
@@ -159,8 +160,9 @@ class Page:
                     offered = "" if taken else guide.offered(session, box)
                     # What is typed meanwhile stays.
                     change = gr.skip() if offered == box else offered
-                    yield [*self._drawn(session, page.status(line)), change]
+                    yield [*self._drawn(session, page.status(line), at_work=True), change]
                     box = offered
+                yield [*self._drawn(session, page.status(line)), gr.skip()]
             except UserError as error:
                 yield [*self._drawn(session, page.status(str(error), refused=True)), gr.skip()]
             except Left:
@@ -199,7 +201,8 @@ class Page:
         if left := self.at_work.get(request.session_hash):
             left.set()
 
-    def _drawn(self, session: Session, status: str) -> list:
+    def _drawn(self, session: Session, status: str, at_work: bool = False) -> list:
+        """All of the page; the steps wait while an action is at work."""
         step = guide.next_step(session)
         return [
             session,
@@ -208,7 +211,10 @@ class Page:
             status,
             page.steps(step),
             gr.DownloadButton(visible=False),  # of fast weights as they were
-            *(gr.Button(variant="primary" if at == step else "secondary") for at in self.next),
+            *(
+                gr.Button(variant="primary" if at == step else "secondary", interactive=not at_work)
+                for at in self.next
+            ),
         ]
 
     def _save(self, session: Session | None) -> list:
@@ -220,7 +226,7 @@ class Page:
             return [gr.DownloadButton(visible=False), page.status(str(error), refused=True)]
         label = f"Download {STATE_FILE} ({page.amount(path.stat().st_size)})"
         button = gr.DownloadButton(label, value=str(path), visible=True)
-        return [button, page.status("Saved: download the file. It holds its text: keep it safe.")]
+        return [button, page.status(SAVED)]
 
     def _event(self, listen: Callable, function: Callable, inputs: list, outputs: list):
         """One event at a time uses the model, whoever asks."""
