@@ -101,7 +101,7 @@ def test_what_is_said_of_an_answer_tells_a_refusal(answer, said, heading):
     assert said in actions._came_from(asked)
     shown = page.conversation([asked])
     assert f"Where the fast weights {heading}" in shown
-    assert "The other 25% came from what is not shown" in shown
+    assert "25% lies elsewhere" in shown
 
 
 def test_an_empty_box_is_said_to_be_empty():

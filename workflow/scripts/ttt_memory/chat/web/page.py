@@ -45,17 +45,11 @@ HAPPENED = {
     BROUGHT_BACK: "Here the fast weights were brought back",
 }
 FOUND, LOOKED = "Where the fast weights found it", "Where the fast weights looked"
-READ_FROM = (
-    ": the words that they read most, with their shares. A word brings back itself or what came"
-    " after it."
-)
+READ_FROM = ": words by their share in what was read"
 UNTRAINED = f"{LEARNED_NOTHING[0].upper()}{LEARNED_NOTHING[1:]}."
 MOST_SHADE = 0.6  # beyond it the share beside a word is hard to read in the dark
 UNTRACED = ": not known, as they hold no single words of that text."
-ELSEWHERE = (
-    " The other {rest:.0%} came from what is not shown: the marks around each text, or the text of"
-    " a loaded file."
-)
+ELSEWHERE = "; {rest:.0%} lies elsewhere"
 EMPTY = "<p class='empty'>Nothing has been told. Press Tell: the line below is an example.</p>"
 STEPS = {
     TELL: ("Tell", "The model reads a text, which is then in its context."),
@@ -225,6 +219,9 @@ def legend(steps: Iterable[float] = (0.0, 0.25, 0.5, 0.75, 1.0)) -> str:
         "<p class='legend'>Shade of a dropped word: how strongly it was written, from 0 to 1."
         f" <span class='shades'>{shades}</span> The words are shown for you alone; the model no"
         " longer has them.</p>"
+        "<p class='legend'>Share below an answer: how much of what the fast weights gave came from"
+        " this word, which brings back itself or what came after it. Elsewhere: the marks around"
+        " each text, or the text of a loaded file.</p>"
         "<p class='legend'>Forget puts the fast weights away: the model knows nothing again."
         " Remember brings them back. Save, Start over, Load, Ask shows that a file of them is all"
         " that it needs.</p>"
