@@ -48,7 +48,8 @@ def leaderboards(study: Study) -> Figure | None:
         axes.grid(axis="x", color="#dddddd")
         lines = ["dotted: without memory"] if without else []
         lines += ["dashed: the noise alone"] if note.floor else []
-        unit = f"test MSE; 1 is ({note.unit:.3g} {note.unit_name or 'units'} of {note.target})²"
+        own = note.unit if note.unit_name else f"{note.unit} units"
+        unit = f"test MSE; 1 is ({own} of {note.target})²"
         axes.set_xlabel("\n".join([unit, "; ".join(["bars: 95% over seeds", *lines])]))
         axes.set_title(title(study, family.dataset, [family.horizon]))
     return figure
