@@ -6,7 +6,7 @@ from matplotlib import dates
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .axes import PANEL, colour_of, shown, with_legend
+from .axes import PANEL, line_of, shown, with_legend
 from .results import Family, SeriesNote, Study
 
 LAST = 80  # samples shown of a series
@@ -52,9 +52,8 @@ def _draw(axes: Axes, study: Study, family: Family, rows: pd.DataFrame) -> None:
         axes.plot(
             place,
             scale.mean + scale.unit * row["forecast"][-LAST:],
-            color=colour_of(study, strategy),
             linewidth=1.2,
-            label=strategy,
+            **line_of(study, strategy),
         )
     axes.set_ylabel(note.label or "value")
     if isinstance(place, pd.DatetimeIndex):

@@ -9,6 +9,7 @@ from .axes import (
     PANEL,
     colour_of,
     label_of,
+    line_of,
     log_scale,
     panels,
     rows_of,
@@ -66,10 +67,15 @@ def error_by_horizon(study: Study) -> Figure | None:
         for strategy in dict.fromkeys(best):
             own = rows[rows["strategy"] == strategy].sort_values("horizon")
             ends = np.stack([own["mse"] - own["low"], own["high"] - own["mse"]])
-            style = {"color": colour_of(study, strategy), "label": strategy}
             ends = np.minimum(np.nan_to_num(ends), [0.9 * own["mse"], np.full(len(own), np.inf)])
             axes.errorbar(
-                own["horizon"], own["mse"], ends, marker=".", linewidth=1.2, capsize=2, **style
+                own["horizon"],
+                own["mse"],
+                ends,
+                marker=".",
+                linewidth=1.2,
+                capsize=2,
+                **line_of(study, strategy),
             )
         log_scale(axes.yaxis)
         axes.set_xscale("log")
@@ -95,8 +101,7 @@ def error_by_position(study: Study) -> Figure | None:
             known = np.isfinite(bins).sum(1)
             means = np.where(known, np.nansum(bins, axis=1) / np.maximum(known, 1), np.nan)
             position = first + np.arange(len(means)) * BIN + (BIN - 1) / 2
-            style = {"color": colour_of(study, strategy), "label": strategy}
-            axes.plot(position, means, marker=".", linewidth=1.2, **style)
+            axes.plot(position, means, marker=".", linewidth=1.2, **line_of(study, strategy))
         log_scale(axes.yaxis)
         axes.set_xlabel(f"position in the series (means of {BIN})")
         axes.set_ylabel("test MSE, standardised")
@@ -169,8 +174,7 @@ def training_curves(study: Study) -> Figure | None:
         for strategy in study.ranking(Family(dataset, horizons[0])):
             means = rows[rows["strategy"] == strategy].groupby("epoch")["valid_mse"].mean()
             if len(means) > 1:
-                style = {"color": colour_of(study, strategy), "label": strategy}
-                axes.plot(means.index, means.to_numpy(), linewidth=1.2, **style)
+                axes.plot(means.index, means.to_numpy(), linewidth=1.2, **line_of(study, strategy))
         log_scale(axes.yaxis)
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set_xlabel("epoch")
