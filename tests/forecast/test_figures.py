@@ -10,7 +10,9 @@ from ttt_memory.forecast.comparison.figures import DRAWERS
 from ttt_memory.forecast.comparison.leaderboard import leaderboard
 from ttt_memory.forecast.comparison.results import SeriesNote, Study
 from ttt_memory.forecast.config import ComparisonConfig
+from ttt_memory.forecast.series.scale import Scale
 
+SCALE = (Scale(55.0, 10.0),) * SERIES
 ORIGINS = tuple(f"JFK 2013-10-{day:02} 06:00" for day in range(1, SERIES + 1))
 
 
@@ -23,7 +25,7 @@ def study() -> Study:
             costs += epochs(name, seed)
     rows += forecasts("last_value", 0, 0.5, "baseline")
     made, curves = pd.DataFrame(rows), pd.DataFrame([*costs, *epochs("last_value", 0)])
-    note = SeriesNote("temp", 55.0, 10.0, unit_name="°F", step=3600.0, origins=ORIGINS, floor=0.01)
+    note = SeriesNote("temp", SCALE, unit_name="°F", step=3600.0, origins=ORIGINS, floor=0.01)
     found = leaderboard(made, curves, ComparisonConfig())
     return Study(found, made, curves, series={"waves": note})
 
@@ -86,7 +88,7 @@ def far() -> Study:
             for horizon in (1, 24, 96):
                 rows += forecasts(name, seed, scale * (1 + horizon), horizon=horizon)
     made, curves = pd.DataFrame(rows), pd.DataFrame(costs)
-    note = SeriesNote("temp", 55.0, 10.0, origins=ORIGINS)
+    note = SeriesNote("temp", SCALE, origins=ORIGINS)
     found = leaderboard(made, curves, ComparisonConfig())
     return Study(found, made, curves, series={"waves": note})
 

@@ -5,13 +5,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from table_files import LENGTH, frame, refused, table
 from ttt_memory import options
 from ttt_memory.errors import UserError
+from ttt_memory.forecast.comparison.leaderboard import leaderboard
+from ttt_memory.forecast.comparison.results import SeriesNote, Study
+from ttt_memory.forecast.config import ComparisonConfig, EntryConfig, ModelConfig, TrainingConfig
+from ttt_memory.forecast.experiment import Experiment, run
 from ttt_memory.forecast.series import dataset
 from ttt_memory.forecast.series.config import ArrayDataset, Dataset, SineDataset, TableDataset
 from ttt_memory.forecast.series.make import make
+from ttt_memory.report.tables.forecast import data
 
 
 def test_sine_waves_follow_their_equation_and_the_seed() -> None:
@@ -40,10 +46,10 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     series.write(tmp_path / "series.parquet", {"note": "kept"})
     again = dataset.read(tmp_path / "series.parquet")
     assert (again.channels, again.target, again.observed) == (("wind", "power"), "power", True)
-    assert (again.mean, again.unit) == (series.mean, series.unit)
     for name, split in series.splits.items():
         other = again.splits[name]
         assert split.origins == other.origins
+        assert split.scales == other.scales
         for part in ("inputs", "target", "scored"):
             assert getattr(split, part).equal(getattr(other, part))
 
@@ -68,7 +74,7 @@ def test_only_the_training_part_sets_the_scale(tmp_path: Path) -> None:
     rows.loc[160:, ["wind", "power"]] *= 1000
     after = make(table(tmp_path, rows))
     assert before.splits["train"].inputs.equal(after.splits["train"].inputs)
-    assert (before.mean, before.unit) == (after.mean, after.unit)
+    assert before.splits["test"].scales[0] == after.splits["test"].scales[0]
 
 
 def test_test_windows_score_every_position_once_by_default(tmp_path: Path) -> None:
@@ -215,7 +221,7 @@ def test_arrays_of_windows_and_of_records_are_read(tmp_path: Path) -> None:
     paths = save(tmp_path, **record)
     series = make(ArrayDataset(source="arrays", **paths, length=50, stride=10, standardise=True))
     assert len(series.splits["train"]) == 16
-    assert series.unit == pytest.approx(record["train"][:, -1].std())
+    assert series.splits["test"].scales[0].unit == pytest.approx(record["train"][:, -1].std())
 
 
 @pytest.mark.parametrize(
@@ -274,4 +280,67 @@ def test_the_weather_of_three_airports_is_package_data() -> None:
         raise
     assert {origin[:3] for origin in series.splits["train"].origins} == {"EWR", "JFK", "LGA"}
     assert series.splits["test"].inputs.shape[1:] == (300, 6)
-    assert 50 < series.mean < 65  # degrees Fahrenheit
+    assert 50 < series.splits["test"].scales[0].mean < 65  # degrees Fahrenheit
+
+
+def two_places(rows: int = 200) -> pd.DataFrame:
+    """A small place, and one whose values are a hundred times as large."""
+    small = frame(rows).assign(place="small")
+    large = frame(rows).assign(place="large")
+    large[["wind", "power"]] = 100 * large[["wind", "power"]] + 1000
+    return pd.concat([small, large], ignore_index=True)
+
+
+def test_a_group_may_be_standardised_by_its_own_training_rows(tmp_path: Path) -> None:
+    rows = two_places()
+    series = make(table(tmp_path, rows, group="place", scale="group"))
+    for part in series.splits.values():
+        half = len(part) // 2
+        # Both places have the same shape, so standardised they are the same.
+        np.testing.assert_allclose(part.inputs[:half], part.inputs[half:], atol=1e-4)
+        assert len({origin.split()[0] for origin in part.origins[:half]}) == 1
+        for origin, scale in zip(part.origins, part.scales, strict=True):
+            power = rows.loc[rows["place"] == origin.split()[0], "power"][:160]
+            assert scale == pytest.approx((power.mean(), power.std(ddof=0)))
+    # What stands behind the training rows does not matter.
+    late = rows.index % 200 >= 160
+    rows.loc[late, ["wind", "power"]] *= 7
+    again = make(table(tmp_path, rows, group="place", scale="group"))
+    assert again.splits["train"].inputs.equal(series.splits["train"].inputs)
+    assert again.splits["test"].scales == series.splits["test"].scales
+    whole = make(table(tmp_path, rows, group="place"))
+    assert len({scale for part in whole.splits.values() for scale in part.scales}) == 1
+
+
+def test_units_of_groups_reach_forecasts_and_report(tmp_path: Path) -> None:
+    config = table(tmp_path, two_places(), group="place", scale="group", unit="kW", epochs=1)
+    series = make(config)
+    series.write(tmp_path / "series.parquet", {})
+    note = SeriesNote.read(tmp_path / "series.parquet")
+    assert note.scales == series.splits["test"].scales
+    low, high = note.units
+    assert high == pytest.approx(100 * low)
+    assert note.unit == f"{low:.4g} to {high:.4g} kW"
+    cpu, entry = torch.device("cpu"), EntryConfig(file="last_value")
+    sizes = (config, ModelConfig(), TrainingConfig(), cpu)
+    ((_, found),) = run(Experiment("mine", "last", "baseline", (0,), entry, *sizes), series)
+    units = [row["unit"] for row in found.forecasts]
+    assert units == [scale.unit for scale in note.scales]
+    board = leaderboard(
+        pd.DataFrame(found.forecasts), pd.DataFrame(found.epochs), ComparisonConfig()
+    )
+    assert board["unit"].isna().all()
+    shown = data(Study(series={"mine": note}))
+    assert set(shown.shown["1 standardised unit"]) == {f"{note.unit} of power"}
+
+
+def test_a_group_that_cannot_be_standardised_by_itself_is_refused(tmp_path: Path) -> None:
+    rows, split = two_places(), {"valid_from": "2020-01-07", "test_from": "2020-01-08"}
+    late = rows[(rows["place"] == "small") | (rows["when"] >= "2020-01-07")]
+    by_itself = {"group": "place", "scale": "group", **split}
+    assert make(table(tmp_path, late, group="place", **split)).splits["test"]
+    refused(table(tmp_path, late, **by_itself), "group 'large'", "training part", "`scale: table`")
+    rows.loc[rows["place"] == "large", "power"] = 3.0
+    refused(table(tmp_path, rows, **by_itself), "group 'large'", "'power' is constant")
+    with pytest.raises(ValueError, match="found scale group without group"):
+        table(tmp_path, rows, scale="group")

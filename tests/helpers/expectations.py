@@ -183,6 +183,7 @@ OWN = {
     "forecast/series/config.py": f"{FORECAST} report",
     "forecast/series/generated_config.py": f"{FORECAST} report",
     "forecast/series/dataset.py": "make_series forecast",
+    "forecast/series/scale.py": f"{FORECAST} report",
     "forecast/series/usage.py": f"{FORECAST} report",
     # Before anything runs, the configuration looks at the first rows of every table.
     "forecast/series/first_rows.py": "provenance",

@@ -13,6 +13,7 @@ from ttt_memory.forecast.model.memory import Memory
 from ttt_memory.forecast.seeds.run import Run
 from ttt_memory.forecast.series.config import SwitchDataset
 from ttt_memory.forecast.series.dataset import Series, Split
+from ttt_memory.forecast.series.scale import Scale
 from ttt_memory.forecast.trainer import Trainer
 
 STRATEGIES = sorted(file.stem for file in strategy.STRATEGIES.glob("*.py"))
@@ -38,15 +39,14 @@ def split(count: int, seed: int = 0, length: int = LENGTH) -> Split:
     """A split of `count` series in which every sample is scored."""
     inputs = series(count, seed, length)
     scored = torch.ones(count, length, dtype=torch.bool)
-    return Split(inputs, inputs[:, :, -1], scored, tuple(map(str, range(count))))
+    scales = (Scale(),) * count
+    return Split(inputs, inputs[:, :, -1], scored, tuple(map(str, range(count))), scales)
 
 
 def dataset() -> Series:
     """Twelve series for training, four for validation, four for test."""
     splits = {"train": split(12, 0), "valid": split(4, 1), "test": split(4, 2)}
-    return Series(
-        splits, ("driver", "target"), "target", observed=True, mean=0.0, unit=1.0, separate=True
-    )
+    return Series(splits, ("driver", "target"), "target", observed=True, separate=True)
 
 
 def train(

@@ -240,7 +240,6 @@ def _outcome(
     about = {
         "kind": getattr(model, "kind", experiment.kind),
         "protocol": model.protocol,
-        "unit": series.unit,
         "parameters": parameters(model),
         "separate": series.separate,
     }
@@ -262,6 +261,7 @@ def _forecasts(forecast: Tensor, split: Split, task: Task) -> Iterator[dict]:
                 "horizon": one.horizon,
                 "series": number,
                 "first": one.first,
+                "unit": split.scales[number].unit,
                 "forecast": row,
                 "truth": true,
                 "scored": counted,

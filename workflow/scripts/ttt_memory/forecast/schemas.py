@@ -14,6 +14,8 @@ SERIES = pa.schema(
         ),  # [samples, channels] row by row; the target last, if seen
         ("target", pa.list_(pa.float32())),  # one per sample, standardised like the inputs
         ("scored", pa.list_(pa.bool_())),  # false where the target was missing
+        ("mean", pa.float64()),  # of the target in training, in its own unit
+        ("unit", pa.float64()),  # one standardised unit, in the target's own unit
     ]
 )
 
@@ -86,7 +88,8 @@ LEADERBOARD = pa.schema(
         ("high", pa.float64()),
         ("mae", pa.float64()),
         ("rmse", pa.float64()),  # root of the mean MSE, so in standardised units as all errors
-        ("unit", pa.float64()),  # one standardised unit, in the target's own unit
+        # One standardised unit, in the target's own unit; NaN where groups have units of their own
+        ("unit", pa.float64()),
         ("gain", pa.float64()),  # MSE without memory minus this MSE; NaN for baselines
         ("gain_low", pa.float64()),  # 95% Student interval over seeds
         ("gain_high", pa.float64()),

@@ -29,6 +29,7 @@ COLOURS = [
     "#66CCBB",
 ]
 GREYS = ["#333333", "#777777", "#aaaaaa"]
+DASHES = ["-", "--", ":"]
 BEST = 3  # strategies shown where a figure of all would not be readable
 BIN = 16  # positions averaged into one point of the error by position
 
@@ -77,14 +78,20 @@ def shown(study: Study, family: Family, baselines: bool = False) -> list[str]:
 
 def colour_of(study: Study, strategy: str) -> str:
     """The colour of a forecaster in all figures."""
+    return line_of(study, strategy)["color"]
+
+
+def line_of(study: Study, strategy: str) -> dict[str, str]:
+    """Colour, dashes and label of a forecaster's line; baselines of one grey differ in dashes."""
     rows = study.leaderboard.drop_duplicates("strategy")
     names = sorted(rows.loc[rows["kind"] == "strategy", "strategy"])
-    if strategy == study.without_memory:
-        return "black"
-    if strategy in names:
-        return COLOURS[names.index(strategy) % len(COLOURS)]
-    others = sorted(set(rows["strategy"]) - set(names))
-    return GREYS[others.index(strategy) % len(GREYS)]
+    colour, dashes = "black", DASHES[0]
+    if strategy in names and strategy != study.without_memory:
+        colour = COLOURS[names.index(strategy) % len(COLOURS)]
+    elif strategy not in names:
+        place = sorted(set(rows["strategy"]) - set(names)).index(strategy)
+        colour, dashes = GREYS[place % len(GREYS)], DASHES[place // len(GREYS) % len(DASHES)]
+    return {"color": colour, "linestyle": dashes, "label": strategy}
 
 
 def log_scale(axis: mpl.axis.Axis) -> None:

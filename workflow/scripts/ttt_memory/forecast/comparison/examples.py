@@ -6,7 +6,7 @@ from matplotlib import dates
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .axes import PANEL, colour_of, shown, with_legend
+from .axes import PANEL, line_of, shown, with_legend
 from .results import Family, SeriesNote, Study
 
 LAST = 80  # samples shown of a series
@@ -44,16 +44,16 @@ def _draw(axes: Axes, study: Study, family: Family, rows: pd.DataFrame) -> None:
     note = study.of_series(family.dataset)
     for number, strategy in enumerate(shown(study, family, baselines=True)):
         row = rows[rows["strategy"] == strategy].sort_values("seed").iloc[0]
+        scale = note.scale(int(row["series"]))
         place = _places(note, int(row["series"]), int(row["first"]), len(row["truth"]))[-LAST:]
         if not number:
             truth = np.where(row["scored"], row["truth"], np.nan)[-LAST:]
-            axes.plot(place, note.mean + note.unit * truth, ".", color="black", label="truth")
+            axes.plot(place, scale.mean + scale.unit * truth, ".", color="black", label="truth")
         axes.plot(
             place,
-            note.mean + note.unit * row["forecast"][-LAST:],
-            color=colour_of(study, strategy),
+            scale.mean + scale.unit * row["forecast"][-LAST:],
             linewidth=1.2,
-            label=strategy,
+            **line_of(study, strategy),
         )
     axes.set_ylabel(note.label or "value")
     if isinstance(place, pd.DatetimeIndex):

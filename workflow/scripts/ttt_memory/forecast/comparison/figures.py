@@ -9,6 +9,7 @@ from .axes import (
     PANEL,
     colour_of,
     label_of,
+    line_of,
     log_scale,
     panels,
     rows_of,
@@ -48,7 +49,8 @@ def leaderboards(study: Study) -> Figure | None:
         axes.grid(axis="x", color="#dddddd")
         lines = ["dotted: without memory"] if without else []
         lines += ["dashed: the noise alone"] if note.floor else []
-        unit = f"test MSE; 1 is ({note.unit:.3g} {note.unit_name or 'units'} of {note.target})²"
+        own = note.unit if note.unit_name else f"{note.unit} units"
+        unit = f"test MSE; 1 is ({own} of {note.target})²"
         axes.set_xlabel("\n".join([unit, "; ".join(["bars: 95% over seeds", *lines])]))
         axes.set_title(title(study, family.dataset, [family.horizon]))
     return figure
@@ -65,10 +67,15 @@ def error_by_horizon(study: Study) -> Figure | None:
         for strategy in dict.fromkeys(best):
             own = rows[rows["strategy"] == strategy].sort_values("horizon")
             ends = np.stack([own["mse"] - own["low"], own["high"] - own["mse"]])
-            style = {"color": colour_of(study, strategy), "label": strategy}
             ends = np.minimum(np.nan_to_num(ends), [0.9 * own["mse"], np.full(len(own), np.inf)])
             axes.errorbar(
-                own["horizon"], own["mse"], ends, marker=".", linewidth=1.2, capsize=2, **style
+                own["horizon"],
+                own["mse"],
+                ends,
+                marker=".",
+                linewidth=1.2,
+                capsize=2,
+                **line_of(study, strategy),
             )
         log_scale(axes.yaxis)
         axes.set_xscale("log")
@@ -94,8 +101,7 @@ def error_by_position(study: Study) -> Figure | None:
             known = np.isfinite(bins).sum(1)
             means = np.where(known, np.nansum(bins, axis=1) / np.maximum(known, 1), np.nan)
             position = first + np.arange(len(means)) * BIN + (BIN - 1) / 2
-            style = {"color": colour_of(study, strategy), "label": strategy}
-            axes.plot(position, means, marker=".", linewidth=1.2, **style)
+            axes.plot(position, means, marker=".", linewidth=1.2, **line_of(study, strategy))
         log_scale(axes.yaxis)
         axes.set_xlabel(f"position in the series (means of {BIN})")
         axes.set_ylabel("test MSE, standardised")
@@ -168,8 +174,7 @@ def training_curves(study: Study) -> Figure | None:
         for strategy in study.ranking(Family(dataset, horizons[0])):
             means = rows[rows["strategy"] == strategy].groupby("epoch")["valid_mse"].mean()
             if len(means) > 1:
-                style = {"color": colour_of(study, strategy), "label": strategy}
-                axes.plot(means.index, means.to_numpy(), linewidth=1.2, **style)
+                axes.plot(means.index, means.to_numpy(), linewidth=1.2, **line_of(study, strategy))
         log_scale(axes.yaxis)
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set_xlabel("epoch")

@@ -50,7 +50,7 @@ def _rows(forecasts: pd.DataFrame, costs: pd.DataFrame, config: ComparisonConfig
             **dict(zip(("mse", "low", "high"), student(own.by_seed), strict=True)),
             "mae": (part["mae"] * weights(part)).mean(),
             "rmse": float(np.sqrt(own.by_seed.mean())),
-            "unit": part["unit"].iloc[0],
+            "unit": part["unit"].iloc[0] if part["unit"].nunique() == 1 else np.nan,
             **_gain(strategy, errors, config),
             **_difference(strategy, errors, config),
             **_share(strategy, errors, config),

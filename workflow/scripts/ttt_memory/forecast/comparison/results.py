@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from ... import io
 from ...errors import UserError
 from ..schemas import EPOCHS, FORECASTS, LEADERBOARD, RIVALS, SERIES, TRACES
+from ..series.scale import Scale
 from ..series.usage import Usage
 
 
@@ -21,8 +22,7 @@ class SeriesNote:
     """What a file of series says of itself, without its series."""
 
     target: str = ""
-    mean: float = 0.0
-    unit: float = 1.0  # one standardised unit, in the target's own unit
+    scales: tuple[Scale, ...] = ()  # of the test series
     usage: Usage = field(default_factory=Usage)
     unit_name: str = ""
     step: float | None = None  # seconds from one sample to the next
@@ -40,13 +40,31 @@ class SeriesNote:
         if "usage" not in note:
             raise UserError(f"{path}: no note on what is used, expected a file of make_series.py")
         rows = io.read_arrow(path, SERIES)
-        origins = rows.filter(pc.equal(rows["split"], "test"))["origin"].to_pylist()
+        test = rows.filter(pc.equal(rows["split"], "test"))
         return cls(
-            *(note[key] for key in ("target", "mean", "unit")),
+            note["target"],
+            tuple(map(Scale, test["mean"].to_pylist(), test["unit"].to_pylist())),
             Usage.read(note["usage"]),
             *(note[key] for key in ("unit_name", "step", "floor")),
-            tuple(origins),
+            tuple(test["origin"].to_pylist()),
         )
+
+    @property
+    def units(self) -> tuple[float, float]:
+        """The smallest and the largest standardised unit, in the target's own unit."""
+        units = [scale.unit for scale in self.scales] or [1.0]
+        return min(units), max(units)
+
+    @property
+    def unit(self) -> str:
+        """One standardised unit in the target's own, such as 8.6 °C; a range over groups."""
+        low, high = (f"{unit:.4g}" for unit in self.units)
+        amount = low if low == high else f"{low} to {high}"
+        return f"{amount} {self.unit_name}".strip()
+
+    def scale(self, series: int) -> Scale:
+        """How a test series is standardised."""
+        return self.scales[series] if self.scales else Scale()
 
     @property
     def label(self) -> str:

@@ -5,6 +5,7 @@ import torch
 
 from .dataset import SPLITS, Series, Split
 from .generated_config import SineDataset, SwitchDataset
+from .scale import Scale
 from .usage import Usage
 
 
@@ -34,11 +35,11 @@ def split_by_series(
         if name != "train":
             scored[:, : config.first_scored] = False
         named = tuple(origins[row] for row in rows)
-        splits[name] = Split(target.unsqueeze(-1), target, scored, named)
+        splits[name] = Split(target.unsqueeze(-1), target, scored, named, (Scale(),) * len(named))
     samples = {name: split.target.numel() for name, split in splits.items()}
     counted = {name: int(split.scored.sum()) for name, split in splits.items()}
     counted["train"] -= len(splits["train"]) * (config.context_window - 1 + config.horizons[0])
     usage = Usage(samples, samples, {name: len(rows) for name, rows in parts.items()}, counted)
     # Whoever knows each wave itself still errs by its noise.
     floor = float(np.mean(noise[parts["test"]]))
-    return Series(splits, ("x",), "x", True, 0.0, 1.0, separate=True, usage=usage, floor=floor)
+    return Series(splits, ("x",), "x", True, separate=True, usage=usage, floor=floor)

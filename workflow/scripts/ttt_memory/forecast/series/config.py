@@ -129,6 +129,11 @@ class TableDataset(_Windowed):
     until: Moment | None = Field(
         None, description="Rows from this time on, such as 2019-01-01, are left out."
     )
+    scale: Literal["table", "group"] = Field(
+        "table",
+        description="Columns are standardised by mean and standard deviation of all training rows, "
+        "or those of each group by its own training rows.",
+    )
     step: str | None = Field(
         None,
         description="Times follow each other by this step, such as 1h or 10min, and a time without "
@@ -203,6 +208,12 @@ class TableDataset(_Windowed):
                 raise ValueError(
                     f"found {before} {early} and {after} {late}, expected {after} to be later"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _groups_are_told(self) -> "TableDataset":
+        if self.scale == "group" and self.group is None:
+            raise ValueError("found scale group without group, expected the column of the groups")
         return self
 
     @model_validator(mode="after")

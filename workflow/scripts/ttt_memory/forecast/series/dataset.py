@@ -11,6 +11,7 @@ from torch import Tensor
 from ... import io
 from ...errors import UserError
 from ..schemas import SERIES
+from .scale import Scale
 from .usage import SPLITS, Usage
 
 
@@ -22,6 +23,7 @@ class Split:
     target: Tensor  # [N, T] float32
     scored: Tensor  # [N, T] bool, false where the target was missing
     origins: tuple[str, ...]  # [N] where each series comes from
+    scales: tuple[Scale, ...] = ()  # [N] of the target of each series; a batch has none
 
     def __len__(self) -> int:
         """Number of series."""
@@ -30,7 +32,7 @@ class Split:
     def to(self, device: torch.device) -> "Split":
         """The same series on `device`."""
         moved = (tensor.to(device) for tensor in (self.inputs, self.target, self.scored))
-        return Split(*moved, self.origins)
+        return Split(*moved, self.origins, self.scales)
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,6 @@ class Series:
     channels: tuple[str, ...]  # names of the input channels
     target: str
     observed: bool  # whether the target is the last input channel
-    mean: float  # of the target in the training part, in its own unit
-    unit: float  # one unit of `Split.target`, in the target's own unit: its standard deviation
     separate: bool  # whether each series is a record of its own, not a window of a longer one
     usage: Usage = field(default_factory=Usage)  # how much of the data is in the splits
     unit_name: str = ""  # of the target's own unit; empty where none was given
@@ -65,14 +65,14 @@ class Series:
                 "inputs": _lists(split.inputs.flatten(1).numpy()),
                 "target": _lists(split.target.numpy()),
                 "scored": _lists(split.scored.numpy()),
+                "mean": pa.array([scale.mean for scale in split.scales], pa.float64()),
+                "unit": pa.array([scale.unit for scale in split.scales], pa.float64()),
             }
             tables.append(pa.table(columns, schema=SERIES))
         own = {
             "channels": list(self.channels),
             "target": self.target,
             "observed": self.observed,
-            "mean": self.mean,
-            "unit": self.unit,
             "separate": self.separate,
             "usage": self.usage.note(),
             "unit_name": self.unit_name,
@@ -89,7 +89,7 @@ def read(path: str | Path) -> Series:
         UserError: it is no such file, a split is missing, or its series differ in length.
     """
     table, note = io.read_arrow(path, SERIES), io.read_metadata(path)
-    wanted = ("channels", "target", "observed", "mean", "unit", "separate")
+    wanted = ("channels", "target", "observed", "separate")
     further = Usage.read(note["usage"]) if "usage" in note else Usage()
     more = (further, note.get("unit_name", ""), note.get("step"), note.get("floor"))
     if any(key not in note for key in wanted):
@@ -118,6 +118,7 @@ def _split(path: str | Path, name: str, rows: pa.Table, channels: int) -> Split:
         torch.from_numpy(target),
         torch.from_numpy(scored),
         tuple(rows["origin"].to_pylist()),
+        tuple(map(Scale, rows["mean"].to_pylist(), rows["unit"].to_pylist())),
     )
 
 

@@ -35,7 +35,10 @@ def make(config: TableDataset) -> Series:
             raise UserError(f"{config.path}: no rows in the {split} part")
     channels = (*config.features, config.target)
     advice = _advice(config, groups)
-    series = cut(records, channels, config, config.path, standardise=True, advice=advice)
+    by_group = config.scale == "group"
+    series = cut(
+        records, channels, config, config.path, standardise=True, by_group=by_group, advice=advice
+    )
     usage = replace(series.usage, left_out=dict(+left_out))
     if config.group:
         long = {

@@ -9,6 +9,7 @@ import torch
 from ...errors import UserError
 from .config import ArrayDataset, TableDataset
 from .dataset import SPLITS, Series, Split
+from .scale import Scale
 from .usage import Usage
 
 
@@ -19,7 +20,7 @@ class Record:
     Samples of the history are inputs of validation and test windows, and are never scored.
     """
 
-    name: str  # begins the origin of its windows
+    name: str  # of its group; begins the origin of its windows
     values: np.ndarray  # [samples, channels] float64, the target last; NaN where unknown
     scored: np.ndarray  # [samples] bool
     labels: list[str]  # [samples] time or row of each sample; ends the origin of a window
@@ -33,6 +34,7 @@ def cut(
     where: str,
     standardise: bool,
     separate: bool = False,
+    by_group: bool = False,
     advice: str = "",
 ) -> Series:
     """Standardise by the training records alone, then cut every record into windows.
@@ -44,39 +46,44 @@ def cut(
         where: the input file, for errors.
         standardise: whether to standardise; otherwise mean 0 and unit 1.
         separate: whether no two windows come from one record.
+        by_group: whether records of a name are standardised by the training records of that name.
         advice: what may help if no record of a split is long enough.
 
     Raises:
-        UserError: a channel is constant in training, or a split has no window.
+        UserError: a channel is constant in training, a group that is standardised by itself has no
+            training record, or a split has no window.
     """
-    train = np.concatenate([record.values for record in records["train"]])
-    for name, column in zip(channels, train.T, strict=True):
-        known = column[np.isfinite(column)]
-        if not known.size or np.ptp(known) < 1e-12:
-            raise UserError(
-                f"{where}: {name!r} is constant or empty in the training part, expected values"
-                " that differ"
-            )
-    mean, unit = np.zeros(len(channels)), np.ones(len(channels))
-    if standardise:
-        mean, unit = np.nanmean(train, 0), np.nanstd(train, 0)
-    splits, used = {}, {}
-    for split in SPLITS:
-        windows = [
+    windows = {
+        split: [
             (record, *window)
             for record in records[split]
             for window in _windows(record, config, split)
         ]
-        if not windows:
+        for split in SPLITS
+    }
+    names = dict.fromkeys(record.name for found in windows.values() for record, *_ in found)
+    train = records["train"]
+    if by_group:
+        own = {name: [record for record in train if record.name == name] for name in names}
+        scaling = {
+            name: _scaling(own[name], channels, f"{where}: group {name!r}", standardise)
+            for name in names
+        }
+    else:
+        scaling = dict.fromkeys(names, _scaling(train, channels, where, standardise))
+    for split, found in windows.items():
+        if not found:
             longest = max((len(record.values) for record in records[split]), default=0)
             raise UserError(
                 f"{where}: the longest stretch of the {split} part without a gap has {longest}"
                 f" rows, expected at least length {config.length}{advice}"
             )
-        splits[split] = _split(windows, mean, unit, config)
+    splits, used = {}, {}
+    for split, found in windows.items():
+        splits[split] = _split(found, scaling, config)
         used[split] = sum(_covered(record, config, split) for record in records[split])
     seen = channels if config.observe_target else channels[:-1]
-    target = channels[-1], config.observe_target, float(mean[-1]), float(unit[-1])
+    target = channels[-1], config.observe_target
     usage = Usage(
         {split: sum(len(r.values) - r.history for r in records[split]) for split in SPLITS},
         used,
@@ -84,6 +91,28 @@ def cut(
         {split: _counted(part, split, config) for split, part in splits.items()},
     )
     return Series(splits, seen, *target, separate, usage, config.unit)
+
+
+def _scaling(
+    train: list[Record], channels: tuple[str, ...], where: str, standardise: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and unit of each channel in these records; 0 and 1 if it is not to be standardised."""
+    if not train:
+        raise UserError(
+            f"{where}: no row in the training part, expected rows to standardise it by, or"
+            " `scale: table`"
+        )
+    values = np.concatenate([record.values for record in train])
+    for name, column in zip(channels, values.T, strict=True):
+        known = column[np.isfinite(column)]
+        if not known.size or np.ptp(known) < 1e-12:
+            raise UserError(
+                f"{where}: {name!r} is constant or empty in the training part, expected values"
+                " that differ"
+            )
+    if not standardise:
+        return np.zeros(len(channels)), np.ones(len(channels))
+    return np.nanmean(values, 0), np.nanstd(values, 0)
 
 
 def _windows(
@@ -130,12 +159,15 @@ def _counted(part: Split, split: str, config: ArrayDataset | TableDataset) -> in
 
 def _split(
     windows: list[tuple[Record, slice, np.ndarray]],
-    mean: np.ndarray,
-    unit: np.ndarray,
+    scaling: dict[str, tuple[np.ndarray, np.ndarray]],
     config: ArrayDataset | TableDataset,
 ) -> Split:
-    # Values that are not known yet are set to the training mean.
-    values = [np.nan_to_num((record.values[rows] - mean) / unit) for record, rows, _ in windows]
+    values, scales = [], []
+    for record, rows, _ in windows:
+        mean, unit = scaling[record.name]
+        # Values that are not known yet are set to the training mean.
+        values.append(np.nan_to_num((record.values[rows] - mean) / unit))
+        scales.append(Scale(float(mean[-1]), float(unit[-1])))
     stacked = torch.from_numpy(np.stack(values).astype(np.float32))
     inputs = stacked if config.observe_target else stacked[:, :, :-1].contiguous()
     return Split(
@@ -143,4 +175,5 @@ def _split(
         stacked[:, :, -1].contiguous(),
         torch.from_numpy(np.stack([scored for *_, scored in windows])),
         tuple(f"{record.name} {record.labels[rows.start]}".strip() for record, rows, _ in windows),
+        tuple(scales),
     )

@@ -11,13 +11,14 @@ def data(study: Study) -> Table | None:
     """How much of each dataset is used, and what was left out."""
     shown, rows = [], []
     for name, series in study.series.items():
-        usage, own = series.usage, f"{series.unit:.4g} {series.unit_name}".strip()
+        usage, (low, high) = series.usage, series.units
         for split, windows in usage.windows.items():
             rows.append(
                 {
                     "dataset": name,
                     "target": series.target,
-                    "unit": series.unit,
+                    "smallest unit": low,
+                    "largest unit": high,
                     "split": split,
                     "windows": windows,
                     "groups": usage.groups.get(split),
@@ -29,7 +30,7 @@ def data(study: Study) -> Table | None:
             shown.append(
                 {
                     "dataset": name,
-                    "1 standardised unit": f"{own} of {series.target}",
+                    "1 standardised unit": f"{series.unit} of {series.target}",
                     "split": split,
                     "windows": f"{windows:,}",
                     "groups": str(usage.groups.get(split, "–")),
