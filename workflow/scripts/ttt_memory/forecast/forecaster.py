@@ -55,5 +55,6 @@ def build(name: str, entry: EntryConfig, kind: str, task: Task, config: ModelCon
 
 
 def parameters(model: nn.Module) -> int:
-    """Number of trained values of a forecaster."""
-    return sum(tensor.numel() for tensor in model.parameters() if tensor.requires_grad)
+    """Number of trained or fitted values of a forecaster."""
+    fitted = hasattr(model, "fit")
+    return sum(part.numel() for part in model.parameters() if fitted or part.requires_grad)
