@@ -6,6 +6,7 @@
 # make test-web    setup, then the page of make demo and the report in a real browser
 # make demo    setup, then that page: http://127.0.0.1:7860
 # make chat    setup, then the same in this terminal
+# make baselines   setup, then the libraries of more baselines for the forecast study
 # make recover     after Snakemake itself was killed: cancel the jobs it left, then lift its locks
 # make lint    setup, then all style checks
 #
@@ -25,7 +26,7 @@ STAMP := $(VENV)/.installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup run test test-slurm test-models test-web demo chat recover lint
+.PHONY: setup run test test-slurm test-models test-web demo chat baselines recover lint
 setup: $(STAMP)
 
 # The stamp is written last, so an interrupted installation is continued.
@@ -64,6 +65,10 @@ demo: setup $(if $(filter data/models/smollm2-memory%,$(MODEL)),$(BASE))
 
 chat: setup $(if $(filter data/models/smollm2-memory%,$(MODEL)),$(BASE))
 	@PYTHONPATH=workflow/scripts python -m ttt_memory.chat.terminal --model $(MODEL) $(ARGS)
+
+# What config/ett-libraries.yaml needs; without it, its tests are skipped, with the reason.
+baselines: setup
+	$(call extra,baselines)
 
 # Needs the package index, and root for apt-get to install Chromium. Without them the tests are
 # skipped, with the reason.

@@ -5,7 +5,16 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from forecast_models import BASELINES, SMALL, TASK, WINDOW, dataset, randomise, split
+from forecast_models import (
+    BASELINES,
+    SMALL,
+    TASK,
+    WINDOW,
+    dataset,
+    needs_package,
+    randomise,
+    split,
+)
 from ttt_memory.errors import UserError
 from ttt_memory.forecast.config import EntryConfig, ForecastConfig, ModelConfig
 from ttt_memory.forecast.forecaster import Task, build, parameters
@@ -15,6 +24,7 @@ from ttt_memory.forecast.window_products import naive_window_products, window_pr
 
 
 def baseline(name: str, **options: object) -> torch.nn.Module:
+    needs_package(name)
     return build(name, EntryConfig(file=name, options=options), "baseline", TASK, SMALL)
 
 

@@ -5,7 +5,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from forecast_models import RECIPE, SMALL, TASK, TRAINING, WINDOW, dataset, train
+from forecast_models import (
+    RECIPE,
+    SMALL,
+    TASK,
+    TRAINING,
+    WINDOW,
+    dataset,
+    needs_package,
+    train,
+)
 from strategy_files import GOOD, forecaster, refused
 from ttt_memory import options
 from ttt_memory.errors import UserError
@@ -242,6 +251,7 @@ def test_a_baseline_that_needs_an_unseen_target_is_refused_before_any_work(tmp_p
 @pytest.mark.parametrize("name", sorted(path.stem for path in BASELINES.glob("*.py")))
 def test_every_baseline_passes_the_checks_before_training(name: str, channels: int) -> None:
     """Also with other sizes than those of the small model."""
+    needs_package(name)
     task = Task(16, channels, True, RECIPE)
     model = build(name, EntryConfig(file=name), "baseline", task, ModelConfig())
     if hasattr(model, "fit"):

@@ -3,10 +3,11 @@
 from functools import cache
 from pathlib import Path
 
+import pytest
 import torch
 from torch import Tensor
 
-from ttt_memory.forecast import strategy
+from ttt_memory.forecast import libraries, strategy
 from ttt_memory.forecast.config import EntryConfig, MemoryConfig, ModelConfig, TrainingConfig
 from ttt_memory.forecast.forecaster import Task, build
 from ttt_memory.forecast.model.memory import Memory
@@ -19,12 +20,20 @@ from ttt_memory.forecast.trainer import Trainer
 STRATEGIES = sorted(file.stem for file in strategy.STRATEGIES.glob("*.py"))
 BASELINES = sorted(file.stem for file in strategy.BASELINES.glob("*.py"))
 STRICT_BASELINES = [name for name in BASELINES if name != "titans_published"]
+# The package that a baseline needs beside those of the project.
+PACKAGES = {"auto_arima": "statsforecast", "nhits": "neuralforecast"}
 WINDOW, LENGTH = 8, 45  # samples: five whole chunks and a partial one
 SMALL = ModelConfig(width=8, heads=2, layers=2, ffn=16, persistent=2)
 TRAINING = TrainingConfig(batch=4, warmup=2)
 # A floor is of a dataset whose recipe is known; others do not look at it.
 RECIPE = SwitchDataset(source="switch", phases=24, fastest=4)
 TASK = Task(context_window=WINDOW, channels=2, observed=True, recipe=RECIPE)
+
+
+def needs_package(name: str) -> None:
+    """Skip a test of a baseline whose library is not installed."""
+    if name in PACKAGES and (reason := libraries.missing(PACKAGES[name])):
+        pytest.skip(f"{name} {reason}")
 
 
 def series(count: int, seed: int = 0, length: int = LENGTH) -> Tensor:
@@ -72,6 +81,7 @@ def train(
 @cache
 def trained(kind: str, name: str) -> torch.nn.Module:
     """A forecaster after two epochs or a fit, in evaluation mode; tests share it unchanged."""
+    needs_package(name)
     torch.manual_seed(0)
     model = build(name, EntryConfig(file=name), kind, TASK, SMALL)
     if hasattr(model, "fit"):

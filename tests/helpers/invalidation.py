@@ -73,7 +73,7 @@ class Finished:
 
 @contextmanager
 def finished(folder: Path) -> Iterator[Finished]:
-    """A finished study in `folder`: every strategy and baseline, one run, imported predictions."""
+    """A finished study in `folder`: strategies and baselines, one run, imported predictions."""
     clone, dry_runs = copy_repository(folder), DryRuns()
     (folder / "config" / "made.yaml").write_text(yaml.safe_dump(study()))
     (folder / "theirs.json").write_text("{}")
@@ -93,10 +93,14 @@ def finished(folder: Path) -> Iterator[Finished]:
 
 
 def study() -> dict:
-    """What is laid over config/smoke.yaml."""
+    """What is laid over config/smoke.yaml; baselines of libraries may not be installed."""
     forecast = ROOT / SCRIPTS / "ttt_memory" / "forecast"
     names = {
-        kind: {file.stem: file.stem for file in sorted((forecast / kind).glob("*.py"))}
+        kind: {
+            file.stem: file.stem
+            for file in sorted((forecast / kind).glob("*.py"))
+            if "NEEDS_PACKAGE" not in file.read_text(encoding="utf-8")
+        }
         for kind in ("strategies", "baselines")
     }
     return {

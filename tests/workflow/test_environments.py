@@ -36,8 +36,10 @@ def test_lock_pins_what_the_package_asks_for_and_no_platform() -> None:
     assert pins()["torch"] == "torch==2.13.0"
     assert not [name for name in pins() if name.startswith(("nvidia", "triton"))]
     extras = PROJECT["optional-dependencies"]
-    # The page in the browser is installed by those who want it, beside what is pinned.
-    pinned = [texts for name, texts in extras.items() if not name.startswith("web")]
+    # The page in the browser and the baselines of libraries are installed by those who want them,
+    # beside what is pinned.
+    beside = ("web", "baselines")
+    pinned = [texts for name, texts in extras.items() if not name.startswith(beside)]
     for text in chain(PROJECT["dependencies"], *pinned):
         wanted = Requirement(text)
         version = pins()[canonical(wanted.name)].split("==")[1]

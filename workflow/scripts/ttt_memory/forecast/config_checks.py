@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
+from . import libraries
 from .config import EntryConfig, ForecastConfig
 from .series.config import Dataset, TableDataset
 from .strategy import BASELINES, HOOKS, REQUIRED, STRATEGIES, options_of, path_of
@@ -90,21 +91,25 @@ def _file_problem(
     if missing:
         wanted = ", ".join(functions)
         return f"{file} has no function {missing[0]}, expected a file that defines {wanted}"
+    package = _value(tree, "NEEDS_PACKAGE")
+    # Without torch, jobs have an environment of their own, and its packages are not seen from here.
+    if package and importlib.util.find_spec("torch") and (absent := libraries.missing(package)):
+        return f"{file} {absent}"
     hidden = [name for name, data in datasets.items() if not getattr(data, "observe_target", True)]
     unknown = [name for name, data in datasets.items() if data.source not in ("sine", "switch")]
-    if unknown and _says(tree, "NEEDS_RECIPE"):
+    if unknown and _value(tree, "NEEDS_RECIPE"):
         return (
             f"{file} knows how a dataset is generated, and {unknown[0]!r} is not; expected"
             " datasets: [...] with those of source sine or switch"
         )
     far = [name for name, data in datasets.items() if data.horizons != (1,)]
-    if far and _says(tree, "NEEDS_HORIZON_1"):
+    if far and _value(tree, "NEEDS_HORIZON_1"):
         return (
             f"{file} forecasts one sample ahead, and dataset {far[0]!r} asks for horizons"
             f" {list(datasets[far[0]].horizons)}; expected datasets: [...] with those of horizon 1"
             " alone"
         )
-    if hidden and _says(tree, "NEEDS_TARGET"):
+    if hidden and _value(tree, "NEEDS_TARGET"):
         return (
             f"{file} forecasts from the target's past, which dataset {hidden[0]!r} hides"
             " (observe_target: false); expected null"
@@ -140,14 +145,12 @@ def _names(tree: ast.Module) -> set[str]:
     return found
 
 
-def _says(tree: ast.Module, name: str) -> bool:
-    """Whether a file sets `name` to True at its top level."""
-    return any(
-        isinstance(node, ast.Assign)
-        and any(isinstance(t, ast.Name) and t.id == name for t in node.targets)
-        and getattr(node.value, "value", False) is True
-        for node in tree.body
-    )
+def _value(tree: ast.Module, name: str) -> Any:
+    """The constant that a file sets `name` to at its top level; None if it sets none."""
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and [ast.unparse(t) for t in node.targets] == [name]:
+            return getattr(node.value, "value", None)
+    return None
 
 
 def _dataset_problems(key: str, dataset: Dataset) -> Iterator[tuple[str, str]]:

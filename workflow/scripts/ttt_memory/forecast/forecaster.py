@@ -67,5 +67,6 @@ def _with_horizons(model: nn.Module, inputs: tuple, forecast: Tensor) -> Tensor:
 
 
 def parameters(model: nn.Module) -> int:
-    """Number of trained values of a forecaster."""
-    return sum(tensor.numel() for tensor in model.parameters() if tensor.requires_grad)
+    """Number of trained or fitted values of a forecaster."""
+    fitted = hasattr(model, "fit")
+    return sum(part.numel() for part in model.parameters() if fitted or part.requires_grad)
