@@ -15,6 +15,7 @@ from forecast_models import (
     TRAINING,
     WINDOW,
     dataset,
+    needs_package,
     series,
     split,
 )
@@ -59,6 +60,7 @@ def forecaster(kind: str, name: str, task: Task = TASK, **more: object) -> nn.Mo
 @pytest.mark.parametrize(("kind", "name"), FORECASTERS)
 def test_no_horizon_sees_what_comes_later(kind: str, name: str) -> None:
     """Changing x[t:] leaves what is forecast before t bit-identical, and changes what follows."""
+    needs_package(name)
     model, x = forecaster(kind, name), series(2, seed=5)
     check_forecaster(model, TASK, name)
     model.requires_grad_(False)
