@@ -51,7 +51,7 @@ def leaderboards(study: Study) -> Figure | None:
         lines += ["dashed: the noise alone"] if note.floor else []
         own = note.unit if note.unit_name else f"{note.unit} units"
         unit = f"test MSE; 1 is ({own} of {note.target})²"
-        axes.set_xlabel("\n".join([unit, "; ".join(["bars: 95% over seeds", *lines])]))
+        axes.set_xlabel("\n".join([unit, "bars: 95% over seeds", "; ".join(lines)]).strip())
         axes.set_title(title(study, family.dataset, [family.horizon]))
     return figure
 
