@@ -78,7 +78,9 @@ def test_what_a_browser_asked_for_ends_when_it_leaves(
     somebody.press("Tell", "tokens in the context", "\n".join(f"Line {n}." for n in range(200)))
     somebody.box.fill(QUESTION)
     somebody.page.get_by_role("button", name="Ask", exact=True).click()
-    expect(somebody.status).to_contain_text("Asking")
+    expect(somebody.status).to_contain_text(f"Asking: {QUESTION}")
+    for step in ("Tell", "Drop the context", "Ask"):
+        expect(somebody.page.get_by_role("button", name=step, exact=True)).to_be_disabled()
     assert "A browser left" not in server_log.read_text()
     somebody.page.context.close()
     end = time.monotonic() + WAIT / 1000

@@ -14,6 +14,7 @@ from forecast_models import (
     STRICT_BASELINES,
     TRAINING,
     WINDOW,
+    assert_steps_as_alone,
     dataset,
     needs_package,
     series,
@@ -231,22 +232,7 @@ def test_a_stack_of_seeds_forecasts_every_horizon_as_each_seed(kind: str, name: 
     forward, reason = together(models, WINDOW, 2)
     assert forward is not None, reason
     stack = Stack([Run(seed, model) for seed, model in enumerate(models)], forward)
-    part, rows = dataset().splits["train"], torch.arange(12).view(3, 4)
-    batch = Split(part.inputs[rows], part.target[rows], part.scored[rows], ())
-    made = stack.forward(stack.tensors(), batch.inputs)
-    assert made.shape == (3, 4, part.target.shape[1], 3)
-    losses = mse(made, batch, TASK)
-    losses.sum().backward()
-    for place, model in enumerate(models):
-        own = Split(batch.inputs[place], batch.target[place], batch.scored[place], ())
-        loss = mse(model(own.inputs), own, TASK)
-        loss.backward()
-        gradient = torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
-        assert losses[place].item() == pytest.approx(loss.item(), rel=1e-6)
-        scale = gradient.abs().max()
-        torch.testing.assert_close(
-            stack.values.grad[place] / scale, gradient / scale, rtol=0, atol=1e-6
-        )
+    assert_steps_as_alone(stack, models, TASK)
 
 
 @pytest.mark.parametrize(

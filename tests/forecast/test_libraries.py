@@ -244,5 +244,6 @@ def test_nhits_has_the_sizes_of_the_library_unless_it_is_told_others() -> None:
 @pytest.mark.parametrize("name", PACKAGES)
 def test_options_below_one_are_refused(name: str) -> None:
     option = next(iter(import_file("", BASELINES / f"{name}.py", BASELINES).OPTIONS))
-    with pytest.raises(UserError, match=f"baseline {name}: {option} is 0, expected at least 1"):
+    problem = f"baseline {name!r}: option {option} is 0, expected at least 1"
+    with pytest.raises(UserError, match=problem):
         baseline(name, **{option: 0})

@@ -13,7 +13,6 @@ from forecast_models import LENGTH, SMALL, STRATEGIES, TASK, TRAINING, WINDOW, d
 from ttt_memory.errors import UserError
 from ttt_memory.forecast.config import EntryConfig, TrainingConfig
 from ttt_memory.forecast.forecaster import build
-from ttt_memory.forecast.loss import mse
 from ttt_memory.forecast.seeds.forward import Alone, Folded, Vmapped
 from ttt_memory.forecast.seeds.probe import together
 from ttt_memory.forecast.seeds.run import Run
@@ -76,23 +75,7 @@ def test_losses_and_gradients_of_a_stack_are_those_of_each_seed(kind: str, name:
     forward, reason = together(list(forecasters.values()), WINDOW, 2)
     assert isinstance(forward, Folded if kind == "strategy" else Vmapped), reason
     stack = Stack([Run(seed, model) for seed, model in forecasters.items()], forward)
-    part = dataset().splits["train"]
-    rows = torch.arange(12).view(3, 4)
-    batch = Split(part.inputs[rows], part.target[rows], part.scored[rows], ())
-    losses = mse(stack.forward(stack.tensors(), batch.inputs), batch, TASK)
-    losses.sum().backward()
-    for place, model in enumerate(forecasters.values()):
-        own = Split(
-            part.inputs[rows[place]], part.target[rows[place]], part.scored[rows[place]], ()
-        )
-        loss = mse(model(own.inputs), own, TASK)
-        loss.backward()
-        gradient = torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
-        assert losses[place].item() == pytest.approx(loss.item(), rel=1e-6)
-        scale = gradient.abs().max()
-        torch.testing.assert_close(
-            stack.values.grad[place] / scale, gradient / scale, rtol=0, atol=1e-6
-        )
+    assert_steps_as_alone(stack, list(forecasters.values()), TASK)
 
 
 class Fuse(nn.Module):

@@ -1,17 +1,20 @@
 """Small forecasters and small series for the forecast tests."""
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ttt_memory.forecast import libraries, strategy
 from ttt_memory.forecast.config import EntryConfig, MemoryConfig, ModelConfig, TrainingConfig
 from ttt_memory.forecast.forecaster import Task, build
+from ttt_memory.forecast.loss import mse
 from ttt_memory.forecast.model.memory import Memory
 from ttt_memory.forecast.seeds.run import Run
+from ttt_memory.forecast.seeds.stack import Stack
 from ttt_memory.forecast.series.config import SwitchDataset
 from ttt_memory.forecast.series.dataset import Series, Split
 from ttt_memory.forecast.series.scale import Scale
@@ -106,3 +109,23 @@ def randomise(module: torch.nn.Module, seed: int = 0) -> None:
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.5)
+
+
+def assert_steps_as_alone(stack: Stack, models: Sequence[nn.Module], task: Task) -> None:
+    """Loss and gradient of each model in a stack, on series of its own, are those of it alone."""
+    part, rows = dataset().splits["train"], torch.arange(4 * len(models)).view(-1, 4)
+    batch = Split(part.inputs[rows], part.target[rows], part.scored[rows], ())
+    made = stack.forward(stack.tensors(), batch.inputs)
+    assert made.shape == (*batch.target.shape, len(task.horizons))
+    losses = mse(made, batch, task)
+    losses.sum().backward()
+    for place, model in enumerate(models):
+        own = Split(batch.inputs[place], batch.target[place], batch.scored[place], ())
+        loss = mse(model(own.inputs), own, task)
+        loss.backward()
+        gradient = torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
+        assert losses[place].item() == pytest.approx(loss.item(), rel=1e-6)
+        scale = gradient.abs().max()
+        torch.testing.assert_close(
+            stack.values.grad[place] / scale, gradient / scale, rtol=0, atol=1e-6
+        )

@@ -14,7 +14,7 @@ from ..benchmark.sample import REFUSALS
 from ..cost.model import Decoder
 from ..errors import UserError
 from ..fast_weights import LayerState
-from ..scoring.string_metrics import exact
+from ..scoring.string_metrics import best, exact
 from .conversation import CONTEXT, FAST_WEIGHTS, NOTHING, Chat
 from .words import WrittenLine
 
@@ -74,7 +74,7 @@ class Asked:
     def knew(self) -> bool:
         """Whether fast weights answered, and did not refuse."""
         said = self.answers[FAST_WEIGHTS]
-        return bool(said) and not any(exact(said, refusal) for refusal in REFUSALS.values())
+        return bool(said) and not best(exact, said, REFUSALS.values())
 
 
 def named(event: Asked) -> list[ReadLine]:

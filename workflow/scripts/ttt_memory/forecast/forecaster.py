@@ -39,7 +39,8 @@ def build(name: str, entry: EntryConfig, kind: str, task: Task, config: ModelCon
     If its attribute `seedless` is true, one fit is for all seeds.
 
     Raises:
-        UserError: the entry's file is missing, or does not define what it must.
+        UserError: the entry's file is missing, does not define what it must, or needs the past of
+            the target, which the task hides.
     """
     if kind == "strategy":
         strategy = load(name, entry)
@@ -54,6 +55,8 @@ def build(name: str, entry: EntryConfig, kind: str, task: Task, config: ModelCon
             f"{what} ({path}): function build(task, config, options) is missing; a baseline must"
             " define it"
         )
+    if getattr(module, "NEEDS_TARGET", False) and not task.observed:
+        raise UserError(f"{what} needs a dataset with observe_target: true")
     options = options_of(what, getattr(module, "OPTIONS", {}), entry)
     model = module.build(task, config, options)
     model.register_forward_hook(_with_horizons)

@@ -152,7 +152,8 @@ def options_of(what: str, defaults: Mapping[str, Any], entry: EntryConfig) -> di
     """A file's OPTIONS with the values of `entry` laid over them; `what` begins errors.
 
     Raises:
-        UserError: a key is not in OPTIONS, or its value has another type than there.
+        UserError: a key is not in OPTIONS, its value has another type than there, or it is a whole
+            number below 1 where that of OPTIONS is not.
     """
     for key, value in entry.options.items():
         if key not in defaults:
@@ -164,6 +165,8 @@ def options_of(what: str, defaults: Mapping[str, Any], entry: EntryConfig) -> di
             not isinstance(value, kinds) or isinstance(value, bool) != isinstance(default, bool)
         ):
             raise UserError(f"{what}: option {key} is {value!r}, expected {type(default).__name__}")
+        if type(default) is int and value < 1 <= default:
+            raise UserError(f"{what}: option {key} is {value}, expected at least 1")
     return {**defaults, **entry.options}
 
 

@@ -223,6 +223,6 @@ def legend(steps: Iterable[float] = (0.0, 0.25, 0.5, 0.75, 1.0)) -> str:
         " this word, which brings back itself or what came after it. Elsewhere: the marks around"
         " each text, or the text of a loaded file.</p>"
         "<p class='legend'>Forget puts the fast weights away: the model knows nothing again."
-        " Remember brings them back. Save, Start over, Load, Ask shows that a file of them is all"
-        " that it needs.</p>"
+        " Remember brings them back. Save keeps them in a file. Start over, Load it and Ask: the"
+        " model needs nothing else.</p>"
     )

@@ -160,7 +160,7 @@ class Page:
                     offered = "" if taken else guide.offered(session, box)
                     # What is typed meanwhile stays.
                     change = gr.skip() if offered == box else offered
-                    yield [*self._drawn(session, page.status(line), at_work=True), change]
+                    yield [*self._drawn(session, page.status(line), busy=True), change]
                     box = offered
                 yield [*self._drawn(session, page.status(line)), gr.skip()]
             except UserError as error:
@@ -201,7 +201,7 @@ class Page:
         if left := self.at_work.get(request.session_hash):
             left.set()
 
-    def _drawn(self, session: Session, status: str, at_work: bool = False) -> list:
+    def _drawn(self, session: Session, status: str, busy: bool = False) -> list:
         """All of the page; the steps wait while an action is at work."""
         step = guide.next_step(session)
         return [
@@ -212,7 +212,7 @@ class Page:
             page.steps(step),
             gr.DownloadButton(visible=False),  # of fast weights as they were
             *(
-                gr.Button(variant="primary" if at == step else "secondary", interactive=not at_work)
+                gr.Button(variant="primary" if at == step else "secondary", interactive=not busy)
                 for at in self.next
             ),
         ]

@@ -30,11 +30,6 @@ NEEDS_TARGET = True
 
 
 def build(task, config, options):
-    if not task.observed:
-        raise UserError("baseline auto_arima needs a dataset with observe_target: true")
-    for name, value in options.items():
-        if value < 1:
-            raise UserError(f"baseline auto_arima: {name} is {value}, expected at least 1")
     return AutoARIMA(task, options)
 
 

@@ -15,7 +15,6 @@ import torch
 from torch import nn
 from torch.nn.functional import pad
 
-from ttt_memory.errors import UserError
 from ttt_memory.forecast.libraries import load
 
 OPTIONS = {"hidden": 512, "layers": 3}
@@ -24,11 +23,6 @@ NEEDS_TARGET = True
 
 
 def build(task, config, options):
-    if not task.observed:
-        raise UserError("baseline nhits needs a dataset with observe_target: true")
-    for name, value in options.items():
-        if value < 1:
-            raise UserError(f"baseline nhits: {name} is {value}, expected at least 1")
     return NHITS(task, options["hidden"], options["layers"])
 
 

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.nn.functional import pad
 
-from ttt_memory.errors import UserError
+from ttt_memory.forecast.loss import aligned
 
 OPTIONS = {
     "precisions": [0.01, 0.1, 1.0, 10.0, 100.0, 1000.0, 10000.0],
@@ -28,8 +28,6 @@ NEEDS_TARGET = True
 
 
 def build(task, config, options):
-    if not task.observed:
-        raise UserError("baseline online_rls needs a dataset with observe_target: true")
     return OnlineRLS(task, options)
 
 
@@ -39,7 +37,8 @@ class OnlineRLS(nn.Module):
 
     def __init__(self, task, options):
         super().__init__()
-        self.window, self.horizons, self.options = task.context_window, task.horizons, options
+        self.task, self.options = task, options
+        self.window, self.horizons = task.context_window, task.horizons
         size = task.context_window * task.channels + 1
         self.start = nn.Parameter(torch.zeros(len(task.horizons), size, dtype=torch.float64))
         first = options["precisions"][0], options["forgetting"][0]
@@ -67,13 +66,8 @@ class OnlineRLS(nn.Module):
 
     def _errors(self, forecast, valid):
         """The mean squared error of each horizon."""
-        found = []
-        for place, horizon in enumerate(self.horizons):
-            first = self.window - 1 + horizon
-            made = forecast[:, self.window - 1 : forecast.shape[1] - horizon, place]
-            error = (made - valid.target[:, first:]).square()
-            found.append(error[valid.scored[:, first:]].mean().item())
-        return found
+        parts = aligned(forecast, valid, self.task)
+        return [(one.forecast - one.target).square()[one.scored].mean().item() for one in parts]
 
     def forward(self, inputs):
         forecasts = [None] * len(self.horizons)
