@@ -9,7 +9,17 @@ import torch
 from torch import nn
 
 from documents import fence
-from forecast_models import LENGTH, SMALL, STRATEGIES, TASK, TRAINING, WINDOW, dataset, train
+from forecast_models import (
+    LENGTH,
+    SMALL,
+    STRATEGIES,
+    TASK,
+    TRAINING,
+    WINDOW,
+    assert_steps_as_alone,
+    dataset,
+    train,
+)
 from ttt_memory.errors import UserError
 from ttt_memory.forecast.config import EntryConfig, TrainingConfig
 from ttt_memory.forecast.forecaster import build
