@@ -14,10 +14,10 @@ from ttt_memory.benchmark.own_texts import ANY_LANGUAGE, lines_of
 from ttt_memory.conversation.config.asking import RecallConfig
 from ttt_memory.conversation.config.training import EpisodeConfig, RunConfig, TrainConfig
 from ttt_memory.conversation.models.embedded import build_model
+from ttt_memory.conversation.prompts.fact_places import fact_tokens
 from ttt_memory.conversation.prompts.prompter import Prompter
 from ttt_memory.conversation.prompts.template import ACKNOWLEDGEMENT, ANSWER_ALONE, RENDER_OPTIONS
 from ttt_memory.conversation.recall.ask import Recall
-from ttt_memory.conversation.recall.diagnostics import fact_tokens
 from ttt_memory.conversation.recall.naive import answer_naive, write_naive
 from ttt_memory.conversation.train.batches import BatchMaker
 from ttt_memory.conversation.train.corpus_sampler import Conversation, CorpusSampler

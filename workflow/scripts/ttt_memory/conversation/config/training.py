@@ -223,6 +223,12 @@ class TrainConfig(Options):
         " in the writing, (sum s)^2 / (n sum s^2) for n tokens of strengths s. There is no price"
         " during `growing_steps`.",
     )
+    fit_gate: bool = Field(
+        False,
+        description="Before the first step, fit the write gate to the training corpus: a linear"
+        " classifier that tells the values of its dialogues from its distractor passages. Training"
+        " goes on from there.",
+    )
     share_distractors: bool = Field(
         False,
         description="In episodes of kind after and before, write the distractors of a whole"
@@ -295,7 +301,13 @@ class TrainConfig(Options):
 
     @property
     def trains_memory(self) -> bool:
-        """Whether any step involves the fast weights: not if all of them train condition A or C."""
+        """Whether the fast weights differ from new ones in the end.
+
+        Those of a run that starts from a trained memory always do. Else some step must involve
+        them, which steps of condition A or C do not.
+        """
+        if self.start:
+            return True
         plain = self.regime != "frozen" and self.objective == "write_drop_read"
         return self.steps > 0 and not (plain and self.context_share + self.empty_share >= 1)
 
@@ -327,6 +339,20 @@ class RunConfig(Options):
     fast_weights: FastWeightsConfig = Field(description="Where and how the fast weights learn.")
     train: TrainConfig = Field(TrainConfig(), description="How the run is trained.")
     sweeps: bool = Field(True, description="Whether the sweeps are run too.")
+
+    @model_validator(mode="after")
+    def _there_is_a_gate_to_fit(self) -> "RunConfig":
+        if self.train.fit_gate and self.fast_weights.gate == "none":
+            raise ValueError(
+                "train.fit_gate: expected false, or fast_weights.gate 'layer' or 'top', found"
+                " 'none'"
+            )
+        if self.train.fit_gate and not self.train.trains_memory:
+            raise ValueError(
+                "train.fit_gate: expected false where nothing but the gate would be learned, or"
+                " steps that train the memory, or train.start"
+            )
+        return self
 
     @model_validator(mode="after")
     def _shared_without_order(self) -> "RunConfig":

@@ -12,6 +12,7 @@ from ...benchmark import Sample, distractors
 from ...fast_weights import FastWeights
 from ...vocabulary import HEADLINE_SPLIT, SEGMENTS
 from ..config.asking import RecallConfig
+from ..prompts.fact_places import fact_tokens, session_tokens
 from ..prompts.prompter import Prompter
 from .write_dialogues import write_texts, written_gates
 
@@ -53,28 +54,6 @@ def _measure(
     return found
 
 
-def fact_tokens(prompter: Prompter, sample: Sample) -> tuple[list[int], Tensor]:
-    """Ids of the rendered first session, and which of them `[T]` are part of a fact's value."""
-    ids, places = _session_tokens(prompter, sample.sessions[0], sample.language)
-    facts = [fact for fact in sample.facts if fact.start >= 0 and fact.session == 0]
-    spans = [(fact.start, fact.end) for fact in facts]
-    is_fact = [any(a < end and start < b for start, end in spans) for a, b in places]
-    return ids, torch.tensor(is_fact)
-
-
-def _session_tokens(
-    prompter: Prompter, session: str, language: str
-) -> tuple[list[int], list[tuple[int, int]]]:
-    """Ids of a rendered session, and the place of each token in the session, in characters.
-
-    Tokens that the template adds are before 0 or behind the end.
-    """
-    rendered = prompter.text(session, language)
-    encoded = prompter.tokenizer(rendered, add_special_tokens=False, return_offsets_mapping=True)
-    shift = rendered.index(session)
-    return encoded["input_ids"], [(a - shift, b - shift) for a, b in encoded["offset_mapping"]]
-
-
 @torch.no_grad()
 def token_gates(
     fw: FastWeights, prompter: Prompter, samples: list[Sample], config: RecallConfig
@@ -89,7 +68,7 @@ def token_gates(
     rows = []
     for sample in (one for one in samples if one.split == split):
         for number, session in enumerate(sample.sessions):
-            ids, places = _session_tokens(prompter, session, sample.language)
+            ids, places = session_tokens(prompter, session, sample.language)
             for (start, end), gate in zip(places, _gates(fw, prompter, ids, config), strict=False):
                 if start < len(session) and end > 0:
                     place = {"sample_id": sample.sample_id, "session": number}

@@ -14,6 +14,7 @@ from ..config.training import RunConfig
 from ..models.requirements import check_model, check_positions
 from .batches import Batch, BatchMaker
 from .corpus_sampler import CorpusSampler
+from .gate_fit import fit_gate
 from .loop import Loop, Schedule, StepOutput
 from .objective import Objective
 from .optimisers import build_optimisers
@@ -73,6 +74,8 @@ def train(
     choose_trained(fw, config.regime)
     if config.gradient_checkpointing:
         fw.gradient_checkpointing_enable()
+    if config.fit_gate:  # a checkpoint, if there is one, replaces what is found here
+        fit_gate(fw, sampler)
     base = fw.model.named_parameters()
     optimisers = build_optimisers(base, fw.fast_parameters(), config.optimiser)
     schedule = Schedule(
