@@ -135,8 +135,8 @@ def test_what_is_said_of_a_memory_that_ships_is_what_its_page_says(name):
     found = re.search(r"ll new:? ?[^|\n]*\|(?:[^|\n]*\|)* (0\.\d+), (0\.\d+) \|\n", own)
     numbers = found.groups() if found else re.findall(r"0\.\d{3}", own)[:2]
     assert tuple(map(float, numbers)) == (SCORES[name].fast_weights, SCORES[name].context)
-    wider = (ROOT / "data/models/smollm2-memory-wider/README.md").read_text()
-    row = re.search(r"never told, from fast weights \|(.*)\|", wider)[1].split("|")
+    last = (ROOT / "data/models/smollm2-memory-lasting/README.md").read_text()
+    row = re.search(r"never told, from fast weights \|(.*)\|", last)[1].split("|")
     assert float(row[list(SCORES).index(name)]) == SCORES[name].invented
     said = how_often(Path("data/models") / name / "0")
     assert f"{PROBES} questions" in said

@@ -23,6 +23,7 @@ SCORES = {
     "smollm2-memory": Score(0.202, 0.368, 0.304),
     "smollm2-memory-kept": Score(0.172, 0.393, 0.268),
     "smollm2-memory-wider": Score(0.282, 0.405, 0.643),
+    "smollm2-memory-lasting": Score(0.288, 0.387, 0.554),
 }
 PROBES, UNANSWERED = 163, 56
 
