@@ -16,23 +16,22 @@ from pathlib import Path
 
 import torch
 from scipy.stats import mannwhitneyu
-from torch import Tensor
-from torch.nn import functional as F
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow" / "scripts"))
 
 from ttt_memory.benchmark import distractors, read_benchmark
 from ttt_memory.conversation.models.trained_run import load_run
-from ttt_memory.conversation.prompts.fact_places import fact_tokens
 from ttt_memory.conversation.prompts.prompter import Prompter
+from ttt_memory.conversation.recall.write_dialogues import written_gates
 from ttt_memory.conversation.train.corpus_sampler import CorpusSampler
 from ttt_memory.conversation.train.gate_fit import (
     TOP,
     Marked,
     directions,
+    every_token,
     logistic_regression,
-    marked_dialogues,
-    marked_distractors,
+    told_tokens,
+    training_texts,
 )
 from ttt_memory.errors import run
 from ttt_memory.fast_weights import FastWeights
@@ -41,31 +40,22 @@ DIALOGUES, DISTRACTORS, TOKENS = 40, 12, 700  # of the test; the last: tokens of
 KEPT = 0.9  # share of the told tokens for which the gate must open
 
 
-def seen_by(
-    fw: FastWeights, prompter: Prompter, layers: tuple[int, ...], texts: list[Marked]
-) -> dict[int, Tensor]:
-    """The directions of all marked tokens of `texts`, by layer `[N, d]`."""
-    found: dict[int, list[Tensor]] = {}
-    for ids, chosen in texts:
-        for layer, u in directions(fw, layers, prompter.opening, ids).items():
-            found.setdefault(layer, []).append(u[chosen])
-    return {layer: torch.cat(parts) for layer, parts in found.items()}
-
-
-def unseen_dialogues(prompter: Prompter, benchmark: str) -> list[Marked]:
-    """Dialogues of the benchmark, marked as those of the corpus are."""
+def unseen_texts(prompter: Prompter, benchmark: str) -> tuple[list[Marked], list[Marked]]:
+    """Dialogues of the benchmark with their told tokens, and held-out distractors."""
     samples = [s for s in read_benchmark(benchmark) if s.level in (1, 2)]
-    found = [fact_tokens(prompter, s) for s in random.Random(0).sample(samples, DIALOGUES)]
-    return [(ids, is_fact | F.pad(is_fact[1:], (0, 1))) for ids, is_fact in found]
+    told = [told_tokens(prompter, s) for s in random.Random(0).sample(samples, DIALOGUES)]
+    draws = map(random.Random, range(DISTRACTORS))
+    texts = prompter.ids([distractors.text(rng, "en", 2 * TOKENS, "heldout") for rng in draws])
+    return told, [every_token(prompter, ids[:TOKENS], "en") for ids in texts]
 
 
-def unseen_distractors(prompter: Prompter) -> list[Marked]:
-    """Held-out distractors, all of whose tokens are marked."""
-    texts = [
-        distractors.text(random.Random(i), "en", 2 * TOKENS, "heldout") for i in range(DISTRACTORS)
-    ]
-    found = [prompter.around(ids[:TOKENS], "en") for ids in prompter.ids(texts)]
-    return [(ids, torch.ones(len(ids), dtype=torch.bool)) for ids in found]
+def written(fw: FastWeights, prompter: Prompter, texts: list[Marked]) -> float:
+    """Share of the marked tokens that the memory's own gate writes with a strength above 0.5."""
+    found = []
+    for ids, chosen in texts:
+        gates = written_gates(fw, prompter.opening, ids)
+        found.append(fw.strengths(gates).mean(0)[chosen] > 0.5)
+    return torch.cat(found).float().mean().item()
 
 
 def main() -> None:
@@ -79,28 +69,25 @@ def main() -> None:
     fw, prompter = load_run(args.model, args.base, torch.device("cpu")), Prompter.load(args.base)
     files = (args.corpus / name for name in ("dialogues.parquet", "passages.parquet"))
     sampler = CorpusSampler.load(*files, prompter, 0, 8)
-    rng, layers = random.Random(f"{sampler.seed}/gate"), tuple(args.layers)
-    parts = [
-        marked_dialogues(sampler, rng),
-        marked_distractors(sampler, rng),
-        unseen_dialogues(prompter, args.benchmark),
-        unseen_distractors(prompter),
-    ]
-    told, other, new_told, new_other = (seen_by(fw, prompter, layers, part) for part in parts)
+    layers, unseen = tuple(args.layers), unseen_texts(prompter, args.benchmark)
+    told, other, new_told, new_other = (
+        directions(fw, prompter, layers, part) for part in (*training_texts(sampler), *unseen)
+    )
     print(f"{len(new_told[TOP])} told tokens, {len(new_other[TOP])} of distractors, none seen\n")
     print(
         f"| Input of the gate | AUROC | Distractor tokens written if {KEPT:.0%} of the told are |"
     )
     print("|---|---|---|")
     for layer in [*layers, TOP]:
-        u = torch.cat([told[layer], other[layer]])
-        positive = torch.cat([torch.ones(len(told[layer])), torch.zeros(len(other[layer]))])
-        weight, bias = logistic_regression(u, positive)
+        weight, bias = logistic_regression(told[layer], other[layer])
         high, low = (part[layer] @ weight + bias for part in (new_told, new_other))
         area = mannwhitneyu(high.numpy(), low.numpy()).statistic / (len(high) * len(low))
         leak = (low > high.quantile(1 - KEPT)).float().mean().item()
         name = "last hidden state (`top`)" if layer == TOP else f"MLP input of layer {layer}"
         print(f"| {name} | {area:.4f} | {leak:.2%} |", flush=True)
+    with torch.no_grad():
+        share = [f"{written(fw, prompter, part):.1%}" for part in unseen]
+    print("\nIts own gate writes {} of the told and {} of the distractor tokens".format(*share))
 
 
 if __name__ == "__main__":

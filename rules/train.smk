@@ -96,7 +96,7 @@ rule sanity:
         base=base_folder,
         fresh=lambda wildcards: (
             ""
-            if wildcards.run in TRAINED or CONFIG.runs[wildcards.run].train.trains_memory
+            if wildcards.run in TRAINED or CONFIG.runs[wildcards.run].train.memory_is_trained
             else "--fresh-memory"
         ),
     message:

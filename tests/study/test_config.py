@@ -440,10 +440,11 @@ def test_unreadable_section_is_one_line(source: str, message: str) -> None:
         # A frozen base has no step without the fast weights.
         ({"context_share": 1.0, "regime": "frozen"}, True),
         ({"context_share": 1.0, "objective": "lm"}, True),
+        ({"steps": 0, "start": "a/trained/memory"}, True),
     ],
 )
 def test_which_training_leaves_the_memory_as_it_was(keys, trains):
-    assert TrainConfig(**keys).trains_memory == trains
+    assert TrainConfig(**keys).memory_is_trained == trains
 
 
 def test_a_run_is_asked_under_its_own_conditions_or_under_all():

@@ -12,8 +12,9 @@ from ttt_memory.conversation.config.training import RunConfig, TrainConfig
 from ttt_memory.conversation.prompts.fact_places import fact_tokens
 from ttt_memory.conversation.train.gate_fit import (
     PENALTY,
+    TOP,
+    directions,
     fit_gate,
-    gate_inputs,
     logistic_regression,
 )
 from ttt_memory.conversation.train.train_run import train
@@ -30,16 +31,18 @@ def gates(fw, ids):
 
 
 @pytest.mark.parametrize("where", ["layer", "top"])
-def test_gate_inputs_are_what_the_gate_is_computed_from(where):
+def test_directions_are_what_the_gate_is_computed_from(where):
     fw = fast_weights(gate=where, **STATED)
     with torch.no_grad():
         for layer in fw.fast.values():
             layer.gate_weight.normal_(std=0.1)
     ids = sampler().prompter.sessions(samples()[0])[0]
-    found = gate_inputs(fw, sampler().prompter.opening, ids)
+    text = ids, torch.ones(len(ids), dtype=torch.bool)
+    found = directions(fw, sampler().prompter, (0, 1), [text])
     for layer, gate in gates(fw, ids).items():
         part = fw.fast[str(layer)]
-        expected = (found[layer] @ part.gate_weight + part.gate_bias).clamp(0, 1)
+        u = found[TOP if where == "top" else layer]
+        expected = (u @ part.gate_weight + part.gate_bias).clamp(0, 1)
         torch.testing.assert_close(gate, expected)
 
 
@@ -55,7 +58,7 @@ def test_logistic_regression_agrees_with_another_search():
         fit = (losses[positive > 0].mean() + losses[positive == 0].mean()) / 2
         return (fit + PENALTY * w.square().sum()).item()
 
-    weight, bias = logistic_regression(u, positive)
+    weight, bias = logistic_regression(u[positive > 0], u[positive == 0])
     expected = minimize(loss, [0.0] * 7, tol=1e-10).x
     torch.testing.assert_close(
         torch.cat([weight, bias[None]]), torch.tensor(expected).float(), rtol=1e-2, atol=1e-2
@@ -129,4 +132,4 @@ def test_fit_of_the_gate_alone_needs_a_memory_to_start_from():
     with pytest.raises(ValueError, match="nothing but the gate"):
         RunConfig(fast_weights=gated, train={"fit_gate": True, "steps": 0})
     again = {"fit_gate": True, "steps": 0, "start": "some/folder"}
-    assert RunConfig(fast_weights=gated, train=again).train.trains_memory
+    assert RunConfig(fast_weights=gated, train=again).train.memory_is_trained

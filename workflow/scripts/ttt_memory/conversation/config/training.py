@@ -300,7 +300,7 @@ class TrainConfig(Options):
         return self
 
     @property
-    def trains_memory(self) -> bool:
+    def memory_is_trained(self) -> bool:
         """Whether the fast weights differ from new ones in the end.
 
         Those of a run that starts from a trained memory always do. Else some step must involve
@@ -347,7 +347,7 @@ class RunConfig(Options):
                 "train.fit_gate: expected false, or fast_weights.gate 'layer' or 'top', found"
                 " 'none'"
             )
-        if self.train.fit_gate and not self.train.trains_memory:
+        if self.train.fit_gate and not self.train.memory_is_trained:
             raise ValueError(
                 "train.fit_gate: expected false where nothing but the gate would be learned, or"
                 " steps that train the memory, or train.start"

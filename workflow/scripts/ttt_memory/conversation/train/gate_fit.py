@@ -13,80 +13,80 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ...benchmark import Sample
 from ...errors import UserError
 from ...fast_weights import FastWeights
 from ...fast_weights.base_model import gated_mlps
 from ..prompts.fact_places import fact_tokens
+from ..prompts.prompter import Prompter
 from .corpus_sampler import CorpusSampler
 
 DIALOGUES, DISTRACTORS, TOKENS = 100, 40, 500  # the last: tokens of a distractor
 TOP = -1  # stands in place of a layer's number for the last hidden state
-Marked = tuple[list[int], Tensor]  # ids of a text, and which of its tokens are learned from
 PENALTY = 1e-7  # on |w|^2, beside the mean log-loss; u has length one, so w is long
 OPEN = 4.0  # log-odds from which a token is written whole; at even odds it is not written
+Marked = tuple[list[int], Tensor]  # ids of a text, and which of its tokens count [T] bool
 
 
 def fit_gate(fw: FastWeights, sampler: CorpusSampler) -> None:
     """Set the gate of each layer to what tells told values from distractors in the corpus.
 
-    A token is taken as told if it or the next one is part of a value: it is the token before a
-    value that returns its beginning. The draw depends on the seed of `sampler`.
+    The draw depends on the seed of `sampler`.
 
     Raises:
         UserError: the places of no value are known.
     """
-    rng = random.Random(f"{sampler.seed}/gate")
-    told = marked_dialogues(sampler, rng)
+    parts = told, _ = training_texts(sampler)
     if not any(mark.any() for _, mark in told):
         raise UserError("train.fit_gate: no dialogue of the corpus says where its values stand")
-    other = marked_distractors(sampler, rng)
-    opening = sampler.prompter.opening
-    found: dict[int, list[Tensor]] = {}
-    for ids, chosen in [*told, *other]:
-        for layer, u in gate_inputs(fw, opening, ids).items():
-            found.setdefault(layer, []).append(u[chosen])
-    for layer, parts in found.items():
-        positive = torch.cat([p.new_full(p.shape[:1], i < len(told)) for i, p in enumerate(parts)])
-        weight, bias = logistic_regression(torch.cat(parts), positive)
+    top, layers = fw.config.gate == "top", fw.config.layers
+    seen = [directions(fw, sampler.prompter, () if top else layers, part) for part in parts]
+    for layer in layers:
+        weight, bias = logistic_regression(*(u[TOP if top else layer] for u in seen))
         part = fw.fast[str(layer)]
         with torch.no_grad():
             part.gate_weight.copy_(weight / OPEN)
             part.gate_bias.copy_(bias / OPEN)
 
 
-def marked_dialogues(sampler: CorpusSampler, rng: random.Random) -> list[Marked]:
-    """Sessions of dialogues; marked are the tokens of values, and each before one."""
+def training_texts(sampler: CorpusSampler) -> tuple[list[Marked], list[Marked]]:
+    """Dialogues of the corpus with their told tokens, and distractors in their languages."""
+    rng, prompter = random.Random(f"{sampler.seed}/gate"), sampler.prompter
     samples = rng.sample(sampler.samples, min(DIALOGUES, len(sampler.samples)))
-    places = [(sample, i) for sample in samples for i in range(len(sample.sessions))]
-    found = [fact_tokens(sampler.prompter, *place) for place in places]
-    return [(ids, is_fact | F.pad(is_fact[1:], (0, 1))) for ids, is_fact in found]
-
-
-def marked_distractors(sampler: CorpusSampler, rng: random.Random) -> list[Marked]:
-    """Distractors in the languages of the dialogues, all of whose tokens are marked."""
-    languages = [sample.language for sample in rng.choices(sampler.samples, k=DISTRACTORS)]
+    told = [told_tokens(prompter, s, i) for s in samples for i in range(len(s.sessions))]
+    languages = [s.language for s in rng.choices(samples, k=DISTRACTORS)] if samples else []
     texts = [sampler.passages.distractor(rng, language, TOKENS) for language in languages]
-    found = [sampler.prompter.around(*pair) for pair in zip(texts, languages, strict=True)]
-    return [(ids, torch.ones(len(ids), dtype=torch.bool)) for ids in found]
+    return told, [every_token(prompter, *pair) for pair in zip(texts, languages, strict=True)]
 
 
-def gate_inputs(fw: FastWeights, opening: list[int], ids: list[int]) -> dict[int, Tensor]:
-    """What the gate of each layer is computed from: `[T, d]` of length one for the tokens `ids`."""
-    layers = fw.config.layers
-    if fw.config.gate == "top":
-        return dict.fromkeys(layers, directions(fw, (), opening, ids)[TOP])
-    found = directions(fw, layers, opening, ids)
-    return {layer: found[layer] for layer in layers}
+def told_tokens(prompter: Prompter, sample: Sample, session: int = 0) -> Marked:
+    """A session; marked are the tokens of values and the one before each: it returns the first."""
+    ids, is_fact = fact_tokens(prompter, sample, session)
+    return ids, is_fact | F.pad(is_fact[1:], (0, 1))
+
+
+def every_token(prompter: Prompter, ids: list[int], language: str) -> Marked:
+    """A distractor of the token ids `ids`, all marked."""
+    ids = prompter.around(ids, language)
+    return ids, torch.ones(len(ids), dtype=torch.bool)
+
+
+def directions(
+    fw: FastWeights, prompter: Prompter, layers: tuple[int, ...], texts: list[Marked]
+) -> dict[int, Tensor]:
+    """What a gate may be computed from, for the N marked tokens of all `texts`.
+
+    By layer the input of its MLP, and under `TOP` the last hidden state: float32 `[N, d]`, rows of
+    length one.
+    """
+    found = [_directions(fw, prompter.opening, layers, *text) for text in texts]
+    return {place: torch.cat([one[place] for one in found]) for place in (*layers, TOP)}
 
 
 @torch.no_grad()
-def directions(
-    fw: FastWeights, layers: tuple[int, ...], opening: list[int], ids: list[int]
+def _directions(
+    fw: FastWeights, opening: list[int], layers: tuple[int, ...], ids: list[int], chosen: Tensor
 ) -> dict[int, Tensor]:
-    """The inputs of the MLPs of `layers`, and under `TOP` the last hidden state, of length one.
-
-    Each is float32 `[T, d]` for the tokens `ids`; the opening before them is left out.
-    """
     seen: dict[int, Tensor] = {}
 
     def keep(layer: int, _module: nn.Module, inputs: tuple[Tensor]) -> None:
@@ -105,30 +105,24 @@ def directions(
         for hook in hooks:
             hook.remove()
     seen[TOP] = output.hidden_states[-1]
-    return {i: F.normalize(u[0, len(opening) :].float(), dim=-1) for i, u in seen.items()}
+    return {i: F.normalize(u[0, len(opening) :][chosen].float(), dim=-1) for i, u in seen.items()}
 
 
-def logistic_regression(u: Tensor, positive: Tensor) -> tuple[Tensor, Tensor]:
-    """Weight `[d]` and bias of the log-odds w . u + b that a row of `u` `[N, d]` is positive.
+def logistic_regression(told: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+    """Weight `[d]` and bias of the log-odds w . u + b that u is a row of `told`, not of `other`.
 
-    Both classes count alike, however many rows they have.
-
-    Args:
-        u: float32 rows.
-        positive: `[N]`, 1 or 0; both occur.
+    Both count alike, however many rows `[N, d]` they have. Rows are float32, of length one.
     """
-    share = positive.mean()
-    counts = torch.where(positive > 0, 0.5 / share, 0.5 / (1 - share))
-    scale = u.shape[1] ** 0.5  # rows of length one: so that the search is well conditioned
-    weight = u.new_zeros(u.shape[1], requires_grad=True)
-    bias = u.new_zeros((), requires_grad=True)
+    scale = told.shape[1] ** 0.5  # so that the search is well conditioned
+    weight = told.new_zeros(told.shape[1], requires_grad=True)
+    bias = told.new_zeros((), requires_grad=True)
     search = torch.optim.LBFGS([weight, bias], max_iter=300, line_search_fn="strong_wolfe")
 
     def loss() -> Tensor:
         search.zero_grad()
-        odds = u @ (scale * weight) + bias
-        fit = F.binary_cross_entropy_with_logits(odds, positive, counts)
-        total = fit + PENALTY * (scale * weight).square().sum()
+        missed = F.softplus(-(told @ (scale * weight) + bias)).mean()
+        leaked = F.softplus(other @ (scale * weight) + bias).mean()
+        total = (missed + leaked) / 2 + PENALTY * (scale * weight).square().sum()
         total.backward()
         return total
 
